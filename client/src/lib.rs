@@ -1,0 +1,1 @@
+//! What `karo-observe` and `karoctl` share.

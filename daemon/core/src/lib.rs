@@ -1,0 +1,8 @@
+//! What Karo understands of a command, and how it finds it again.
+//!
+//! Pure: no files, no sockets, no clock, no randomness, and nothing here can fail; an unknown
+//! command is `Category::Other`, not an error.
+
+#![warn(missing_docs)]
+
+pub mod search;

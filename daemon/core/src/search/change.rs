@@ -1,0 +1,149 @@
+//! What the store tells the search: rows that came, ended, went, or lie elsewhere.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use karo_protocol::{Category, Micros, Shell, ShellId, State, Timestamp};
+
+/// Where the record of an event lies in the log; only the store reads a meaning into it.
+///
+/// Greater positions were written later, as long as nothing was rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u32);
+
+/// What names an event between hook, store and search: its shell, and its number there.
+pub type Key = (ShellId, u64);
+
+/// What the search keeps of one event, borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Where the whole event lies.
+    pub position: Position,
+    /// Where it was typed.
+    pub shell: &'a Arc<Shell>,
+    /// Its number there.
+    pub sequence: u64,
+    /// The redacted text.
+    pub command: &'a [u8],
+    /// Working directory at the start.
+    pub cwd: &'a [u8],
+    /// Wall time of the start.
+    pub started_at: Timestamp,
+    /// The most telling category.
+    pub category: Category,
+    /// Names of the programs, separated by NUL.
+    pub tools: &'a [u8],
+    /// What became of it.
+    pub outcome: BriefOutcome,
+}
+
+/// What became of an event, as far as tables and counts need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BriefOutcome {
+    /// How far it has come.
+    pub state: State,
+    /// From start to end, if known.
+    pub duration: Option<Micros>,
+    /// Exit status, if known.
+    pub exit: Option<i32>,
+    /// Where its end lies, when that is another record than the event itself.
+    pub position: Option<Position>,
+}
+
+/// Many entries in a few allocations, so that a million cross from thread to thread cheaply.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    shells: Vec<Arc<Shell>>,
+    entries: Vec<Packed>,
+}
+
+/// An entry whose bytes and shell lie in its batch.
+#[derive(Debug, Clone)]
+struct Packed {
+    position: Position,
+    shell: u32,
+    sequence: u64,
+    command: Range<u32>,
+    cwd: Range<u32>,
+    tools: Range<u32>,
+    started_at: Timestamp,
+    category: Category,
+    outcome: BriefOutcome,
+}
+
+impl Batch {
+    /// Adds an entry.
+    pub fn push(&mut self, entry: Entry<'_>) {
+        let shell = match self.shells.iter().rposition(|shell| Arc::ptr_eq(shell, entry.shell)) {
+            Some(known) => known,
+            None => {
+                self.shells.push(Arc::clone(entry.shell));
+                self.shells.len() - 1
+            }
+        };
+        let packed = Packed {
+            position: entry.position,
+            shell: shell as u32,
+            sequence: entry.sequence,
+            command: self.keep(entry.command),
+            cwd: self.keep(entry.cwd),
+            tools: self.keep(entry.tools),
+            started_at: entry.started_at,
+            category: entry.category,
+            outcome: entry.outcome,
+        };
+        self.entries.push(packed);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Range<u32> {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len() as u32
+    }
+
+    /// Returns the number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Tells whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns the entries in the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let slice = |range: &Range<u32>| &self.bytes[range.start as usize..range.end as usize];
+        self.entries.iter().map(move |packed| Entry {
+            position: packed.position,
+            shell: &self.shells[packed.shell as usize],
+            sequence: packed.sequence,
+            command: slice(&packed.command),
+            cwd: slice(&packed.cwd),
+            started_at: packed.started_at,
+            category: packed.category,
+            tools: slice(&packed.tools),
+            outcome: packed.outcome,
+        })
+    }
+}
+
+/// One change of what can be found.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Events that were not there before.
+    Added(Batch),
+    /// An event whose outcome became known later than its start; its `Added` may come after this
+    /// when the log is loaded from its newest end.
+    Outcome {
+        /// Which event.
+        key: Key,
+        /// What became of it.
+        outcome: BriefOutcome,
+    },
+    /// Events that are gone for good.
+    Removed(Vec<Position>),
+    /// Records of rewritten segments that lie elsewhere: from where, to where, ordered by the first.
+    Moved(Vec<(Position, Position)>),
+}

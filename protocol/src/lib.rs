@@ -1,0 +1,39 @@
+//! The words that Karo's daemon and its clients speak: types, and the bytes they have on the wire.
+//!
+//! Nothing here runs: no sockets, no files, no clock, no randomness. The crate stands on the lowest
+//! floor, so both sides and every pure crate can name the same things.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`frame`] | the frame codec over bytes and its pre-decode scan |
+//! | [`local`] | requests and replies over the Unix socket; may hold raw commands |
+//! | [`observation`] | what a hook saw, raw, still on its way to the daemon |
+//! | [`event`] | what Karo keeps of it: redacted, classified, dated |
+//! | [`query`] | what can be asked about events |
+//! | [`spool`] | the record that waits on disk when the daemon could not be reached |
+//! | [`places`] | where everything lies, by one table |
+//! | [`id`], [`time`], [`text`], [`category`], [`limits`] | the small words the others are made of |
+
+#![warn(missing_docs)]
+
+pub mod category;
+pub mod event;
+pub mod frame;
+pub mod id;
+pub mod limits;
+pub mod local;
+pub mod observation;
+pub mod places;
+pub mod query;
+pub mod scan;
+pub mod spool;
+pub mod text;
+pub mod time;
+
+pub use category::{Category, Risk};
+pub use event::{Event, Outcome, RedactedCommand, Redaction, State};
+pub use id::{BootId, EventId, RequestId, ShellId};
+pub use observation::{Observation, Phase, RawCommand, Shell, ShellKind};
+pub use query::{Filter, Query};
+pub use text::Bytes;
+pub use time::{Micros, Precision, Timestamp};

@@ -1,0 +1,373 @@
+//! Requests and replies between a user's clients and the same user's daemon, over the Unix socket.
+//!
+//! A request carries an id, and each reply names the id it answers. A long answer is a stream of
+//! [`Reply::Rows`] or [`Reply::Events`] and one [`Reply::End`]; everything else is one reply. These types may hold raw commands, so
+//! no other module that reaches the network may name them.
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Redaction};
+use crate::frame::{FrameError, decode, encode};
+use crate::observation::{OBSERVATION_VERSION, Observation};
+use crate::query::{Count, Filter, Query, Row, Tally};
+use crate::{EventId, RequestId, Timestamp, named_enum};
+
+/// Declares the requests or replies: a number for each on the wire, and how each is written and read.
+macro_rules! messages {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident($type:ty) = $kind:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum $name { $($(#[$vdoc])* $variant($type)),+ }
+
+        impl $name {
+            /// Returns the type number of the frame that carries this message.
+            pub const fn kind(&self) -> u16 {
+                match self { $(Self::$variant(_) => $kind),+ }
+            }
+
+            /// Makes the whole frame.
+            ///
+            /// # Errors
+            ///
+            /// [`FrameError::TooLong`] when the message does not fit a frame.
+            pub fn encode(&self, id: RequestId) -> Result<Vec<u8>, FrameError> {
+                match self { $(Self::$variant(message) => encode($kind, &(id, message))),+ }
+            }
+
+            /// Reads the payload of a frame of that type.
+            ///
+            /// # Errors
+            ///
+            /// [`FrameError::UnknownType`] for another type, and whatever [`decode`] finds.
+            pub fn decode(kind: u16, payload: &[u8]) -> Result<(RequestId, Self), FrameError> {
+                match kind {
+                    $($kind => decode(payload).map(|(id, message)| (id, Self::$variant(message))),)+
+                    unknown => Err(FrameError::UnknownType(unknown)),
+                }
+            }
+        }
+    };
+}
+
+messages! {
+    /// What a client asks of the daemon.
+    Request {
+        /// Take this in. Answered by [`Reply::Observed`].
+        Observe(Observe) = 0x0001,
+        /// Find events. Answered by [`Reply::Rows`] or [`Reply::Events`], then [`Reply::End`].
+        Query(Query) = 0x0002,
+        /// Count events. Answered by [`Reply::Tallies`].
+        Count(Count) = 0x0003,
+        /// Forget events for good. Answered by [`Reply::Deleted`].
+        Delete(Filter) = 0x0004,
+        /// Take in what another history holds. Answered by [`Reply::Imported`].
+        Import(Import) = 0x0005,
+        /// How are you? Answered by [`Reply::Status`].
+        Status(()) = 0x0006,
+        /// Read all of the store and check it. Answered by [`Reply::Verified`].
+        StoreVerify(()) = 0x0010,
+        /// Seal, fold and rewrite what can be smaller. Answered by [`Reply::Compacted`].
+        StoreCompact(()) = 0x0011,
+    }
+}
+
+messages! {
+    /// What the daemon answers.
+    Reply {
+        /// What became of an observation.
+        Observed(Verdict) = 0x0101,
+        /// Some rows of an answer, in its order.
+        Rows(Vec<Row>) = 0x0102,
+        /// Some events of an answer, in its order.
+        Events(Vec<Event>) = 0x0103,
+        /// The last of a stream.
+        End(End) = 0x0104,
+        /// Counts, by key.
+        Tallies(Tallies) = 0x0105,
+        /// How many events were deleted, after the rewritten segments were synced.
+        Deleted(u64) = 0x0106,
+        /// What became of imported lines.
+        Imported(Imported) = 0x0107,
+        /// How the daemon is.
+        Status(Box<Status>) = 0x0108,
+        /// What a check of the store found.
+        Verified(Verified) = 0x0110,
+        /// What compaction did.
+        Compacted(Compacted) = 0x0111,
+        /// The request was understood and could not be met, or was not understood.
+        Failure(Failure) = 0x01ff,
+    }
+}
+
+/// One observation with the version of its own form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observe {
+    /// [`OBSERVATION_VERSION`] of the sender.
+    pub version: u16,
+    /// What was seen.
+    pub observation: Observation,
+}
+
+impl Observe {
+    /// Wraps an observation of this version.
+    pub const fn new(observation: Observation) -> Self {
+        Self { version: OBSERVATION_VERSION, observation }
+    }
+
+    /// Reads only the id and the version of an `Observe` payload, whatever else it holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`], when not even that can be read.
+    pub fn peek_version(payload: &[u8]) -> Result<(RequestId, u16), FrameError> {
+        decode(payload).map(|(id, (version, _)): (_, (u16, IgnoredAny))| (id, version))
+    }
+}
+
+named_enum! {
+    /// What became of an observation. On anything but the first three the client spools.
+    Verdict, "verdict" {
+        /// It is on disk.
+        Committed = "committed",
+        /// It was on disk already.
+        Duplicate = "duplicate",
+        /// A rule of the user keeps it out.
+        Ignored = "ignored",
+        /// The daemon takes nothing at the moment.
+        Busy = "busy",
+        /// The daemon could not keep it, or does not know its version.
+        Failed = "failed",
+    }
+}
+
+impl Verdict {
+    /// Tells whether the record may be forgotten by its sender.
+    pub const fn is_settled(self) -> bool {
+        match self {
+            Self::Committed | Self::Duplicate | Self::Ignored => true,
+            Self::Busy | Self::Failed => false,
+        }
+    }
+}
+
+/// The end of a stream of pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Events that the answer holds.
+    pub count: u64,
+    /// From when on everything was searched; `None` when all of it was.
+    pub partial_since: Option<Timestamp>,
+    /// Events that matched and could not be read back because of damage in the store.
+    pub unreadable: u64,
+}
+
+/// Counts, and how much they cover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tallies {
+    /// In the order of their keys.
+    pub tallies: Vec<Tally>,
+    /// From when on everything was counted; `None` when all of it was.
+    pub partial_since: Option<Timestamp>,
+}
+
+/// Lines of another history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// At most [`IMPORT_LINES_MAX`](crate::limits::IMPORT_LINES_MAX).
+    pub lines: Vec<ImportLine>,
+}
+
+/// One event of another history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportLine {
+    /// What is known of it; an ended command, or a started one.
+    pub observation: Observation,
+    /// Its id, when it comes from an export of ours.
+    pub id: Option<EventId>,
+    /// Whether it was lost there: its outcome will never be known.
+    pub is_lost: bool,
+    /// Markers that stand in its text already.
+    pub redactions: Vec<Redaction>,
+}
+
+/// What became of imported lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Imported {
+    /// On disk, and were not before.
+    pub added: u64,
+    /// Were on disk already.
+    pub duplicates: u64,
+    /// Kept out by a rule of the user.
+    pub ignored: u64,
+}
+
+/// What a check of the store found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Verified {
+    /// Segments read.
+    pub segments: u64,
+    /// Records that are as they were written.
+    pub records: u64,
+    /// Places that are not, at most the first hundred.
+    pub damage: Vec<Damage>,
+    /// How many such places there are.
+    pub damage_count: u64,
+    /// Whether the views are what the log says.
+    pub views_agree: bool,
+}
+
+/// One place in the store that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// Name of the segment's file.
+    pub segment: String,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// What is wrong, in words.
+    pub reason: String,
+}
+
+/// What compaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Compacted {
+    /// Bytes of the log before.
+    pub bytes_before: u64,
+    /// Bytes of the log after.
+    pub bytes_after: u64,
+    /// Segments rewritten.
+    pub segments: u64,
+}
+
+/// How the daemon is: what `karoctl status`, `store info` and `doctor` show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of `karod`.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Its wall clock at the answer.
+    pub now: Timestamp,
+    /// The account it works for.
+    pub user: String,
+    /// The machine it runs on.
+    pub host: String,
+    /// Where its data lies.
+    pub data_dir: String,
+    /// Where its socket lies.
+    pub socket: String,
+    /// Where it takes spooled records from.
+    pub spools: Vec<SpoolStatus>,
+    /// What it took in since its start.
+    pub intake: Intake,
+    /// What it keeps.
+    pub store: StoreStatus,
+    /// Open sessions, this one included.
+    pub sessions: u32,
+    /// How many there may be.
+    pub sessions_max: u32,
+    /// Connections of other users, refused since the start.
+    pub refused_foreign: u64,
+    /// Frames that were no messages of ours, since the start.
+    pub malformed: u64,
+    /// Memory that is its own, in bytes.
+    pub resident_bytes: u64,
+    /// Anything that a person should know, each a sentence.
+    pub notices: Vec<String>,
+}
+
+/// One spool directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SpoolStatus {
+    /// Where.
+    pub path: String,
+    /// Records that wait.
+    pub waiting: u64,
+    /// Records of a newer version, left for a newer daemon.
+    pub newer: u64,
+    /// Files that are no whole record.
+    pub torn: u64,
+}
+
+/// What came in since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Intake {
+    /// Taken in and on disk.
+    pub committed: u64,
+    /// Had come before.
+    pub duplicates: u64,
+    /// Kept out by a rule of the user.
+    pub ignored: u64,
+    /// Refused because too much was waiting or the disk was full.
+    pub busy: u64,
+    /// Could not be kept.
+    pub failed: u64,
+    /// Of these, how many came through a spool.
+    pub spooled: u64,
+    /// Records that hooks could put nowhere.
+    pub dropped: u64,
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Events that can be found.
+    pub events: u64,
+    /// Distinct texts among them.
+    pub texts: u64,
+    /// When the first of them started.
+    pub oldest: Option<Timestamp>,
+    /// When the last of them started.
+    pub newest: Option<Timestamp>,
+    /// From when on everything is searchable; `None` when all of it is.
+    pub partial_since: Option<Timestamp>,
+    /// Sealed segments.
+    pub segments: u64,
+    /// Bytes of the log.
+    pub log_bytes: u64,
+    /// Bytes of the views.
+    pub view_bytes: u64,
+    /// Bytes that are free on its file system.
+    pub free_bytes: u64,
+    /// Bytes that are kept free: below it nothing is accepted.
+    pub reserve_bytes: u64,
+    /// Whether events are accepted; if not, why.
+    pub refusing: Option<String>,
+    /// Damage found since the start.
+    pub damage: u64,
+    /// Version of the rules that events are understood by.
+    pub rules_version: u32,
+}
+
+named_enum! {
+    /// What kind of trouble a request met.
+    FailureCode, "failure" {
+        /// The other side speaks another version.
+        VersionMismatch = "version-mismatch",
+        /// The request cannot be read or breaks a limit.
+        BadRequest = "bad-request",
+        /// Too much is going on; later it will work.
+        Busy = "busy",
+        /// It is not allowed.
+        Refused = "refused",
+        /// The store is damaged where the answer lies.
+        Damaged = "damaged",
+        /// The store cannot be written.
+        Unwritable = "unwritable",
+        /// The daemon is stopping.
+        Stopping = "stopping",
+        /// A bug of ours.
+        Bug = "bug",
+    }
+}
+
+/// Why there is no answer, in words that the person may see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind of trouble.
+    pub code: FailureCode,
+    /// What is wrong, and the mend; never holds a command's text.
+    pub message: String,
+}

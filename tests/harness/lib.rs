@@ -1,0 +1,1 @@
+//! What every story needs: a place of its own, a daemon, a shell.
