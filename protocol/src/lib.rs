@@ -12,11 +12,13 @@
 //! | [`query`] | what can be asked about events |
 //! | [`spool`] | the record that waits on disk when the daemon could not be reached |
 //! | [`places`] | where everything lies, by one table |
+//! | [`config`] | the configuration file: keys, defaults, ranges |
 //! | [`id`], [`time`], [`text`], [`category`], [`limits`] | the small words the others are made of |
 
 #![warn(missing_docs)]
 
 pub mod category;
+pub mod config;
 pub mod event;
 pub mod frame;
 pub mod id;
