@@ -1,1 +1,47 @@
-//! What every story needs: a place of its own, a daemon, a shell.
+//! What every story needs: places of its own, a daemon in them, and a session with it.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | [`karo`] | [`Karo`]: temporary places, and a real `karod` that is started, frozen, killed and started again |
+//! | [`session`] | [`Session`]: one connection, in frames |
+//! | [`typist`] | [`Typist`]: a shell that exists only as observations |
+//! | [`ledger`] | [`Ledger`]: what was acknowledged, kept outside the daemon |
+//! | [`binaries`] | where the programs under test lie, freshly built |
+//! | [`wait`] | the only way to wait: for a condition, until a deadline |
+//!
+//! Nothing here asserts on time, and nothing leaves the machine.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a story names the replies that it wants; every other one is its failure"
+)]
+
+pub mod binaries;
+pub mod karo;
+pub mod ledger;
+pub mod session;
+pub mod typist;
+pub mod wait;
+
+pub use karo::Karo;
+pub use ledger::Ledger;
+pub use session::Session;
+pub use typist::Typist;
+pub use wait::{PATIENCE, until};
+
+/// Tells whether the test runs as root; says on stderr what is skipped if it does not.
+///
+/// Only tests whose name begins with `root_` ask: `./test.sh` runs those as root and all others as an
+/// ordinary user.
+pub fn is_root(needed_for: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        eprintln!("skipped: not root, which is needed for {needed_for}");
+    }
+    is_root
+}
+
+/// Returns the number that an environment variable holds, else the default.
+pub fn number_from(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}

@@ -1,0 +1,1 @@
+//! The drawing in ARCHITECTURE.md and the manifests say the same.
