@@ -1,0 +1,233 @@
+#!/usr/bin/env bash
+# Checks the whole house: ./test.sh --help tells how.
+#
+# As root it builds as root and runs the tests as an ordinary user, because root ignores the modes
+# that many of them are about; tests whose name begins with `root_` stay root. Without root it runs
+# everything as it is, and tests that need root say so and skip themselves.
+set -euo pipefail
+
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+cd "$checkout"
+umask 022
+
+# Tools a person or a distribution provides, and the Debian packages that hold them.
+readonly packages=(zsh fish mksh ksh93u+m tmux shellcheck git procps util-linux gcc libc6-dev)
+readonly programs=(zsh fish mksh ksh tmux shellcheck git ps setpriv cc cc)
+readonly scripts=(test.sh run.sh .ci/run tests/runner tests/protections/run)
+
+skipped=()
+failed=()
+
+usage() {
+    cat <<'USAGE'
+usage: ./test.sh [quick | gates | tests [FILTER]... | protections [NAME]... | --help]
+
+  (nothing)     every gate, then every test
+  quick         formatting, the floors, then unit tests and short stories; under two minutes when warm
+  gates         formatting, lints, docs, scripts, licences, floors
+  tests         every test, or those whose name holds a FILTER
+  protections   takes each protection out of a copy and demands that its test turns red (by hand, not in CI)
+
+Environment: KARO_ROUNDS        rounds of the kill -9 and power-cut stories (20)
+             KARO_TEST_BASH     another bash to run the shell cases in
+             KARO_TEST_USER     the ordinary user that tests run as (karo-test)
+USAGE
+}
+
+step() { printf '\n-- %s\n' "$*"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Runs a gate; a red one does not keep the others from being looked at.
+gate() {
+    local name=$1
+    shift
+    step "$name"
+    if ! "$@"; then
+        failed+=("$name")
+        printf 'FAILED: %s\n' "$name"
+    fi
+}
+
+# Installs what the tests run, where that is ours to do; names what is missing otherwise.
+provide_tools() {
+    local missing=() i
+    for i in "${!programs[@]}"; do
+        has "${programs[i]}" || missing+=("${packages[i]}")
+    done
+    ((${#missing[@]})) || return 0
+    if ((EUID == 0)) && has apt-get; then
+        step "installing ${missing[*]}"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq || true
+        local package
+        # One by one: a package that this release names otherwise must not keep the rest away.
+        for package in "${missing[@]}"; do
+            apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 ||
+                { [[ $package == ksh93u+m ]] && apt-get install -y -qq --no-install-recommends ksh >/dev/null 2>&1; } ||
+                true
+        done
+        missing=()
+        for i in "${!programs[@]}"; do
+            has "${programs[i]}" || missing+=("${packages[i]}")
+        done
+    fi
+    ((${#missing[@]})) || return 0
+    skipped+=("what needs these packages: ${missing[*]}")
+}
+
+# Copies what belongs to the checkout, and nothing that git ignores, with its times.
+copy_tree() {
+    local to=$1
+    mkdir -p "$to"
+    find "$to" -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
+    git ls-files -z --cached --others --exclude-standard |
+        while IFS= read -r -d '' file; do [[ -e $file || -L $file ]] && printf '%s\0' "$file"; done |
+        tar --create --null --no-recursion --files-from=- | tar --extract --no-same-owner -C "$to"
+}
+
+# Makes the ordinary user, and sees to it that this user can read the checkout: a clone below a
+# directory of mode 0700 is copied to a place where it can, and the rest happens there.
+prepare_user() {
+    if ((EUID != 0)); then
+        skipped+=("tests that need root (mounts, foreign users)")
+        return 0
+    fi
+    export KARO_TEST_USER=${KARO_TEST_USER:-karo-test}
+    id -u "$KARO_TEST_USER" >/dev/null 2>&1 ||
+        useradd --system --user-group --create-home --home-dir "/var/lib/$KARO_TEST_USER" \
+            --shell /bin/bash "$KARO_TEST_USER"
+    export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$checkout/tests/runner
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=$checkout/tests/runner
+    if "$checkout/tests/runner" test -x "$checkout/tests/runner" -a -r "$checkout/Cargo.toml"; then
+        return 0
+    fi
+    if [[ -n ${KARO_TEST_COPY-} ]]; then
+        echo "test.sh: user $KARO_TEST_USER cannot read $checkout" >&2
+        exit 1
+    fi
+    local copy
+    copy=/var/tmp/karo-test.$(printf %s "$checkout" | sha256sum | cut -c1-12)
+    step "$checkout cannot be read by $KARO_TEST_USER: testing a copy in $copy"
+    copy_tree "$copy"
+    chmod -R u+rwX,go+rX "$copy" 2>/dev/null || true
+    unset CARGO_TARGET_DIR
+    KARO_TEST_COPY=1 exec "$copy/test.sh" "${arguments[@]}"
+}
+
+shell_scripts() {
+    local present=() script
+    for script in "${scripts[@]}"; do [[ -f $script ]] && present+=("$script"); done
+    if has shellcheck; then
+        shellcheck --severity=style "${present[@]}" || return 1
+        [[ ! -f shell/karo.bash ]] || shellcheck --severity=warning --shell=bash shell/karo.bash || return 1
+    fi
+    if [[ -f shell/karo.bash ]]; then bash -n shell/karo.bash || return 1; fi
+    if [[ -f shell/karo.zsh ]] && has zsh; then zsh -n shell/karo.zsh || return 1; fi
+    if [[ -f shell/karo.fish ]] && has fish; then fish --no-execute shell/karo.fish || return 1; fi
+}
+
+docs() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --locked; }
+floors() { cargo test --quiet --locked -p karo-tests --test floors; }
+lints() { cargo clippy --quiet --workspace --all-targets --locked -- -D warnings; }
+
+# The gates that cargo has no part in are tools of their own: used where they are, named where not.
+optional_gate() {
+    local name=$1 program=$2
+    shift 2
+    if has "$program"; then gate "$name" "$@"; else skipped+=("$name: $program is not installed"); fi
+}
+
+gates() {
+    gate "formatting" cargo fmt --all --check
+    gate "scripts and hooks" shell_scripts
+    has shellcheck || skipped+=("shellcheck: not installed")
+    gate "floors" floors
+    gate "lints" lints
+    gate "docs" docs
+    optional_gate "licences, bans, sources, advisories" cargo-deny cargo deny --all-features check
+    optional_gate "unused dependencies" cargo-machete cargo machete
+    optional_gate "spelling" typos typos
+}
+
+# Names what is red and what was not looked at, before the tests have the last word.
+judge_gates() {
+    local reason
+    for reason in "${skipped[@]}"; do printf 'skipped: %s\n' "$reason"; done
+    if ((${#failed[@]})); then
+        printf 'red: %s\n' "${failed[@]}"
+        exit 1
+    fi
+}
+
+# Builds the programs that stories run: the clients alone and with their own profile, as they are
+# shipped, because a build of the whole workspace would give them the daemon's features.
+build() {
+    step "building"
+    cargo build --quiet --locked --workspace --bin karod
+    cargo build --quiet --locked -p karo-client --profile client --bins
+    local target=${CARGO_TARGET_DIR:-$checkout/target}
+    export KARO_TEST_DAEMON_DIR=$target/debug KARO_TEST_CLIENT_DIR=$target/client
+}
+
+# Runs the tests; its last line is the count of nextest or cargo.
+tests() {
+    local profile=$1
+    shift
+    build
+    step "tests"
+    # Examples in docs are compiled into a directory that only the builder may enter.
+    KARO_TEST_AS_ROOT=1 cargo test --quiet --locked --workspace --doc >/dev/null
+    if has cargo-nextest; then
+        cargo nextest run --locked --workspace --profile "$profile" "$@"
+        return
+    fi
+    local flags=(--tests)
+    [[ $profile == quick ]] && flags=(--lib --bins)
+    if ((EUID == 0)) && [[ $profile != quick ]]; then
+        KARO_TEST_AS_ROOT=1 cargo test --locked --workspace --tests -- "$@" root_
+    fi
+    cargo test --locked --workspace "${flags[@]}" -- --skip root_ "$@"
+}
+
+arguments=("$@")
+deed=${1-all}
+(($# == 0)) || shift
+case $deed in
+    -h | --help | help)
+        usage
+        ;;
+    all)
+        provide_tools
+        prepare_user
+        gates
+        judge_gates
+        tests default
+        ;;
+    quick)
+        prepare_user
+        gate "formatting" cargo fmt --all --check
+        gate "floors" floors
+        judge_gates
+        tests quick
+        ;;
+    gates)
+        provide_tools
+        gates
+        judge_gates
+        ;;
+    tests)
+        provide_tools
+        prepare_user
+        judge_gates
+        tests default "$@"
+        ;;
+    protections)
+        prepare_user
+        judge_gates
+        tests/protections/run "$@"
+        ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+esac
