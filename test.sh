@@ -11,8 +11,8 @@ cd "$checkout"
 umask 022
 
 # Tools a person or a distribution provides, and the Debian packages that hold them.
-readonly packages=(zsh fish mksh ksh93u+m tmux shellcheck git procps util-linux gcc libc6-dev)
-readonly programs=(zsh fish mksh ksh tmux shellcheck git ps setpriv cc cc)
+readonly packages=(zsh fish mksh ksh93u+m tmux shellcheck git procps util-linux patch gcc)
+readonly programs=(zsh fish mksh ksh tmux shellcheck git ps setpriv patch cc)
 readonly scripts=(test.sh run.sh .ci/run tests/runner tests/protections/run)
 
 skipped=()
@@ -224,7 +224,9 @@ case $deed in
     protections)
         prepare_user
         judge_gates
-        tests/protections/run "$@"
+        place=${CARGO_TARGET_DIR:-$checkout/target}/protections
+        copy_tree "$place/tree"
+        tests/protections/run "$place" "$@"
         ;;
     *)
         usage >&2
