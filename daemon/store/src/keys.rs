@@ -1,0 +1,351 @@
+//! The layout of the views' tree: every key and every value, drawn once.
+//!
+//! One tree; the first byte of a key says what it is. Numbers in keys are big-endian, so that the
+//! order of bytes is their order. Numbers in cells are varints: seven bits a byte, the least
+//! significant first, the high bit set on all but the last; signed ones are zigzagged before.
+//!
+//! | prefix | what | key | value |
+//! | --- | --- | --- | --- |
+//! | `m` | what the tree is, and how far it has come | [`META`] | [`Meta`] |
+//! | `r` | a roll-up cell | [`cell_key`] | [`cell_value`] |
+//!
+//! Nothing is kept per event, and a cell is one value: each small key costs sled some 190 bytes.
+
+use std::collections::BTreeMap;
+
+use karo_core::rollup::{Cell, CellStart, Tally};
+use karo_protocol::{Category, Risk, Timestamp};
+
+use crate::views::LogPosition;
+
+/// Version of this layout; a tree of another version is made anew from the log.
+pub(crate) const FORMAT: u16 = 1;
+
+/// The key of [`Meta`].
+pub(crate) const META: &[u8] = b"m";
+
+const CELL: u8 = b'r';
+
+/// Bytes of [`cell_key`].
+const CELL_KEY_BYTES: usize = 9;
+
+/// The first key of no cell any more.
+pub(crate) const CELLS_END: &[u8] = &[CELL + 1];
+
+/// Key of a roll-up cell: 9 bytes, so that byte order is time order.
+///
+/// | bytes | field | unit |
+/// | --- | --- | --- |
+/// | 0    | prefix `r` | |
+/// | 1..9 | start of the cell, its sign bit flipped | µs since the epoch, UTC |
+pub(crate) fn cell_key(start: CellStart) -> [u8; CELL_KEY_BYTES] {
+    bound_key(start.at())
+}
+
+/// Returns the key that no cell before that moment reaches.
+pub(crate) fn bound_key(at: Timestamp) -> [u8; CELL_KEY_BYTES] {
+    let mut key = [CELL; CELL_KEY_BYTES];
+    key[1..].copy_from_slice(&(at.as_micros() as u64 ^ 1 << 63).to_be_bytes());
+    key
+}
+
+/// Reads the key of a cell; `None` when it is none that [`cell_key`] makes.
+pub(crate) fn parse_cell_key(key: &[u8]) -> Option<CellStart> {
+    let (prefix, start) = key.split_first()?;
+    let micros = (u64::from_be_bytes(start.try_into().ok()?) ^ 1 << 63) as i64;
+    let start = CellStart::of(Timestamp::from_micros(micros));
+    (*prefix == CELL && start.at().as_micros() == micros).then_some(start)
+}
+
+/// Value of a roll-up cell: three lists, each in the order of its keys and none of its tallies zero.
+///
+/// | list | entries |
+/// | --- | --- |
+/// | categories | index in the taxonomy u8, tally |
+/// | risks      | index of the level u8, tally |
+/// | tools      | length varint, name, tally |
+///
+/// A list is the number of its entries and then these. A tally is six signed varints: events, ok,
+/// failed, timed, sum of the durations in µs, sum of their logarithms.
+pub(crate) fn cell_value(cell: &Cell) -> Vec<u8> {
+    let mut value = Vec::new();
+    write_number(&mut value, cell.categories.len() as u128);
+    for (category, tally) in &cell.categories {
+        value.push(category.index());
+        write_tally(&mut value, tally);
+    }
+    write_number(&mut value, cell.risks.len() as u128);
+    for (risk, tally) in &cell.risks {
+        value.push(risk.index());
+        write_tally(&mut value, tally);
+    }
+    write_number(&mut value, cell.tools.len() as u128);
+    for (tool, tally) in &cell.tools {
+        write_number(&mut value, tool.len() as u128);
+        value.extend_from_slice(tool);
+        write_tally(&mut value, tally);
+    }
+    value
+}
+
+/// Reads the value of a cell; `None` when it is none that [`cell_value`] makes.
+pub(crate) fn parse_cell_value(value: &[u8]) -> Option<Cell> {
+    let mut rest = value;
+    let cell = Cell {
+        categories: read_list(&mut rest, |rest| Category::from_index(read_byte(rest)?))?,
+        risks: read_list(&mut rest, |rest| Risk::from_index(read_byte(rest)?))?,
+        tools: read_list(&mut rest, |rest| {
+            let length = usize::try_from(read_number(rest)?).ok()?;
+            Some(take(rest, length)?.into())
+        })?,
+    };
+    rest.is_empty().then_some(cell)
+}
+
+fn read_list<K: Ord>(
+    rest: &mut &[u8],
+    mut read_key: impl FnMut(&mut &[u8]) -> Option<K>,
+) -> Option<BTreeMap<K, Tally>> {
+    let entries = read_number(rest)?;
+    let mut list = BTreeMap::new();
+    for _ in 0..entries {
+        // Whatever a damaged count says, every entry takes some bytes, and these run out.
+        list.insert(read_key(rest)?, read_tally(rest)?);
+    }
+    Some(list)
+}
+
+fn write_tally(value: &mut Vec<u8>, tally: &Tally) {
+    for number in [tally.events, tally.ok, tally.failed, tally.timed] {
+        write_signed(value, number.into());
+    }
+    write_signed(value, tally.duration_us);
+    write_signed(value, tally.duration_log2.into());
+}
+
+fn read_tally(rest: &mut &[u8]) -> Option<Tally> {
+    let mut small = || read_signed(rest).and_then(|number| i64::try_from(number).ok());
+    let (events, ok, failed, timed) = (small()?, small()?, small()?, small()?);
+    let duration_us = read_signed(rest)?;
+    let duration_log2 = i64::try_from(read_signed(rest)?).ok()?;
+    Some(Tally { events, ok, failed, timed, duration_us, duration_log2 })
+}
+
+fn write_number(value: &mut Vec<u8>, mut number: u128) {
+    while number > 0x7f {
+        value.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    value.push(number as u8);
+}
+
+fn read_number(rest: &mut &[u8]) -> Option<u128> {
+    let mut number = 0_u128;
+    for shift in (0..u128::BITS).step_by(7) {
+        let byte = read_byte(rest)?;
+        number |= u128::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn write_signed(value: &mut Vec<u8>, number: i128) {
+    write_number(value, (number << 1 ^ number >> 127) as u128);
+}
+
+fn read_signed(rest: &mut &[u8]) -> Option<i128> {
+    let number = read_number(rest)?;
+    Some((number >> 1) as i128 ^ -((number & 1) as i128))
+}
+
+fn read_byte(rest: &mut &[u8]) -> Option<u8> {
+    let (first, left) = rest.split_first()?;
+    *rest = left;
+    Some(*first)
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(length)?;
+    *rest = left;
+    Some(taken)
+}
+
+/// A checksum over all cells, whatever their order: each cell's own is added when the cell comes and
+/// subtracted when it goes. By it is found what sled loses or brings back without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Sum(u128);
+
+impl Sum {
+    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
+        self.0 = self.0.wrapping_add(checksum(key, value));
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.0 = self.0.wrapping_sub(checksum(key, value));
+    }
+}
+
+/// The first sixteen bytes of BLAKE3 over the key's length in one byte, the key and the value.
+fn checksum(key: &[u8], value: &[u8]) -> u128 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[key.len() as u8]).update(key).update(value);
+    hasher.finalize().as_bytes()[..16].iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+}
+
+/// What the tree is, and how far it has come: 58 bytes, big-endian.
+///
+/// | bytes | field |
+/// | --- | --- |
+/// | 0..2   | [`FORMAT`] |
+/// | 2..10  | position: segment |
+/// | 10..18 | position: offset in it, in bytes |
+/// | 18..26 | position: erasures so far |
+/// | 26..42 | [`Sum`] over all cells |
+/// | 42..58 | checksum of the key `m` and bytes 0..42 |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) position: LogPosition,
+    pub(crate) sum: Sum,
+}
+
+/// Why the value of [`META`] is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadMeta {
+    /// It is whole, and of another version of this layout.
+    Format(u16),
+    /// It is not as it was written.
+    Damaged,
+}
+
+impl Meta {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(58);
+        bytes.extend(FORMAT.to_be_bytes());
+        bytes.extend(self.position.segment.to_be_bytes());
+        bytes.extend(self.position.offset.to_be_bytes());
+        bytes.extend(self.position.erasures.to_be_bytes());
+        bytes.extend(self.sum.0.to_be_bytes());
+        bytes.extend(checksum(META, &bytes).to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, BadMeta> {
+        // The checksum is last and the version first in every version, so that another one can be told from damage.
+        let (fields, check) = bytes.split_last_chunk().ok_or(BadMeta::Damaged)?;
+        if u128::from_be_bytes(*check) != checksum(META, fields) {
+            return Err(BadMeta::Damaged);
+        }
+        let (format, fields) = fields.split_first_chunk().ok_or(BadMeta::Damaged)?;
+        match u16::from_be_bytes(*format) {
+            FORMAT => Self::parse_fields(fields).ok_or(BadMeta::Damaged),
+            other => Err(BadMeta::Format(other)),
+        }
+    }
+
+    fn parse_fields(fields: &[u8]) -> Option<Self> {
+        let (segment, rest) = fields.split_first_chunk()?;
+        let (offset, rest) = rest.split_first_chunk()?;
+        let (erasures, sum) = rest.split_first_chunk()?;
+        let position = LogPosition {
+            segment: u64::from_be_bytes(*segment),
+            offset: u64::from_be_bytes(*offset),
+            erasures: u64::from_be_bytes(*erasures),
+        };
+        Some(Self { position, sum: Sum(u128::from_be_bytes(sum.try_into().ok()?)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn any_tally()(
+            counts in any::<[i64; 4]>(), duration_us in any::<i128>(), duration_log2 in any::<i64>()
+        ) -> Tally {
+            let [events, ok, failed, timed] = counts;
+            Tally { events, ok, failed, timed, duration_us, duration_log2 }
+        }
+    }
+
+    prop_compose! {
+        fn any_cell()(
+            categories in prop::collection::btree_map(prop::sample::select(Category::ALL), any_tally(), 0..5),
+            risks in prop::collection::btree_map(prop::sample::select(Risk::ALL), any_tally(), 0..5),
+            tools in prop::collection::btree_map(prop::collection::vec(any::<u8>(), 0..200), any_tally(), 0..5),
+        ) -> Cell {
+            let tools = tools.into_iter().map(|(tool, tally)| (tool.into(), tally)).collect();
+            Cell { categories, risks, tools }
+        }
+    }
+
+    #[test]
+    fn a_cell_is_laid_out_as_drawn() {
+        let tally = Tally { events: 2, ok: 1, failed: 1, timed: 2, duration_us: 300, duration_log2: 14 };
+        let cell = Cell {
+            categories: [(Category::Vcs, tally)].into(),
+            risks: [(Risk::High, tally.negated())].into(),
+            tools: [(b"git"[..].into(), tally)].into(),
+        };
+        let expected = b"\x01\x05\x04\x02\x02\x04\xd8\x04\x1c\x01\x03\x03\x01\x01\x03\xd7\x04\x1b\
+            \x01\x03git\x04\x02\x02\x04\xd8\x04\x1c";
+        assert_eq!(cell_value(&cell), expected);
+        assert_eq!(parse_cell_value(expected), Some(cell));
+    }
+
+    #[test]
+    fn the_order_of_keys_is_the_order_of_time() {
+        let times = [i64::MIN, -900_000_000, 0, 900_000_000, 1_700_000_100_000_000];
+        let keys = times.map(|at| cell_key(CellStart::of(Timestamp::from_micros(at))));
+        assert!(keys.is_sorted());
+        assert_eq!(keys.map(|key| parse_cell_key(&key).map(|start| start.at().as_micros())), times.map(Some));
+        assert_eq!(parse_cell_key(&bound_key(Timestamp::from_micros(1))), None);
+        assert!(keys.iter().all(|key| key.as_slice() < CELLS_END && META < key.as_slice()));
+    }
+
+    #[test]
+    fn meta_of_another_version_is_told_from_damage() {
+        let position = LogPosition { segment: 1, offset: 2, erasures: 3 };
+        let meta = Meta { position, sum: Sum(4) };
+        let bytes = meta.to_bytes();
+        assert_eq!(bytes.len(), 58);
+        assert_eq!(Meta::parse(&bytes), Ok(meta));
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1;
+            assert_eq!(Meta::parse(&damaged), Err(BadMeta::Damaged), "at {place}");
+        }
+        let mut newer = (FORMAT + 1).to_be_bytes().to_vec();
+        newer.extend(checksum(META, &newer).to_be_bytes());
+        assert_eq!(Meta::parse(&newer), Err(BadMeta::Format(FORMAT + 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn cells_read_back(cell in any_cell()) {
+            prop_assert_eq!(parse_cell_value(&cell_value(&cell)), Some(cell));
+        }
+
+        #[test]
+        fn any_bytes_are_a_cell_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_cell_value(&bytes);
+            let _ = (parse_cell_key(&bytes), Meta::parse(&bytes).is_ok());
+        }
+
+        #[test]
+        fn the_order_of_cells_does_not_change_their_sum(values in prop::collection::vec(any::<[u8; 3]>(), 0..20)) {
+            let sum = |values: &mut dyn Iterator<Item = &[u8; 3]>| values.fold(Sum::default(), |mut sum, value| {
+                sum.insert(&value[..1], &value[1..]);
+                sum
+            });
+            let mut all = sum(&mut values.iter());
+            prop_assert_eq!(all, sum(&mut values.iter().rev()));
+            values.iter().for_each(|value| all.remove(&value[..1], &value[1..]));
+            prop_assert_eq!(all, Sum::default());
+        }
+    }
+}
