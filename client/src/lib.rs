@@ -1,1 +1,3 @@
 //! What `karo-observe` and `karoctl` share.
+
+pub mod hook;

@@ -1,0 +1,501 @@
+# shellcheck shell=bash
+# Karo's hook for bash 4.4 and newer: one record for each line that was typed and run.
+#
+# Nothing is forked to see a command. PS0 marks the start, PROMPT_COMMAND the end, an EXIT trap the last line. The text
+# comes from the shell's own history, by way of a scratch file: nothing else in bash gives a compound line as it was
+# typed. In spool mode builtins write the record; in client mode one background child takes it.
+#
+# The lines with an @ are filled in by the client that prints this script; shell/README.md says with what.
+
+if [[ $- == *i* && ${__karo_pid-} != "$$" ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) &&
+    ! builtin shopt -q restricted_shell; then
+
+__karo_baked_uid=@KARO_UID@
+__karo_mode=@KARO_MODE@
+__karo_observe=@KARO_OBSERVE@
+__karo_socket=@KARO_SOCKET@
+__karo_hook_spool=@KARO_HOOK_SPOOL@
+__karo_client_spool=@KARO_CLIENT_SPOOL@
+
+# First element of PROMPT_COMMAND: the statuses are taken before anything else runs.
+__karo_precmd() {
+    local -a __karo_status=("$?" "${PIPESTATUS[@]}")
+    local -
+    set +aefkuvxCET
+    local IFS=$' \t\n'
+    __karo_seen=1
+    __karo_after "${__karo_status[@]}"
+    ((__karo_version >= 501)) || return "${__karo_status[0]}"
+}
+
+# Last element of PROMPT_COMMAND: what others did to the prompt is mended, and the line to come is prepared for.
+__karo_prompt() {
+    local -a __karo_status=("$?" "${PIPESTATUS[@]}")
+    local -
+    set +aefkuvxCET
+    local IFS=$' \t\n'
+    if [[ ! $__karo_seen ]]; then
+        __karo_after "${__karo_status[@]}"
+        ((__karo_version < 501)) || PROMPT_COMMAND=("$__karo_first" "${PROMPT_COMMAND[@]}")
+    fi
+    __karo_seen=
+    if [[ :$BASHOPTS: != *:promptvars:* ]]; then
+        PS0=${PS0-}
+        PS0=${PS0//"$__karo_mark"/}
+    elif [[ ${PS0-} != *"$__karo_mark"* ]]; then
+        PS0=${PS0-}$__karo_mark
+    fi
+    ((__karo_version < 501)) || __karo_keep_repeats
+    ((__karo_version < 501)) || __karo_before=$HISTCMD
+    ((__karo_version >= 501)) || return "${__karo_status[0]}"
+}
+
+# With ignoredups a repeated line looks like one that was kept out on purpose. So no repeat is dropped while a line is
+# read; PS0 gives HISTCONTROL back before the line runs, and the repeat is dropped afterwards. A leading space is
+# meanwhile kept out by HISTIGNORE, which means the same.
+__karo_keep_repeats() {
+    [[ ${HISTCONTROL@a}${HISTIGNORE@a} != *r* ]] || return 0
+    local __karo_space=
+    [[ :${HISTCONTROL-}: != *:ignore@(space|both):* ]] || __karo_space='[ ]*'
+    if [[ :${HISTIGNORE-}: == *':[ ]*:'* ]]; then
+        [[ $__karo_space ]] || {
+            HISTIGNORE=:$HISTIGNORE:
+            HISTIGNORE=${HISTIGNORE/':[ ]*:'/:}
+            HISTIGNORE=${HISTIGNORE#:}
+            HISTIGNORE=${HISTIGNORE%:}
+        }
+    elif [[ $__karo_space ]]; then
+        HISTIGNORE=${HISTIGNORE:+$HISTIGNORE:}$__karo_space
+    fi
+    [[ :${HISTCONTROL-}: == *:@(ignoredups|ignoreboth|erasedups):* ]] || return 0
+    __karo_control=$HISTCONTROL
+    __karo_target=HISTCONTROL
+    HISTCONTROL=
+}
+
+# Does to the newest line of the history what HISTCONTROL would have done to it.
+__karo_drop_repeat() {
+    if [[ :$__karo_control: == *:erasedups:* ]]; then
+        builtin history -d "$__karo_number"
+        builtin history -s -- "$__karo_text"
+    elif ((__karo_last_number == __karo_number - 1)) && builtin [ "$__karo_text" = "$__karo_last" ]; then
+        builtin history -d "$__karo_number"
+        ((__karo_number -= 1))
+    fi
+}
+
+# Everything at the end of a line; the arguments are its exit status and those of its pipeline.
+__karo_after() {
+    ((EUID == __karo_uid)) || return 0
+    local __karo_exit=$1 __karo_pipes=${*:2} __karo_duration='' __karo_now
+    local __karo_started=${__karo_t0-} __karo_cwd=${__karo_dir-} __karo_own=$((__karo_h0))
+    local __karo_repeats=
+    if [[ $__karo_target == HISTCONTROL ]]; then
+        [[ ${HISTCONTROL-} ]] || HISTCONTROL=$__karo_control
+        __karo_target=__karo_zero
+        __karo_repeats=1
+    fi
+    if [[ $__karo_umask_kept ]]; then
+        builtin umask "$__karo_umask_kept"
+        __karo_umask_kept=
+    fi
+    [[ ! ${HISTFILE-} ]] || __karo_has_file=1
+    builtin unset -v __karo_t0 __karo_dir
+    __karo_h0=0
+    __karo_now
+    if [[ ${__karo_pending-} ]]; then
+        __karo_end_pending
+    elif [[ ! $__karo_started ]]; then
+        __karo_unmarked
+    else
+        __karo_marked
+    fi
+}
+
+# A line whose start is on its way already (bash 5.3).
+__karo_end_pending() {
+    local __karo_text=$__karo_pending
+    [[ $__karo_pending_cwd ]] && __karo_cwd=$__karo_pending_cwd
+    builtin unset -v __karo_pending
+    ((__karo_duration = __karo_now > __karo_started ? __karo_now - __karo_started : 0, 1))
+    __karo_deliver end
+    if [[ $__karo_repeats ]]; then
+        local __karo_number __karo_own_text=$__karo_text
+        __karo_capture
+        builtin [ "$__karo_text" = "$__karo_own_text" ] && __karo_drop_repeat
+        __karo_last=$__karo_text __karo_last_number=$__karo_number
+    fi
+}
+
+# A line that PS0 saw: its number in the history says whether the shell itself kept it out.
+__karo_marked() {
+    local __karo_text __karo_number
+    ((__karo_duration = __karo_now > __karo_started ? __karo_now - __karo_started : 0, 1))
+    if ((__karo_own > ${__karo_before:-0})); then
+        __karo_capture
+        [[ ! $__karo_before ]] || ((__karo_own - 1 == __karo_before)) ||
+            __karo_edited "$__karo_before" "$((__karo_own - 2))"
+        __karo_before=$((__karo_number + 1))
+        if ((__karo_number != __karo_own - 1)); then
+            # The line changed the history itself, so that its text is not to be had.
+            __karo_is_private || ((__karo_dropped += 1))
+            return
+        fi
+        if [[ $__karo_text == ' '* ]]; then
+            [[ :${HISTCONTROL-}: != *:ignore@(space|both):* ]] || builtin history -d "$__karo_number"
+            return
+        fi
+        [[ ! $__karo_repeats ]] || __karo_drop_repeat
+        __karo_last=$__karo_text __karo_last_number=$__karo_number
+    elif [[ :$SHELLOPTS: == *:history:* && :${HISTCONTROL-}: == *:ignoredups:* && ! ${HISTIGNORE-} ]] &&
+        [[ ! $__karo_repeats && :$HISTCONTROL: != *:ignorespace:* ]]; then
+        # Only a repeat is kept out here, so it is the newest line once more.
+        __karo_capture
+    else
+        return
+    fi
+    __karo_is_private || __karo_deliver end
+}
+
+# No mark: nothing ran, or lines came from an editor (Ctrl-X Ctrl-E), which bash runs outside of its loop.
+__karo_unmarked() {
+    local __karo_text __karo_number
+    if ((__karo_version >= 501)) && [[ $__karo_before ]]; then
+        ((HISTCMD != __karo_before)) || return
+    fi
+    __karo_capture
+    [[ ! $__karo_before ]] || ((__karo_number <= __karo_before)) || __karo_edited "$__karo_before" "$__karo_number"
+    __karo_before=$((__karo_number + 1))
+}
+
+# Lines $1 to $2 of the history came from an editor; the first is what had been typed before it was called.
+__karo_edited() {
+    (($2 > $1 && $2 - $1 < 64)) && ! __karo_is_private || return 0
+    local __karo_raw='' __karo_at __karo_line __karo_text='' __karo_exit='' __karo_pipes='' __karo_duration=''
+    local __karo_started __karo_cwd=$PWD __karo_precision=1000000
+    __karo_list "$((__karo_number - $1))" '%s '
+    for ((__karo_at = $1 + 1; __karo_at <= $2; __karo_at++)); do
+        __karo_line=$'\n'$__karo_raw
+        builtin printf -v __karo_text '\n%5d' "$__karo_at"
+        __karo_line=${__karo_line#*"$__karo_text"[ *] }
+        builtin printf -v __karo_text '\n%5d' "$((__karo_at + 1))"
+        __karo_line=${__karo_line%%"$__karo_text"[ *] *}
+        __karo_started=${__karo_line%% *}000000
+        __karo_text=${__karo_line#* }
+        __karo_text=${__karo_text%$'\n'}
+        [[ $__karo_started == *[!0-9]* || ! $__karo_text || $__karo_text == [' #']* ]] || __karo_deliver end
+    done
+}
+
+# Lists the newest $1 lines of the history into __karo_raw, each with its time by the format $2.
+__karo_list() {
+    if [[ $__karo_scratch ]] && HISTTIMEFORMAT=$2 builtin history "$1" >|"$__karo_scratch"; then
+        IFS= builtin read -r -d '' __karo_raw <"$__karo_scratch"
+        : >|"$__karo_scratch"
+    else
+        __karo_raw=$(HISTTIMEFORMAT=$2 builtin history "$1")
+    fi
+}
+
+# Reads the newest line of the history, its number, the umask and the EXIT trap.
+__karo_capture() {
+    local __karo_raw='' __karo_head=''
+    if [[ $__karo_scratch ]] && {
+        builtin umask
+        builtin trap -p EXIT
+        builtin printf '\0'
+        HISTTIMEFORMAT='' builtin history 1
+    } >|"$__karo_scratch"; then
+        {
+            IFS= builtin read -r -d '' __karo_head
+            IFS= builtin read -r -d '' __karo_raw
+        } <"$__karo_scratch"
+        : >|"$__karo_scratch"
+        __karo_umask=${__karo_head%%$'\n'*}
+        __karo_trap "${__karo_head#*$'\n'}"
+    else
+        __karo_raw=$(HISTTIMEFORMAT='' builtin history 1)$'\n'
+    fi
+    __karo_raw=${__karo_raw#"${__karo_raw%%[!' ']*}"}
+    __karo_number=${__karo_raw%%[!0-9]*}
+    __karo_number=${__karo_number:-0}
+    __karo_text=${__karo_raw#*[ *] }
+    __karo_text=${__karo_text%$'\n'}
+}
+
+# Puts the hook in front of the user's EXIT trap, given as `trap -p` shows it.
+__karo_trap() {
+    [[ $1 != *__karo_exit* ]] || return 0
+    local -a __karo_words=()
+    builtin eval "__karo_words=($1)"
+    builtin trap -- "__karo_exit${__karo_words[2]:+$'\n'${__karo_words[2]}}" EXIT
+}
+
+__karo_exit() {
+    local -a __karo_status=("$?")
+    local -
+    set +aefkuvxCET
+    local IFS=$' \t\n'
+    [[ $BASHPID != "$$" ]] || { __karo_after "${__karo_status[0]}"; __karo_leave; } 2>/dev/null
+    return "${__karo_status[0]}"
+}
+
+# The scratch file goes with the shell; one fork is no matter then.
+__karo_leave() {
+    [[ ! $__karo_scratch ]] || command rm -f -- "$__karo_scratch"
+    __karo_scratch=
+}
+
+# Tells whether the user does not want to be recorded.
+__karo_is_private() {
+    [[ ${KARO_PAUSE-} == 1 || $__karo_has_file && ! ${HISTFILE-} || ${HISTFILE-} == /dev/null ]]
+}
+
+# Sets __karo_now, in microseconds since the epoch.
+__karo_now() {
+    __karo_now=${EPOCHREALTIME-}
+    if [[ $__karo_now ]]; then
+        __karo_now=$((10#${__karo_now//[!0-9]/}))
+    else
+        builtin printf -v __karo_now '%(%s)T000000' -1
+    fi
+}
+
+# Sends one side of a command on its way.
+__karo_deliver() {
+    local __karo_cut=0 __karo_cwd_cut=0
+    ((${#__karo_text} <= 10000)) || __karo_limit __karo_text 65536 __karo_cut
+    ((${#__karo_cwd} <= 600)) || __karo_limit __karo_cwd 4096 __karo_cwd_cut
+    [[ $1 == end && ${__karo_began-} ]] || ((__karo_sequence += 1))
+    __karo_began=
+    [[ $1 == end ]] || __karo_began=1
+    if [[ $__karo_mode == client && -x $__karo_observe ]] && __karo_reachable; then
+        __karo_send "$1"
+        __karo_dropped=0
+    elif __karo_write "$1"; then
+        __karo_dropped=0
+    elif [[ $1 == end ]]; then
+        ((__karo_dropped += 1))
+        # The place may be gone with the session that it was made for; it is sought again, ever more seldom.
+        (((__karo_dropped & (__karo_dropped - 1)) != 0)) || __karo_place
+    fi
+}
+
+# Cuts the variable $1 to $2 bytes and sets the variable $3 if it did.
+__karo_limit() {
+    local LC_ALL=C
+    local -n __karo_value=$1
+    ((${#__karo_value} <= $2)) || {
+        __karo_value=${__karo_value:0:$2}
+        builtin printf -v "$3" 1
+    }
+}
+
+# Tells whether the client could put the record anywhere: to a socket, or into a spool.
+__karo_reachable() {
+    [[ ! -S $__karo_socket ]] || return 0
+    local __karo_at=$__karo_client_spool
+    while [[ ! -e $__karo_at && $__karo_at == */?* ]]; do
+        __karo_at=${__karo_at%/*}
+    done
+    [[ -w ${__karo_at:-/} || $__karo_spool && -w $__karo_spool ]]
+}
+
+# One child in the background: `$!`, the job table and the terminal see nothing of it.
+__karo_send() {
+    local -a __karo_given=(--seq "$__karo_sequence" --started-us "$__karo_started" --dropped "$__karo_dropped"
+        --precision-us "$__karo_precision" --command-cut "$__karo_cut" --cwd-cut "$__karo_cwd_cut")
+    [[ ! $__karo_duration ]] || __karo_given+=(--duration-us "$__karo_duration")
+    [[ $1 != end || ! $__karo_exit ]] || __karo_given+=(--exit "$__karo_exit")
+    [[ $1 != end || ! $__karo_pipes ]] || __karo_given+=(--pipestatus "$__karo_pipes")
+    set +m
+    (
+        builtin trap '' HUP
+        {
+            builtin shopt -s execfail
+            KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd builtin exec "$__karo_observe" "$1" \
+                "${__karo_options[@]}" "${__karo_given[@]}"
+            __karo_write "$1"
+        } &
+    ) </dev/null &>/dev/null
+}
+
+# Writes one file with builtins alone; the umask makes it 0600 from its creation.
+__karo_write() {
+    [[ $__karo_spool ]] && __karo_has_room || return 1
+    local __karo_file=$__karo_spool/$__karo_id.$__karo_sequence.${1:0:1} __karo_is_whole=
+    local -a __karo_given=("phase=$1" "seq=$__karo_sequence" "started_us=$__karo_started"
+        "precision_us=$__karo_precision" "dropped=$__karo_dropped" "command_cut=$__karo_cut" "cwd_cut=$__karo_cwd_cut")
+    [[ ! $__karo_duration ]] || __karo_given+=("duration_us=$__karo_duration")
+    [[ $1 != end || ! $__karo_exit ]] || __karo_given+=("exit=$__karo_exit")
+    [[ $1 != end || ! $__karo_pipes ]] || __karo_given+=("pipestatus=$__karo_pipes")
+    __karo_umask_kept=$__karo_umask
+    builtin umask 077
+    set -C
+    {
+        builtin printf '%s\0' 'karo 1' "${__karo_fields[@]}" "${__karo_given[@]}" "cwd=$__karo_cwd" &&
+            builtin printf 'command=%s\0end\n' "$__karo_text" && __karo_is_whole=1
+    } >"$__karo_file"
+    set +C
+    builtin umask "$__karo_umask_kept"
+    __karo_umask_kept=
+    [[ $__karo_is_whole ]] && return
+    # An empty file says that its writer gave it up: builtins cannot unlink.
+    [[ ! -f $__karo_file ]] || : >|"$__karo_file"
+    return 1
+}
+
+# Holds the spool below 4,096 files. Counting is dear, so one count is good for an eighth of what is left; when the
+# spool is full, one look at a file that was there tells whether anybody has taken it since.
+__karo_has_room() {
+    ((__karo_room <= 0)) || { ((__karo_room -= 1)); return 0; }
+    [[ ! $__karo_full || ! -e $__karo_full ]] || return 1
+    local __karo_failglob=
+    [[ :$BASHOPTS: != *:failglob:* ]] || { __karo_failglob=1; builtin shopt -u failglob; }
+    local -a __karo_files=("$__karo_spool"/*)
+    [[ ! $__karo_failglob ]] || builtin shopt -s failglob
+    __karo_full=
+    if ((${#__karo_files[@]} > 4032)); then
+        __karo_full=${__karo_files[0]}
+        return 1
+    fi
+    ((__karo_room = (4096 - ${#__karo_files[@]}) / 8 - 1, 1))
+}
+
+# Finds the spool and makes the scratch file: forks, but once for each shell.
+__karo_place() {
+    local __karo_at __karo_seen_stat
+    __karo_spool='' __karo_scratch='' __karo_room=0 __karo_full=''
+    for __karo_at in "$__karo_hook_spool" "$__karo_client_spool"; do
+        [[ $__karo_at == /* ]] || continue
+        __karo_seen_stat=$(
+            builtin umask 077
+            [[ -d $__karo_at ]] || command mkdir -p -- "$__karo_at"
+            [[ -d $__karo_at && ! -L $__karo_at && -O $__karo_at && -w $__karo_at ]] || builtin exit
+            : >|"$__karo_at/.$__karo_id.text" || builtin exit
+            command stat -L -c '%a %i' -- "$__karo_at" "/proc/$$/ns/pid" || builtin echo 700
+            builtin umask -p
+        ) </dev/null
+        # Nobody else may write there.
+        [[ $__karo_seen_stat =~ ^[0-7]*[0145][0145]( |$'\n'|$) ]] || continue
+        __karo_spool=$__karo_at
+        __karo_scratch=$__karo_at/.$__karo_id.text
+        __karo_seen_stat=${__karo_seen_stat#*$'\n'}
+        __karo_pid_ns=${__karo_seen_stat#* }
+        __karo_pid_ns=${__karo_pid_ns%%[!0-9]*}
+        return
+    done
+}
+
+# What is the same for every record of this shell.
+__karo_describe() {
+    local __karo_a='' __karo_b='' __karo_stat='' __karo_boot='' __karo_parent='' __karo_tty='' __karo_ssh=0
+    local __karo_user='\u' __karo_field
+    builtin read -r __karo_a </proc/sys/kernel/random/uuid
+    builtin read -r __karo_b </proc/sys/kernel/random/uuid
+    __karo_id=${__karo_a:0:8}${__karo_a:9:4}${__karo_b:0:8}${__karo_b:9:4}${__karo_a:28:8}
+    [[ ${#__karo_id} == 32 ]] || __karo_id=$(command od -An -N16 -tx1 /dev/urandom | command tr -d ' \n')
+    builtin read -r __karo_boot </proc/sys/kernel/random/boot_id
+    builtin read -r __karo_parent <"/proc/$PPID/comm"
+    builtin read -r __karo_stat <"/proc/$$/stat"
+    __karo_stat=${__karo_stat##*) }
+    set -f
+    # shellcheck disable=SC2206
+    local -a __karo_words=($__karo_stat)
+    set +f
+    for __karo_tty in /dev/pts/* /dev/tty* ''; do
+        [[ ! -c $__karo_tty || ! $__karo_tty -ef /proc/self/fd/0 ]] || break
+    done
+    [[ ! ${SSH_CONNECTION-}${SSH_CLIENT-}${SSH_TTY-} ]] || __karo_ssh=1
+    __karo_place
+    __karo_fields=(shell=bash "shell_id=$__karo_id" "user=${__karo_user@P}" "host=${HOSTNAME-}"
+        "tty=${__karo_tty#/dev/}" "ssh=$__karo_ssh" "pid=$$" "pid_start=${__karo_words[19]-}" "boot_id=$__karo_boot"
+        "pid_ns=$__karo_pid_ns" "parent=$__karo_parent")
+    __karo_options=(--socket "$__karo_socket" --spool "$__karo_client_spool")
+    for __karo_field in "${__karo_fields[@]}"; do
+        __karo_a=${__karo_field%%=*}
+        __karo_options+=("--${__karo_a//_/-}" "${__karo_field#*=}")
+    done
+}
+
+__karo_load() {
+    local -
+    set +aefkuvxCET
+    local IFS=$' \t\n' __karo_text='' __karo_number=0 __karo_umask_now
+    [[ $__karo_baked_uid == "$EUID" && ${PROMPT_COMMAND@a} != *r* && ${PS0@a} != *r* ]] || return 0
+    __karo_pid=$$ __karo_uid=$EUID __karo_version=$((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))
+    __karo_id='' __karo_sequence=0 __karo_dropped=0 __karo_before='' __karo_h0=0 __karo_seen='' __karo_has_file=''
+    __karo_void='' __karo_zero=0 __karo_control='' __karo_target=__karo_zero __karo_last='' __karo_last_number=-1
+    __karo_umask='' __karo_umask_kept='' __karo_pid_ns='' __karo_began='' __karo_precision=1
+    __karo_umask_now=$(builtin umask)
+    __karo_describe
+    __karo_umask=$__karo_umask_now
+    # Only so does the history keep a line as it was typed.
+    builtin shopt -s cmdhist lithist
+    # The mark expands to nothing. What it sets: the time, the number of the line, the directory, and HISTCONTROL again.
+    # shellcheck disable=SC2016
+    local __karo_clock='10#0${EPOCHREALTIME//[!0-9]/}'
+    ((__karo_version >= 500)) || __karo_clock='\D{%s}000000' __karo_precision=1000000
+    # shellcheck disable=SC2016
+    __karo_mark='${__karo_void:$((__karo_t0='$__karo_clock',__karo_h0=HISTCMD,'
+    # shellcheck disable=SC2016
+    __karo_mark+='0${__karo_zero/${__karo_dir:=${PWD-}}/}${__karo_zero/${!__karo_target:=$__karo_control}/})):0}'
+    # shellcheck disable=SC2016
+    ((__karo_version < 503)) || __karo_mark+='${ __karo_preexec; }'
+    PS0=${PS0-}
+    [[ $PS0 == *"$__karo_mark"* ]] || PS0+=$__karo_mark
+    __karo_first='{ __karo_precmd; } 2>/dev/null'
+    local __karo_second='{ __karo_prompt; } 2>/dev/null'
+    if ((__karo_version < 501)); then
+        # shellcheck disable=SC2178,SC2128
+        PROMPT_COMMAND=$__karo_first$'\n'${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}$__karo_second
+    elif [[ ${PROMPT_COMMAND+x} && ${PROMPT_COMMAND[*]: -1} == __bp_interactive_mode ]]; then
+        # bash-preexec takes whatever follows its last element for the user's command.
+        PROMPT_COMMAND=("$__karo_first" "${PROMPT_COMMAND[@]::${#PROMPT_COMMAND[@]}-1}" "$__karo_second"
+            __bp_interactive_mode)
+    else
+        PROMPT_COMMAND=("$__karo_first" "${PROMPT_COMMAND[@]}" "$__karo_second")
+    fi
+    __karo_umask_now=$(builtin trap -p EXIT)
+    __karo_trap "$__karo_umask_now"
+}
+
+# bash 5.3 can act at the start without a fork; older ones could not even read this syntax.
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 503)); then
+    # shellcheck disable=SC2016
+    builtin eval '
+    __karo_preexec() {
+        local -
+        set +aefkuvxCET
+        { __karo_begin; } 2>/dev/null
+    }
+    __karo_capture() {
+        local __karo_raw
+        __karo_umask=${ builtin umask; }
+        __karo_trap "${ builtin trap -p EXIT; }"
+        __karo_raw=${ HISTTIMEFORMAT="" builtin history 1; }
+        __karo_raw=${__karo_raw#"${__karo_raw%%[!" "]*}"}
+        __karo_number=${__karo_raw%%[!0-9]*}
+        __karo_number=${__karo_number:-0}
+        __karo_text=${__karo_raw#*[ *] }
+    }'
+fi
+
+# The start of a line, called by PS0 in bash 5.3.
+__karo_begin() {
+    ((EUID == __karo_uid && __karo_h0 == __karo_before + 1)) || return 0
+    local IFS=$' \t\n' __karo_text __karo_number
+    local __karo_exit='' __karo_pipes='' __karo_duration='' __karo_started=$__karo_t0 __karo_cwd=$__karo_dir
+    __karo_capture
+    [[ $__karo_text && $__karo_text != ' '* ]] && ((__karo_number == __karo_h0 - 1)) || return 0
+    [[ ! ${HISTFILE-} ]] || __karo_has_file=1
+    ! __karo_is_private || return 0
+    __karo_before=$__karo_h0 __karo_pending=$__karo_text __karo_pending_cwd=$__karo_cwd
+    __karo_deliver start
+}
+
+{ __karo_load; } 2>/dev/null
+# With `set -a` in force they would reach every child.
+builtin export -nf __karo_precmd __karo_prompt __karo_after __karo_exit __karo_load 2>/dev/null
+
+fi
