@@ -5,5 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod classify;
+mod line;
 pub mod rollup;
 pub mod search;
