@@ -5,6 +5,7 @@
 //! | [`karo`] | [`Karo`]: temporary places, and a real `karod` that is started, frozen, killed and started again |
 //! | [`session`] | [`Session`]: one connection, in frames |
 //! | [`typist`] | [`Typist`]: a shell that exists only as observations |
+//! | [`dice`] | [`Dice`]: chance that repeats exactly, from a seed |
 //! | [`ledger`] | [`Ledger`]: what was acknowledged, kept outside the daemon |
 //! | [`binaries`] | where the programs under test lie, freshly built |
 //! | [`wait`] | the only way to wait: for a condition, until a deadline |
@@ -17,12 +18,14 @@
 )]
 
 pub mod binaries;
+pub mod dice;
 pub mod karo;
 pub mod ledger;
 pub mod session;
 pub mod typist;
 pub mod wait;
 
+pub use dice::Dice;
 pub use karo::Karo;
 pub use ledger::Ledger;
 pub use session::Session;

@@ -1,0 +1,17 @@
+//! What whole daemons do, and what they survive: one file per story, seen from outside.
+//!
+//! A story whose name begins with `root_` needs root, and skips itself without it.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a story names the replies that it wants; every other one is its failure"
+)]
+
+mod crowds;
+mod foreigners;
+mod frames;
+mod kills;
+mod layouts;
+mod record;
+mod signals;
+mod versions;
