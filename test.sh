@@ -144,7 +144,12 @@ gates() {
     gate "floors" floors
     gate "lints" lints
     gate "docs" docs
-    optional_gate "licences, bans, sources, advisories" cargo-deny cargo deny --all-features check
+    optional_gate "licences, bans, sources" cargo-deny cargo deny --all-features check bans licenses sources
+    if ! has cargo-deny || cargo deny fetch db >/dev/null 2>&1; then
+        optional_gate "advisories" cargo-deny cargo deny --all-features check advisories
+    else
+        skipped+=("advisories: their database cannot be reached")
+    fi
     optional_gate "unused dependencies" cargo-machete cargo machete
     optional_gate "spelling" typos typos
 }
