@@ -1,5 +1,6 @@
 //! What the store tells the search: rows that came, ended, went, or lie elsewhere.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub struct BriefOutcome {
 pub struct Batch {
     bytes: Vec<u8>,
     shells: Vec<Arc<Shell>>,
+    /// Place of each shell by its address, which holds as long as the batch holds the shell.
+    places: BTreeMap<usize, u32>,
     entries: Vec<Packed>,
 }
 
@@ -75,16 +78,14 @@ struct Packed {
 impl Batch {
     /// Adds an entry.
     pub fn push(&mut self, entry: Entry<'_>) {
-        let shell = match self.shells.iter().rposition(|shell| Arc::ptr_eq(shell, entry.shell)) {
-            Some(known) => known,
-            None => {
-                self.shells.push(Arc::clone(entry.shell));
-                self.shells.len() - 1
-            }
+        let shell = match self.entries.last() {
+            // Neighbours come from the same shell more often than not.
+            Some(last) if Arc::ptr_eq(&self.shells[last.shell as usize], entry.shell) => last.shell,
+            Some(_) | None => self.place_shell(entry.shell),
         };
         let packed = Packed {
             position: entry.position,
-            shell: shell as u32,
+            shell,
             sequence: entry.sequence,
             command: self.keep(entry.command),
             cwd: self.keep(entry.cwd),
@@ -94,6 +95,14 @@ impl Batch {
             outcome: entry.outcome,
         };
         self.entries.push(packed);
+    }
+
+    fn place_shell(&mut self, shell: &Arc<Shell>) -> u32 {
+        let shells = &mut self.shells;
+        *self.places.entry(Arc::as_ptr(shell).addr()).or_insert_with(|| {
+            shells.push(Arc::clone(shell));
+            shells.len() as u32 - 1
+        })
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<u32> {
@@ -114,8 +123,22 @@ impl Batch {
 
     /// Returns the entries in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.iter_with_shells().map(|(entry, _)| entry)
+    }
+
+    /// Returns each shell once.
+    pub(super) fn shells(&self) -> &[Arc<Shell>] {
+        &self.shells
+    }
+
+    /// Returns the entries, each with the place of its shell in [`shells`](Self::shells).
+    pub(super) fn iter_with_shells(&self) -> impl Iterator<Item = (Entry<'_>, usize)> {
+        self.entries.iter().map(|packed| (self.entry(packed), packed.shell as usize))
+    }
+
+    fn entry<'a>(&'a self, packed: &Packed) -> Entry<'a> {
         let slice = |range: &Range<u32>| &self.bytes[range.start as usize..range.end as usize];
-        self.entries.iter().map(move |packed| Entry {
+        Entry {
             position: packed.position,
             shell: &self.shells[packed.shell as usize],
             sequence: packed.sequence,
@@ -125,7 +148,7 @@ impl Batch {
             category: packed.category,
             tools: slice(&packed.tools),
             outcome: packed.outcome,
-        })
+        }
     }
 }
 

@@ -1,5 +1,28 @@
 //! Finding events again: what is kept in memory of each, and how it is searched.
+//!
+//! Distinct texts lie packed in lower case, end to end; every other field is a column of narrow
+//! numbers, in chunks ordered by time. A question is judged row by row from the end it asks about;
+//! its words are looked for in the distinct texts, each read at most once.
+//!
+//! It does not know the log, ids of events, or files: the store says what changed, and answers for
+//! ids. It does not rank: the order is always (start, position).
 
+mod beside;
 mod change;
+mod chunk;
+mod columns;
+mod count;
+mod dictionary;
+mod index;
+mod page;
+mod plan;
+mod purge;
+mod shells;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod words;
 
 pub use change::{Batch, BriefOutcome, Change, Entry, Key, Position};
+pub use columns::{Columns, Stats};
+pub use page::{Cursor, Hit, Page};
