@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# Runs Karo from this checkout: ./run.sh --help tells how. Everything it leaves lies in .karo/ here.
+set -euo pipefail
+
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+cd "$checkout"
+umask 077
+
+# Commands that the demo replays, at least; whole sessions are taken.
+readonly demo_commands=400
+readonly demo_data=$checkout/tests/data/history/kypo-part.jsonl
+
+daemon=
+short=
+
+usage() {
+    cat <<'USAGE'
+usage: ./run.sh [--demo | --help]
+
+  (nothing)   builds, starts karod on a store in .karo/ and opens your shell with recording on;
+              karod stops when the shell ends, and what was recorded is there the next time
+  --demo      replays real sessions through the real client and socket into a store of its own,
+              asks questions about them, kills karod with -9 and asks again
+
+Your own configuration, rc files and history stay as they are. To install Karo for good, see README.md.
+USAGE
+}
+
+if [[ -t 1 && -z ${NO_COLOR-} ]]; then
+    bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'
+else
+    bold='' dim='' plain=''
+fi
+
+say() { printf '%s%s%s\n' "$bold" "$*" "$plain"; }
+
+# Shows a command of karoctl and runs it.
+show() {
+    printf '\n%s$ karoctl' "$dim"
+    printf ' %q' "$@"
+    printf '%s\n' "$plain"
+    karoctl "$@"
+}
+
+build() {
+    say "building (the first time takes some minutes)"
+    (
+        umask 022
+        # The clients alone, with a profile of their own: a build of everything gives them a runtime.
+        cargo build --quiet --locked --release -p karo-daemon
+        cargo build --quiet --locked --profile client -p karo-client
+        [[ ${1-} != demo ]] || cargo build --quiet --locked --release -p karo-tests --bin replay
+    )
+    local target=${CARGO_TARGET_DIR:-$checkout/target}
+    export PATH="$target/client:$target/release:$PATH"
+}
+
+# Names the places of this run, for daemon, clients and hooks alike.
+settle_in() {
+    export KARO_DATA_DIR=$1/data KARO_SPOOL_DIR=$1/spool KARO_CONFIG=$1/config.toml
+    export KARO_SOCKET=$1/run/karod.sock
+    mkdir -p "$1"
+    if ((${#KARO_SOCKET} > 107)); then
+        # A socket's path has room for 107 bytes, and this checkout lies too deep.
+        short=$(mktemp -d "${TMPDIR:-/tmp}/karo.XXXXXX")
+        KARO_SOCKET=$short/karod.sock
+    fi
+}
+
+start_daemon() {
+    karod 2>>"$1/karod.log" &
+    daemon=$!
+    local tries
+    for ((tries = 0; tries < 1000; tries++)); do
+        if karoctl status >/dev/null 2>&1; then return 0; fi
+        if ! kill -0 "$daemon" 2>/dev/null; then break; fi
+        read -rt 0.02 <> <(:) || true
+    done
+    echo "run.sh: karod does not answer; it said:" >&2
+    tail -n 20 "$1/karod.log" >&2
+    exit 1
+}
+
+stop_daemon() {
+    if [[ -n $daemon ]]; then
+        kill "$daemon" 2>/dev/null || true
+        wait "$daemon" 2>/dev/null || true
+        daemon=
+    fi
+    [[ -z $short ]] || rm -rf "$short"
+}
+
+# Opens the user's shell with its own rc first and the hook behind it, as an installed hook would be.
+open_shell() {
+    local place=$1 shell=${SHELL:-/bin/bash}
+    case ${shell##*/} in
+        zsh)
+            mkdir -p "$place/zsh"
+            cat >"$place/zsh/.zshrc" <<'RC'
+ZDOTDIR=${KARO_RUN_ZDOTDIR:-$HOME}
+[[ -r $ZDOTDIR/.zshrc ]] && source "$ZDOTDIR/.zshrc"
+eval "$(karoctl shell init zsh)"
+RC
+            KARO_RUN_ZDOTDIR=${ZDOTDIR-} ZDOTDIR=$place/zsh "$shell" -i
+            ;;
+        fish)
+            "$shell" -i -C 'karoctl shell init fish | source'
+            ;;
+        *)
+            cat >"$place/bashrc" <<'RC'
+[ -r ~/.bashrc ] && . ~/.bashrc
+eval "$(karoctl shell init bash)"
+RC
+            [[ ${shell##*/} == bash ]] || echo "there is no hook for $shell: opening bash"
+            bash --rcfile "$place/bashrc" -i
+            ;;
+    esac
+}
+
+record() {
+    local place=$checkout/.karo
+    build
+    settle_in "$place"
+    trap stop_daemon EXIT
+    start_daemon "$place"
+    say "recording into .karo/ (try: karoctl query, karoctl status; exit ends it)"
+    # Ctrl-C in the shell is the shell's own.
+    trap : INT
+    open_shell "$place" || true
+    trap - INT
+    say "stopped; what was recorded stays in .karo/"
+}
+
+demo() {
+    local place=$checkout/.karo/demo
+    build demo
+    rm -rf "$place"
+    settle_in "$place"
+    trap 'stop_daemon; rm -rf "$place"' EXIT
+    start_daemon "$place"
+
+    say "replaying real sessions (KYPO, Masaryk University, CC BY 4.0) through karo-observe"
+    replay "$(command -v karo-observe)" "$demo_data" "$demo_commands"
+
+    show status
+    show query nmap --limit 6
+    show query --unique ssh --limit 6
+    show query redacted --limit 4
+    show query --count-by category
+    show query --count-by hour
+    show query sudo --oldest-first --limit 1 --format json
+    local before after
+    before=$(karoctl export | wc -l)
+
+    say $'\n'"kill -9 of karod, and a new one on the same store"
+    kill -9 "$daemon"
+    wait "$daemon" 2>/dev/null || true
+    start_daemon "$place"
+    after=$(karoctl export | wc -l)
+    say "$before commands before, $after after"
+    show store verify
+    stop_daemon
+    if ((before < demo_commands || before != after)); then
+        echo "run.sh: the demo lost something" >&2
+        exit 1
+    fi
+    say $'\n'"done; nothing stays behind"
+}
+
+case ${1-} in
+    '') record ;;
+    --demo) demo ;;
+    -h | --help) usage ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+esac
