@@ -74,7 +74,7 @@ start_daemon() {
     for ((tries = 0; tries < 1000; tries++)); do
         if karoctl status >/dev/null 2>&1; then return 0; fi
         if ! kill -0 "$daemon" 2>/dev/null; then break; fi
-        read -rt 0.02 <> <(:) || true
+        sleep 0.02
     done
     echo "run.sh: karod does not answer; it said:" >&2
     tail -n 20 "$1/karod.log" >&2
@@ -92,7 +92,7 @@ stop_daemon() {
 
 # Opens the user's shell with its own rc first and the hook behind it, as an installed hook would be.
 open_shell() {
-    local place=$1 shell=${SHELL:-/bin/bash}
+    local place=$1 shell=${SHELL:-/bin/bash} own_zdotdir=${ZDOTDIR-}
     case ${shell##*/} in
         zsh)
             mkdir -p "$place/zsh"
@@ -101,7 +101,7 @@ ZDOTDIR=${KARO_RUN_ZDOTDIR:-$HOME}
 [[ -r $ZDOTDIR/.zshrc ]] && source "$ZDOTDIR/.zshrc"
 eval "$(karoctl shell init zsh)"
 RC
-            KARO_RUN_ZDOTDIR=${ZDOTDIR-} ZDOTDIR=$place/zsh "$shell" -i
+            KARO_RUN_ZDOTDIR=$own_zdotdir ZDOTDIR=$place/zsh "$shell" -i
             ;;
         fish)
             "$shell" -i -C 'karoctl shell init fish | source'
