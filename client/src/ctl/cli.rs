@@ -1,0 +1,327 @@
+//! The command line: one definition for parsing, `--help`, completions and man pages.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use karo_protocol::{Category, EventId, ShellId, ShellKind};
+
+use super::exit;
+
+/// Ask for your own recorded commands, and look after their recording.
+#[derive(Debug, Parser)]
+#[command(name = "karoctl", version, max_term_width = 110, after_long_help = exit::table(), after_help = "Exit codes and more: karoctl --help")]
+pub struct Cli {
+    /// Answer in JSON, one object a line.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What karoctl can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show how the daemon is and what it keeps.
+    Status,
+    /// Find commands.
+    Query(QueryArgs),
+    /// Forget commands for good.
+    Delete(DeleteArgs),
+    /// Write events with everything that is known of them.
+    Export(ExportArgs),
+    /// Take in other histories; what is there already is not taken twice.
+    Import(ImportArgs),
+    /// Put the hook into a shell.
+    #[command(subcommand)]
+    Shell(ShellCommand),
+    /// Show or check the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look after the store.
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Check what goes wrong in life, and name the mend.
+    Doctor,
+    /// Write completions for a shell to standard output.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory, or the first of them to standard output.
+    Man {
+        /// Where to write them.
+        #[arg(value_hint = ValueHint::DirPath)]
+        directory: Option<PathBuf>,
+    },
+    /// Show the versions of karoctl, of the protocol and of the daemon.
+    Version,
+}
+
+/// Which events are meant.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FilterArgs {
+    /// Started at or after: RFC 3339, 2026-11-01, "2026-11-01 14:00", 14:00, today, yesterday, 2h, 3d.
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
+    /// Started before; as --since.
+    #[arg(long, value_name = "T")]
+    pub until: Option<String>,
+    /// Started exactly in this directory.
+    #[arg(long, value_name = "DIR", conflicts_with = "under", value_hint = ValueHint::DirPath)]
+    pub cwd: Option<PathBuf>,
+    /// Started in this directory or below.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub under: Option<PathBuf>,
+    /// Ended with exactly this status.
+    #[arg(long, value_name = "N", group = "outcome", allow_negative_numbers = true)]
+    pub exit: Option<i32>,
+    /// Ended with any status but zero.
+    #[arg(long, group = "outcome")]
+    pub failed: bool,
+    /// Ended with zero.
+    #[arg(long, group = "outcome")]
+    pub ok: bool,
+    /// Not ended yet.
+    #[arg(long, group = "outcome")]
+    pub running: bool,
+    /// Its shell went away before it ended.
+    #[arg(long, group = "outcome")]
+    pub lost: bool,
+    /// Of this category.
+    #[arg(long, value_name = "C", value_parser = names(Category::ALL, Category::name))]
+    pub category: Option<Category>,
+    /// Typed into this kind of shell.
+    #[arg(long, value_name = "S", value_parser = names(ShellKind::ALL, ShellKind::name))]
+    pub shell: Option<ShellKind>,
+    /// Typed into this one shell.
+    #[arg(long, value_name = "ID")]
+    pub shell_id: Option<ShellId>,
+    /// Run on this machine.
+    #[arg(long, value_name = "H", value_hint = ValueHint::Hostname)]
+    pub host: Option<String>,
+    /// Run by this account.
+    #[arg(long, value_name = "U", value_hint = ValueHint::Username)]
+    pub user: Option<String>,
+}
+
+/// `karoctl query`.
+#[derive(Debug, Clone, Args)]
+pub struct QueryArgs {
+    /// Each must occur in the command; a capital letter makes a word exact, else ASCII case is ignored.
+    #[arg(value_name = "WORD")]
+    pub words: Vec<String>,
+    /// Which events.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Show each text once, the newest of it.
+    #[arg(long)]
+    pub unique: bool,
+    /// Show at most so many; 0 for all.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: u32,
+    /// Show the earliest first; with a limit, the earliest of all.
+    #[arg(long)]
+    pub oldest_first: bool,
+    /// Count them, by this.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["unique", "oldest_first"])]
+    pub count_by: Option<CountKeyArg>,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
+    pub format: Format,
+}
+
+/// By what to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CountKeyArg {
+    /// The most telling category.
+    Category,
+    /// Each program that a line runs.
+    Tool,
+    /// Hour of the day.
+    Hour,
+    /// Day of the week.
+    Weekday,
+    /// Day.
+    Day,
+    /// Directory.
+    Cwd,
+    /// Exit status.
+    Exit,
+    /// Machine.
+    Host,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For eyes.
+    Table,
+    /// One object a line, with everything.
+    Json,
+    /// With a line of names first.
+    Csv,
+    /// The commands alone.
+    Text,
+}
+
+/// `karoctl delete`.
+#[derive(Debug, Clone, Args)]
+pub struct DeleteArgs {
+    /// Events by their id.
+    #[arg(value_name = "ID")]
+    pub ids: Vec<EventId>,
+    /// Each must occur in the command, as the words of query.
+    #[arg(long = "word", value_name = "WORD")]
+    pub words: Vec<String>,
+    /// Which events.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `karoctl export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// Which events; all without any.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// How they are written; JSON Lines can be imported again without loss.
+    #[arg(long, value_enum, default_value_t = ExportFormat::Json, conflicts_with = "json")]
+    pub format: ExportFormat,
+    /// Write to this file, made anew and readable by you alone, not to standard output.
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+}
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// JSON Lines.
+    Json,
+    /// With a line of names first.
+    Csv,
+}
+
+/// `karoctl import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// What to take in: a file, `-` for standard input, or `auto` for the history files that are found.
+    #[arg(value_name = "FILE|auto", value_hint = ValueHint::FilePath)]
+    pub source: PathBuf,
+    /// What the file is; without it, its name and its beginning tell.
+    #[arg(long, value_enum)]
+    pub format: Option<HistoryFormat>,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// What a history file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub enum HistoryFormat {
+    /// What `karoctl export` writes, or any JSON Lines with a `command`.
+    Json,
+    /// bash, with or without times.
+    Bash,
+    /// zsh, plain or extended.
+    Zsh,
+    /// fish.
+    Fish,
+    /// mksh, plain or binary.
+    Mksh,
+    /// ksh, plain or binary.
+    Ksh,
+    /// One command a line.
+    Plain,
+}
+
+/// `karoctl shell`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ShellCommand {
+    /// Print the hook, for `eval`.
+    Init(ShellArgs),
+    /// Load the hook in every new shell, by a few marked lines in its rc file.
+    Install(ShellArgs),
+    /// Take these lines out again.
+    Uninstall {
+        /// The shell.
+        shell: HookedShell,
+    },
+}
+
+/// Which hook.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ShellArgs {
+    /// The shell.
+    pub shell: HookedShell,
+    /// How records reach the daemon.
+    #[arg(long, value_enum, default_value_t = HookMode::Client)]
+    pub mode: HookMode,
+}
+
+/// The shells that have hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HookedShell {
+    /// GNU bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+/// How records reach the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HookMode {
+    /// By karo-observe in the background.
+    Client,
+    /// By files that the shell writes itself.
+    Spool,
+}
+
+impl HookMode {
+    /// Returns the name that is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Spool => "spool",
+        }
+    }
+}
+
+/// `karoctl config`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the default file, every key with its meaning, unit and range.
+    Default,
+    /// Check a file, without reloading it.
+    Check {
+        /// The file; without it, the one that the daemon reads.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+}
+
+/// `karoctl store`.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum StoreCommand {
+    /// Show what the store holds and how much room it takes.
+    Info,
+    /// Read all of it and check it.
+    Verify,
+    /// Make it as small as it can be.
+    Compact,
+}
+
+/// Accepts the names of one of the protocol's closed lists.
+fn names<T>(all: &'static [T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: std::str::FromStr<Err: std::fmt::Debug> + Copy + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(all.iter().map(|value| name(*value)))
+        .map(|name| name.parse().expect("only names of the list come this far"))
+}

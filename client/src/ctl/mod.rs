@@ -1,0 +1,92 @@
+//! karoctl, all but its `main`: one file for each command, and what they share.
+//!
+//! Nothing here touches the store or the spool by itself: it asks the daemon. Only `doctor` looks at
+//! places on the disk, and only `shell` and `man` write files that a person did not name.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`cli`] | the command line |
+//! | [`exit`] | exit codes, and what ends a command early |
+//! | [`scene`] | what a command works with: places, output, terminal, person |
+//! | [`filter`], [`when`] | from options to what the protocol asks |
+//! | [`shown`], [`table`], [`json`], [`csv`], [`record`], [`base64`] | from answers to text |
+//! | the others | a command each, by its name |
+
+pub mod base64;
+pub mod cli;
+pub mod config;
+pub mod csv;
+pub mod delete;
+pub mod exit;
+pub mod export;
+pub mod filter;
+pub mod json;
+pub mod query;
+pub mod record;
+pub mod scene;
+pub mod shown;
+pub mod status;
+pub mod store;
+pub mod table;
+pub mod version;
+pub mod when;
+
+#[cfg(test)]
+mod samples;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+use exit::{Exit, Trouble};
+use scene::Scene;
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    end_bugs_with_their_code();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where neither output can be written to, nobody is there to be told.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Done } as u8);
+        }
+    };
+    let mut scene = Scene::real(cli.json);
+    let done = run(&mut scene, &cli.command);
+    let done = done.and_then(|exit| scene.out.flush().map(|()| exit).map_err(Trouble::from));
+    let exit = done.unwrap_or_else(|trouble| {
+        if !trouble.message.is_empty() {
+            scene.note(&trouble.message);
+        }
+        trouble.exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+fn run(scene: &mut Scene, command: &Command) -> Result<Exit, Trouble> {
+    match command {
+        Command::Status => status::run(scene),
+        Command::Query(args) => query::run(scene, args),
+        Command::Delete(args) => delete::run(scene, args),
+        Command::Export(args) => export::run(scene, args),
+        Command::Config(command) => config::run(scene, command),
+        Command::Store(command) => store::run(scene, *command),
+        Command::Version => version::run(scene),
+        Command::Import(_)
+        | Command::Shell(_)
+        | Command::Doctor
+        | Command::Completions { .. }
+        | Command::Man { .. } => Err(Trouble::refused("this build of karoctl cannot do that")),
+    }
+}
+
+/// Makes a panic say that it is a bug, and end with the code that says so.
+fn end_bugs_with_their_code() {
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("karoctl: this is a bug, please report it: {panic}");
+        std::process::exit(i32::from(Exit::Bug as u8));
+    }));
+}

@@ -1,0 +1,111 @@
+use karo_protocol::local::{Intake, StoreStatus};
+
+use super::*;
+use crate::ctl::samples::{ago, noon, scene};
+use crate::fake::FakeDaemon;
+
+#[test]
+fn a_status_is_written_for_people() {
+    let expected = "\
+daemon     karod 0.1.0, process 77, up 1h00m
+for        ada@engine
+socket     /run/user/7/karo/karod.sock
+sessions   1 of 256
+memory     20.0 MiB
+taken in   1000 (3 by spool), 2 again, 5 ignored, 0 refused for a time, 0 failed, 1 lost by hooks
+spool      /run/user/7/karo/spool: 4 waiting, 1 of a newer version that need a newer karod
+data       /home/ada/.local/share/karo
+events     123456 with 42000 distinct texts
+from       2026-11-01 12:00:00 CET to 2026-11-02 11:59:00 CET
+disk       14.3 MiB of log in 3 sealed segments, 512 B of views; 10.0 GiB free, 64.0 MiB kept free
+rules      version 1
+since      2026-11-02 11:00:00 CET
+notice     the clock\\x1b went back
+";
+    assert_eq!(text(&status(), &noon()), expected);
+}
+
+#[test]
+fn a_status_is_one_line_of_json_with_readable_moments() {
+    let daemon = FakeDaemon::serve(|session| {
+        let (id, _) = session.request();
+        session.reply(id, &Reply::Status(Box::new(status())));
+    });
+    let (mut scene, written) = scene(&daemon);
+    scene.is_json = true;
+    assert_eq!(run(&mut scene), Ok(Exit::Done));
+    let line: Value = serde_json::from_str(&written.text()).expect("it is JSON");
+    assert_eq!(line["started_at"], "2026-11-02T10:00:00.000Z");
+    assert_eq!(line["store"]["newest"], "2026-11-02T10:59:00.000Z");
+    assert_eq!(line["store"]["partial_since"], Value::Null);
+    assert_eq!(line["spools"][0]["waiting"], 4);
+}
+
+#[test]
+fn damage_is_in_the_exit_code() {
+    let daemon = FakeDaemon::serve(|session| {
+        let (id, _) = session.request();
+        let mut status = status();
+        status.store.damage = 1;
+        session.reply(id, &Reply::Status(Box::new(status)));
+    });
+    let (mut scene, written) = scene(&daemon);
+    assert_eq!(run(&mut scene), Ok(Exit::Damaged));
+    assert!(written.text().contains("damage     1 places; run `karoctl store verify`"), "{}", written.text());
+}
+
+#[test]
+fn sizes_are_humanised() {
+    assert_eq!(bytes(1023), "1023 B");
+    assert_eq!(bytes(1024), "1.0 KiB");
+    assert_eq!(bytes(u64::MAX), "16384.0 PiB");
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".to_owned(),
+        pid: 77,
+        started_at: ago(3600),
+        now: ago(0),
+        user: "ada".to_owned(),
+        host: "engine".to_owned(),
+        data_dir: "/home/ada/.local/share/karo".to_owned(),
+        socket: "/run/user/7/karo/karod.sock".to_owned(),
+        spools: vec![SpoolStatus {
+            path: "/run/user/7/karo/spool".to_owned(),
+            waiting: 4,
+            newer: 1,
+            torn: 0,
+        }],
+        intake: Intake {
+            committed: 1000,
+            duplicates: 2,
+            ignored: 5,
+            busy: 0,
+            failed: 0,
+            spooled: 3,
+            dropped: 1,
+        },
+        store: StoreStatus {
+            events: 123_456,
+            texts: 42_000,
+            oldest: Some(ago(86_400)),
+            newest: Some(ago(60)),
+            partial_since: None,
+            segments: 3,
+            log_bytes: 15_000_000,
+            view_bytes: 512,
+            free_bytes: 10 << 30,
+            reserve_bytes: 64 << 20,
+            refusing: None,
+            damage: 0,
+            rules_version: 1,
+        },
+        sessions: 1,
+        sessions_max: 256,
+        refused_foreign: 0,
+        malformed: 0,
+        resident_bytes: 20 << 20,
+        notices: vec!["the clock\u{1b} went back".to_owned()],
+    }
+}
