@@ -83,7 +83,7 @@ impl Columns {
         }
         let plan = Plan::new(self, &query.filter, only);
         let page = match (query.is_unique, query.order) {
-            (false, order) => self.page_of_all(plan, order, cursor, rows_max),
+            (false, order) => self.page_of_all(plan, order, cursor.as_ref(), rows_max),
             (true, Order::NewestFirst) => self.page_of_newest(plan, cursor, rows_max),
             (true, Order::OldestFirst) => self.page_of_listed(plan, cursor, rows_max),
         };
@@ -115,10 +115,16 @@ impl Columns {
         total
     }
 
-    fn page_of_all(&self, mut plan: Plan<'_>, order: Order, cursor: Option<Cursor>, rows_max: usize) -> Page {
+    fn page_of_all(
+        &self,
+        mut plan: Plan<'_>,
+        order: Order,
+        cursor: Option<&Cursor>,
+        rows_max: usize,
+    ) -> Page {
         let mut page = Rows::new(self, rows_max);
-        plan.walk(order, cursor.as_ref().map(|cursor| cursor.last), |chunk, row| page.show(chunk, row));
-        page.end(cursor.as_ref(), Unique::No)
+        plan.walk(order, cursor.map(|cursor| cursor.last), |chunk, row| page.show(chunk, row));
+        page.end(cursor, Unique::No)
     }
 
     fn page_of_newest(&self, mut plan: Plan<'_>, cursor: Option<Cursor>, rows_max: usize) -> Page {

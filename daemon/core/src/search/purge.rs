@@ -47,7 +47,7 @@ impl Columns {
 /// Returns the numbers that a column of the taken rows has and that of the kept ones has not.
 fn orphans(numbers: usize, taken: &[Chunk], kept: &[Chunk], column: impl Fn(&Chunk) -> &[u32]) -> Vec<u32> {
     let mut is_orphan = used(numbers, taken, &column);
-    for number in kept.iter().flat_map(|chunk| column(chunk)) {
+    for number in kept.iter().flat_map(column) {
         is_orphan[*number as usize] = false;
     }
     (0..numbers as u32).filter(|number| is_orphan[*number as usize]).collect()
@@ -56,14 +56,14 @@ fn orphans(numbers: usize, taken: &[Chunk], kept: &[Chunk], column: impl Fn(&Chu
 /// Tells for each number whether a column has it.
 fn used(numbers: usize, chunks: &[Chunk], column: impl Fn(&Chunk) -> &[u32]) -> Vec<bool> {
     let mut is_used = vec![false; numbers];
-    for number in chunks.iter().flat_map(|chunk| column(chunk)) {
+    for number in chunks.iter().flat_map(column) {
         is_used[*number as usize] = true;
     }
     is_used
 }
 
 fn renumber(chunks: &mut [Chunk], renumbered: &[u32], column: impl Fn(&mut Chunk) -> &mut Vec<u32>) {
-    for number in chunks.iter_mut().flat_map(|chunk| column(chunk)) {
+    for number in chunks.iter_mut().flat_map(column) {
         *number = renumbered[*number as usize];
     }
 }

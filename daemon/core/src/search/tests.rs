@@ -48,7 +48,7 @@ proptest! {
         let query = query(&filter, is_unique, order, None);
         let (mut cursor, mut shown) = (None, Vec::new());
         for specs in between.into_iter().chain(std::iter::repeat_with(Vec::new)) {
-            let page = columns.page(&query, None, cursor.take(), 3);
+            let page = columns.page(&query, cursor.take(), 3, None);
             shown.extend(page.hits);
             model.apply(Step::Add(specs)).into_iter().for_each(|change| columns.apply(change));
             cursor = page.next;
@@ -156,7 +156,7 @@ fn check_stats(model: &Model, columns: &Columns) {
 fn pages(columns: &Columns, query: &Query, only: Option<&[Position]>, rows_max: usize) -> Vec<Hit> {
     let (mut hits, mut cursor) = (Vec::new(), None);
     loop {
-        let page = columns.page(query, only, cursor, rows_max);
+        let page = columns.page(query, cursor, rows_max, only);
         assert!(page.hits.len() <= rows_max);
         hits.extend(page.hits);
         cursor = page.next;
