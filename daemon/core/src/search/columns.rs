@@ -81,7 +81,7 @@ impl Columns {
         self.unsettled.open.iter().filter_map(|((_, sequence), (started_at, position))| {
             let (chunk, row) = self.find((started_at.as_micros(), *position))?;
             let is_running = state_of(chunk.kind[row]) == State::Running;
-            is_running.then(|| (Arc::clone(self.shells.shell(chunk.shell[row])), *sequence, *started_at))
+            is_running.then(|| (self.shells.shell(chunk.shell[row]), *sequence, *started_at))
         })
     }
 
@@ -334,7 +334,7 @@ impl Columns {
         let taken = self.take(|position| places.contains(position));
         for chunk in &taken {
             for row in 0..chunk.len() {
-                let shell = self.shells.shell(chunk.shell[row]).id;
+                let shell = self.shells.id(chunk.shell[row]);
                 let position = Position(chunk.position[row]);
                 let key = (shell, self.sequence(chunk, row));
                 if self.unsettled.open.get(&key).is_some_and(|(_, open)| *open == position) {

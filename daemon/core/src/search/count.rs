@@ -76,7 +76,12 @@ impl<'a> Counting<'a> {
     fn by_host(&mut self) -> BTreeMap<CountKey, Pair> {
         let columns = self.columns;
         let pairs = self.by_number(columns.shells.len(), |chunk, row| chunk.shell[row] as usize);
-        collect(columns.shells.hosts().map(|host| text(columns.shells.name(host))).zip(pairs))
+        // Many shells share a machine: its name is copied once.
+        let mut by_name: BTreeMap<&[u8], Pair> = BTreeMap::new();
+        for (host, pair) in columns.shells.hosts().zip(pairs) {
+            add(by_name.entry(host).or_default(), pair);
+        }
+        collect(by_name.into_iter().map(|(name, pair)| (text(name), pair)))
     }
 
     fn by_tool(&mut self) -> BTreeMap<CountKey, Pair> {

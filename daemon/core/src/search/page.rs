@@ -71,9 +71,9 @@ impl Columns {
     pub fn page(
         &self,
         query: &Query,
-        only: Option<&[Position]>,
         cursor: Option<Cursor>,
         rows_max: usize,
+        only: Option<&[Position]>,
     ) -> Page {
         let shown = cursor.as_ref().map_or(0, |cursor| cursor.shown);
         let left = query.limit.map_or(usize::MAX, |limit| limit.saturating_sub(shown) as usize);
@@ -95,7 +95,7 @@ impl Columns {
     pub fn keys(&self, filter: &Filter, only: Option<&[Position]>) -> Vec<(Key, Position)> {
         let mut keys = Vec::new();
         Plan::new(self, filter, only).walk(Order::OldestFirst, None, |chunk, row| {
-            let shell = self.shells.shell(chunk.shell[row]).id;
+            let shell = self.shells.id(chunk.shell[row]);
             keys.push(((shell, self.sequence(chunk, row)), Position(chunk.position[row])));
             ControlFlow::Continue(())
         });
@@ -201,18 +201,21 @@ struct Rows<'a> {
     hits: Vec<Hit>,
     rows_max: usize,
     last: Option<RowKey>,
+    /// The shell of the last row: neighbours come from the same more often than not.
+    shell: Option<(u32, Arc<Shell>)>,
 }
 
 impl<'a> Rows<'a> {
     const fn new(columns: &'a Columns, rows_max: usize) -> Self {
-        Self { columns, hits: Vec::new(), rows_max, last: None }
+        Self { columns, hits: Vec::new(), rows_max, last: None, shell: None }
     }
 
     fn show(&mut self, chunk: &Chunk, row: usize) -> ControlFlow<()> {
+        let shell = self.shell(chunk.shell[row]);
         self.hits.push(Hit {
             position: Position(chunk.position[row]),
             outcome_position: chunk.outcome_position(row),
-            shell: Arc::clone(self.columns.shells.shell(chunk.shell[row])),
+            shell,
             sequence: self.columns.sequence(chunk, row),
             row: self.columns.row(chunk, row),
         });
@@ -221,6 +224,15 @@ impl<'a> Rows<'a> {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
+    }
+
+    fn shell(&mut self, number: u32) -> Arc<Shell> {
+        let shell = match self.shell.take() {
+            Some((last, shell)) if last == number => shell,
+            Some(_) | None => self.columns.shells.shell(number),
+        };
+        self.shell = Some((number, Arc::clone(&shell)));
+        shell
     }
 
     /// Ends the page: a full one may have more behind it.

@@ -199,13 +199,7 @@ fn shells(columns: &Columns, filter: &Filter) -> Numbers {
     if shell.is_none() && shell_id.is_none() && host.is_none() && user.is_none() {
         return Numbers::All;
     }
-    let mut is_meant = columns.shells.matching(*shell, host.as_deref(), user.as_deref());
-    if let Some(id) = shell_id {
-        let mut has_id = vec![false; is_meant.len()];
-        columns.shells.with_id(*id).for_each(|number| has_id[number as usize] = is_meant[number as usize]);
-        is_meant = has_id;
-    }
-    Numbers::of(is_meant)
+    Numbers::of(columns.shells.matching(*shell_id, *shell, host.as_deref(), user.as_deref()))
 }
 
 /// Cuts rows into strips, in the order in which they are shown.
