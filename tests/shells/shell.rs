@@ -1,0 +1,417 @@
+//! A real interactive shell with Karo's hook, on a terminal, in places of its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use karo_protocol::observation::{Ending, Observation, Phase};
+use karo_protocol::spool;
+use karo_tests::binaries::binaries;
+use karo_tests::wait::within;
+use tempfile::TempDir;
+
+use crate::hook::{Baked, HookShell, Mode, script};
+use crate::pty::{Pty, patience};
+
+/// What a test types last: its record says how many there must be.
+const LAST: &str = ": that is all";
+
+/// A shell as it will be started.
+#[derive(Debug)]
+pub struct Setup {
+    pub shell: HookShell,
+    pub mode: Mode,
+    before: String,
+    after: String,
+    variables: BTreeMap<String, OsString>,
+    places: TempDir,
+    program: Option<String>,
+    socket: Option<PathBuf>,
+}
+
+impl Setup {
+    pub fn new(shell: HookShell, mode: Mode) -> Self {
+        let places = tempfile::Builder::new().prefix("ks-").tempdir().expect("temporary files can be made");
+        let setup = Self {
+            shell,
+            mode,
+            before: String::new(),
+            after: String::new(),
+            variables: BTreeMap::new(),
+            places,
+            program: None,
+            socket: None,
+        };
+        for directory in [setup.home(), setup.hook_spool(), setup.client_spool()] {
+            DirBuilder::new().mode(0o700).recursive(true).create(directory).expect("the place is ours");
+        }
+        setup
+    }
+
+    /// Lines of the rc file in front of the hook.
+    pub fn before(mut self, lines: &str) -> Self {
+        self.before.push_str(lines);
+        self.before.push('\n');
+        self
+    }
+
+    /// Lines of the rc file behind the hook.
+    pub fn after(mut self, lines: &str) -> Self {
+        self.after.push_str(lines);
+        self.after.push('\n');
+        self
+    }
+
+    /// Sets an environment variable for the shell.
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Bakes this socket into the hook, where otherwise nobody listens.
+    pub fn socket_at(mut self, socket: PathBuf) -> Self {
+        self.socket = Some(socket);
+        self
+    }
+
+    /// Starts this program instead of the shell that is installed.
+    #[expect(dead_code, reason = "for other builds of a shell, by hand")]
+    pub fn program(mut self, program: &str) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.places.path().join("home")
+    }
+
+    pub fn hook_spool(&self) -> PathBuf {
+        self.places.path().join("hooks")
+    }
+
+    pub fn client_spool(&self) -> PathBuf {
+        self.places.path().join("clients")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(|| self.places.path().join("karod.sock"))
+    }
+
+    /// Where the hook itself lies; tests that load it twice name it.
+    pub fn hook(&self) -> PathBuf {
+        self.places.path().join("hook")
+    }
+
+    fn write_hook(&self) {
+        let observe = match self.mode {
+            Mode::Client => binaries().karo_observe.clone(),
+            Mode::Spool => "/nowhere/karo-observe".into(),
+        };
+        let baked = Baked {
+            uid: rustix::process::geteuid().as_raw(),
+            mode: self.mode,
+            observe: &observe,
+            socket: &self.socket(),
+            client_spool: &self.client_spool(),
+            hook_spool: &self.hook_spool(),
+        };
+        fs::write(self.hook(), script(self.shell, &baked)).expect("the place is ours");
+    }
+
+    /// Writes the rc file and returns the command that starts the shell with it.
+    fn command(&self) -> Command {
+        let home = self.home();
+        let hook = self.hook();
+        let (prompt, source) = match self.shell {
+            HookShell::Bash => ("KARO_P=0; PS1='<P$((++KARO_P))>' PS2='' HISTFILE=~/.history", "."),
+            HookShell::Zsh => (
+                "setopt prompt_subst; unsetopt prompt_sp prompt_cr; KARO_P=0; PS1='<P$((++KARO_P))>' PS2=''\n\
+                 HISTFILE=~/.history HISTSIZE=1000 SAVEHIST=1000; bindkey -e",
+                ".",
+            ),
+            HookShell::Fish => (
+                "set -g karo_p 0; set -g fish_greeting\n\
+                 function karo_count --on-event fish_prompt; set karo_p (math $karo_p + 1); end\n\
+                 function fish_prompt; printf '<P%d>' $karo_p; end; function fish_right_prompt; end",
+                "source",
+            ),
+        };
+        let rc = format!("{prompt}\n{}\n{source} '{}'\n{}\n", self.before, hook.display(), self.after);
+        let rc_file = match self.shell {
+            HookShell::Bash => home.join(".bashrc"),
+            HookShell::Zsh => home.join(".zshrc"),
+            HookShell::Fish => home.join(".config/fish/config.fish"),
+        };
+        fs::create_dir_all(rc_file.parent().expect("it is below home")).expect("the place is ours");
+        fs::write(&rc_file, rc).expect("the place is ours");
+        let own = self.program.clone().or_else(|| std::env::var(self.override_name()).ok());
+        let mut command = Command::new(own.unwrap_or_else(|| self.shell.name().to_owned()));
+        match self.shell {
+            HookShell::Bash => command.arg("--noprofile").arg("--rcfile").arg(rc_file).arg("-i"),
+            HookShell::Zsh => command.args(["-o", "no_global_rcs", "-i"]),
+            HookShell::Fish => command.arg("-i"),
+        };
+        command
+    }
+
+    /// The variable that names another build of this shell: `KARO_TEST_BASH` and so on.
+    fn override_name(&self) -> String {
+        format!("KARO_TEST_{}", self.shell.name().to_uppercase())
+    }
+
+    /// Starts the shell and waits for its first prompt.
+    pub fn start(self) -> Shell {
+        self.write_hook();
+        let mut command = self.command();
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+        let user = rustix::process::geteuid().as_raw().to_string();
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.home())
+            .env("USER", user)
+            .env("TERM", "xterm")
+            .env("LANG", "C.UTF-8")
+            .env("SHELL", "/bin/sh")
+            .envs(&self.variables)
+            .current_dir(self.home());
+        let mut shell = Shell { pty: Pty::start(&command), setup: self, prompts: 0, seen: 0 };
+        shell.prompt();
+        shell
+    }
+}
+
+/// Both sides of one command, as they arrived.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    pub start: Option<Observation>,
+    pub end: Option<Observation>,
+}
+
+impl Seen {
+    /// Returns the side that tells most.
+    pub fn any(&self) -> &Observation {
+        self.end.as_ref().or(self.start.as_ref()).expect("one side was seen")
+    }
+
+    pub fn command(&self) -> &[u8] {
+        self.any().command.as_bytes()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.command()).into_owned()
+    }
+
+    pub fn cwd(&self) -> &[u8] {
+        &self.any().cwd.0
+    }
+
+    pub fn ending(&self) -> Option<&Ending> {
+        match &self.end.as_ref()?.phase {
+            Phase::End(ending) => Some(ending),
+            Phase::Start => None,
+        }
+    }
+
+    pub fn exit(&self) -> Option<i32> {
+        self.ending()?.exit
+    }
+
+    pub fn pipestatus(&self) -> &[i32] {
+        self.ending().map_or(&[], |ending| &ending.pipestatus)
+    }
+
+    pub fn duration_us(&self) -> u64 {
+        self.ending().and_then(|ending| ending.duration).expect("it has ended").0
+    }
+}
+
+/// A shell that runs.
+#[derive(Debug)]
+pub struct Shell {
+    pub pty: Pty,
+    pub setup: Setup,
+    prompts: u64,
+    /// How much of what was shown has been looked at.
+    seen: usize,
+}
+
+impl Shell {
+    pub fn kind(&self) -> HookShell {
+        self.setup.shell
+    }
+
+    /// Types a line and waits for the next prompt; returns what was shown in between.
+    pub fn run(&mut self, line: &str) -> String {
+        self.run_bytes(line.as_bytes())
+    }
+
+    /// Types a line that need not be UTF-8, as [`run`](Self::run).
+    pub fn run_bytes(&mut self, line: &[u8]) -> String {
+        self.keys(line);
+        self.keys(b"\r");
+        self.prompt()
+    }
+
+    /// Types keys and waits for nothing.
+    pub fn keys(&mut self, keys: &[u8]) {
+        self.pty.write(keys);
+    }
+
+    /// Pastes as a terminal does that marks what is pasted.
+    pub fn paste(&mut self, text: &[u8]) {
+        self.keys(&[b"\x1b[200~", text, b"\x1b[201~"].concat());
+    }
+
+    /// Waits for the next prompt; returns what was shown before it.
+    pub fn prompt(&mut self) -> String {
+        let (from, last) = (self.seen, self.prompts);
+        let (number, end) = self.pty.read_until("the next prompt", |shown| {
+            prompts(&shown[from..]).filter(|(number, _)| *number > last).last()
+        });
+        self.prompts = number;
+        self.seen = from + end;
+        String::from_utf8_lossy(&self.pty.shown()[from..self.seen]).into_owned()
+    }
+
+    /// Waits until this is shown on a line of its own, so that the echo of the keys is not taken for it.
+    pub fn wait_for_line(&mut self, line: &str) {
+        let (from, wanted) = (self.seen, format!("\n{line}\r\n"));
+        self.seen = self.pty.read_until(line, |shown| {
+            let at = shown[from..].windows(wanted.len()).position(|window| window == wanted.as_bytes())?;
+            Some(from + at + wanted.len())
+        });
+    }
+
+    /// Returns every record that has arrived, by sequence number, whatever else may come.
+    pub fn arrived(&self) -> BTreeMap<u64, Seen> {
+        let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
+        for (_, observation) in records(&[self.setup.hook_spool(), self.setup.client_spool()]) {
+            let sides = seen.entry(observation.sequence).or_default();
+            match observation.phase {
+                Phase::Start => sides.start = Some(observation),
+                Phase::End(_) => sides.end = Some(observation),
+            }
+        }
+        seen
+    }
+
+    /// Waits until a command with this text has both sides that it will have, and returns everything up to it.
+    pub fn records_until(&self, text: &str) -> Vec<Seen> {
+        let arrived = within(patience(), || {
+            let seen = self.arrived();
+            let last = seen
+                .iter()
+                .find(|(_, sides)| sides.end.is_some() && sides.command() == text.as_bytes())
+                .map(|(sequence, _)| *sequence)?;
+            let is_whole = (1..=last).all(|n| seen.get(&n).is_some_and(|sides| self.is_whole(sides)));
+            is_whole.then(|| seen.range(..last).map(|(_, sides)| sides.clone()).collect())
+        });
+        arrived.unwrap_or_else(|| {
+            let there: Vec<_> = self.arrived().into_iter().map(|(n, sides)| (n, sides.text())).collect();
+            panic!("no record of {text:?} and all before it, but {there:?}; screen:\n{}", self.pty.screen())
+        })
+    }
+
+    fn is_whole(&self, sides: &Seen) -> bool {
+        sides.end.is_some() && (sides.start.is_some() || !self.sends_starts())
+    }
+
+    /// Tells whether this shell can send a record before the command has ended: bash only from 5.3 on.
+    pub fn sends_starts(&self) -> bool {
+        self.kind() != HookShell::Bash || crate::bash_version() >= (5, 3)
+    }
+
+    /// Types a last command and returns every record but its own; checks what holds for each of them.
+    pub fn finish(&mut self) -> Vec<Seen> {
+        self.run(LAST);
+        let seen = self.records_until(LAST);
+        self.check(&seen);
+        seen
+    }
+
+    /// Types a last command; there must be exactly these records: text and exit status.
+    #[track_caller]
+    pub fn expect(&mut self, wanted: &[(&str, i32)]) -> Vec<Seen> {
+        let seen = self.finish();
+        let found: Vec<_> = seen.iter().map(|sides| (sides.text(), sides.exit())).collect();
+        let wanted: Vec<_> = wanted.iter().map(|(text, exit)| ((*text).to_owned(), Some(*exit))).collect();
+        assert_eq!(found, wanted, "screen:\n{}", self.pty.screen());
+        seen
+    }
+
+    /// What holds for every record: one shell, no record lost, and both sides tell of the same command.
+    fn check(&self, seen: &[Seen]) {
+        for sides in seen {
+            let any = sides.any();
+            assert_eq!(any.shell.process.map(|process| process.pid), Some(self.pty.pid()), "{any:?}");
+            assert_eq!(any.shell.kind.name(), self.kind().name());
+            assert_eq!(any.dropped, 0, "{any:?}");
+            assert!(any.shell.tty.as_deref().is_some_and(|tty| tty.starts_with("pts/")), "{any:?}");
+            if let (Some(start), Some(end)) = (&sides.start, &sides.end) {
+                let side =
+                    |o: &Observation| (o.command.clone(), o.cwd.clone(), o.started_at, o.shell.clone());
+                assert_eq!(side(start), side(end));
+            }
+        }
+        for directory in [self.setup.hook_spool(), self.setup.client_spool()] {
+            for (name, mode) in modes(&directory) {
+                assert_eq!(mode & 0o7777, 0o600, "{}", name.display());
+            }
+        }
+    }
+}
+
+/// Finds every prompt in what was shown: its number, and where it ends.
+fn prompts(shown: &[u8]) -> impl Iterator<Item = (u64, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            at += shown[at..].windows(2).position(|window| window == b"<P")? + 2;
+            let digits = shown[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if digits > 0 && shown.get(at + digits) == Some(&b'>') {
+                let number = std::str::from_utf8(&shown[at..at + digits]).ok()?.parse().ok()?;
+                return Some((number, at + digits + 1));
+            }
+        }
+    })
+}
+
+/// Reads every finished record of these spools, each with its file.
+pub fn records(spools: &[PathBuf]) -> Vec<(PathBuf, Observation)> {
+    let mut records = Vec::new();
+    for (path, _) in spools.iter().flat_map(|spool| modes(spool)) {
+        let is_record = path.extension().is_some_and(|side| side == "s" || side == "e");
+        let Some(bytes) = is_record.then(|| fs::read(&path).ok()).flatten() else { continue };
+        match spool::decode(&bytes) {
+            Ok(observation) => records.push((path, observation)),
+            Err(spool::SpoolError::Unfinished) => {}
+            Err(error) => panic!("{}: {error}: {}", path.display(), String::from_utf8_lossy(&bytes)),
+        }
+    }
+    records
+}
+
+/// Returns what lies in a directory, with its mode.
+pub fn modes(directory: &Path) -> Vec<(PathBuf, u32)> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.permissions().mode())))
+        .collect()
+}
+
+/// Fails when any file in a spool, finished or not, holds this text.
+#[track_caller]
+pub fn assert_nowhere(shell: &Shell, text: &str) {
+    for directory in [shell.setup.hook_spool(), shell.setup.client_spool()] {
+        for (path, _) in modes(&directory) {
+            let bytes = fs::read(&path).unwrap_or_default();
+            let is_there = bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            assert!(!is_there, "{} holds {text:?}", path.display());
+        }
+    }
+}
