@@ -3,7 +3,14 @@
 pub mod disk;
 pub mod fields;
 mod keys;
+pub mod log;
 pub mod payload;
 pub mod records;
 pub mod retention;
 pub mod views;
+
+pub use disk::{Disk, RealDisk};
+pub use log::{
+    AppendError, Appended, Entry, Load, OpenError, Opened, Options, ReadError, Reader, SetAside, Store,
+};
+pub use retention::RetentionRule;

@@ -46,7 +46,7 @@ pub fn put(out: &mut Vec<u8>, record: &Record<'_>, base: &mut Base) {
         Record::Event(event) => put_event(out, event, base),
         Record::Ended(shell, sequence, ending) => put_ended(out, *shell, *sequence, ending),
         Record::Lost(shell, sequence) => {
-            put_number(out, u64::from(*shell));
+            out.extend_from_slice(shell.as_bytes());
             put_number(out, *sequence);
         }
         Record::Deleted(shell, first, last) => put_deleted(out, *shell, *first, *last),
@@ -97,8 +97,8 @@ pub fn read<'a>(kind: Kind, payload: &'a [u8], base: &mut Base) -> Result<Record
     Ok(record)
 }
 
-fn read_subject(fields: &mut Fields<'_>) -> Result<(u32, u64), Malformed> {
-    Ok((fields.small("number of a shell")?, fields.number("sequence")?))
+fn read_subject(fields: &mut Fields<'_>) -> Result<(ShellId, u64), Malformed> {
+    Ok((ShellId::from_bytes(fields.array("shell id")?), fields.number("sequence")?))
 }
 
 /// Writes an event.
@@ -181,7 +181,7 @@ const fn precision_index(precision: Precision) -> u8 {
 }
 
 fn read_event<'a>(fields: &mut Fields<'a>, base: &mut Base) -> Result<PackedEvent<'a>, Malformed> {
-    let (shell, sequence) = read_subject(fields)?;
+    let (shell, sequence) = (fields.small("number of a shell")?, fields.number("sequence")?);
     let flags = fields.byte("flags")?;
     let present = fields.byte("fields")?;
     if present & !KNOWN_FIELDS != 0 || flags & 0x80 != 0 {
@@ -242,10 +242,10 @@ fn read_id(fields: &mut Fields<'_>, is_near: bool, base: u128) -> Result<u128, M
     Ok((millis as u128) << 80 | u128::from_be_bytes(rest))
 }
 
-/// Writes an outcome by reference: number of the shell, sequence (numbers), a byte of what is
+/// Writes an outcome by reference: id of the shell (16 bytes), sequence (number), a byte of what is
 /// present (1 duration, 2 exit, 32 pipe statuses), then these as in [`put_event`].
-pub fn put_ended(out: &mut Vec<u8>, shell: u32, sequence: u64, ending: &PackedEnding<'_>) {
-    put_number(out, u64::from(shell));
+pub fn put_ended(out: &mut Vec<u8>, shell: ShellId, sequence: u64, ending: &PackedEnding<'_>) {
+    out.extend_from_slice(shell.as_bytes());
     put_number(out, sequence);
     out.push(ending_present(ending));
     put_ending_fields(out, ending);
@@ -421,8 +421,8 @@ mod tests {
         };
         let records = [
             Record::Shell(300, Arc::new(shell)),
-            Record::Ended(2, u64::MAX, event(b"").ending),
-            Record::Lost(1, 2),
+            Record::Ended(ShellId::from_bytes([2; 16]), u64::MAX, event(b"").ending),
+            Record::Lost(ShellId::from_bytes([8; 16]), 2),
             Record::Deleted(ShellId::from_bytes([3; 16]), 4, 5),
         ];
         for record in records {

@@ -85,7 +85,7 @@
 //! | 2 | started: an event whose outcome is not known yet | [`put_event`](crate::payload::put_event) |
 //! | 3 | whole: an event with its outcome | [`put_event`](crate::payload::put_event) |
 //! | 4 | ended: the outcome of an event, by reference | [`put_ended`](crate::payload::put_ended) |
-//! | 5 | lost: the shell of an event is gone, by reference | shell and sequence: two numbers |
+//! | 5 | lost: the shell of an event is gone, by reference | id of the shell (16 bytes), sequence (number) |
 //! | 6 | deleted: these sequences of a shell never come back | [`put_deleted`](crate::payload::put_deleted) |
 //! | 7 | understood: reserved | |
 
@@ -358,10 +358,10 @@ pub enum Record<'a> {
     Shell(u32, Arc<Shell>),
     /// An event, running or with its outcome.
     Event(PackedEvent<'a>),
-    /// The outcome of an event, by the number of its shell and its own there.
-    Ended(u32, u64, PackedEnding<'a>),
+    /// The outcome of an event, by its shell and its number there.
+    Ended(ShellId, u64, PackedEnding<'a>),
     /// An event without an outcome, likewise.
-    Lost(u32, u64),
+    Lost(ShellId, u64),
     /// The sequences of a shell, first to last, that never come back.
     Deleted(ShellId, u64, u64),
 }
@@ -379,15 +379,6 @@ impl Record<'_> {
             Self::Ended(..) => Kind::Ended,
             Self::Lost(..) => Kind::Lost,
             Self::Deleted(..) => Kind::Deleted,
-        }
-    }
-
-    /// Returns the shell's number and the sequence that it is about, if it is about one event.
-    pub const fn subject(&self) -> Option<(u32, u64)> {
-        match self {
-            Self::Event(event) => Some((event.shell, event.sequence)),
-            Self::Ended(shell, sequence, _) | Self::Lost(shell, sequence) => Some((*shell, *sequence)),
-            Self::Void | Self::Shell(..) | Self::Deleted(..) => None,
         }
     }
 }

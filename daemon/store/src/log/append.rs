@@ -1,0 +1,293 @@
+//! Taking in: what is new of a batch becomes one write and one sync, then it counts.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use karo_core::search::{Batch, BriefOutcome, Change, Entry as SearchEntry, Key, Position};
+use karo_protocol::{Event, EventId, Outcome, State, Timestamp};
+
+use super::known::Progress;
+use super::live::{Live, StagedRecords};
+use super::table::{Form, RECORDS_MAX, Segment, position, write};
+use super::{AppendError, Appended, Entry, Standing, Store};
+use crate::disk::is_full;
+use crate::records::Record;
+
+/// Entries in one write: with a shell for each they fill half a segment's ordinals.
+const PIECE_ENTRIES_MAX: usize = RECORDS_MAX / 4;
+
+/// Bytes of text in one write, roughly: far below what is held in reserve.
+const PIECE_BYTES_MAX: usize = 8 << 20;
+
+/// What a batch will have changed when it is on disk.
+#[derive(Debug, Default)]
+struct Staged {
+    records: StagedRecords,
+    progress: HashMap<Key, Progress>,
+    events: Vec<(Timestamp, EventId)>,
+    added: Batch,
+    outcomes: Vec<Change>,
+}
+
+impl Store {
+    /// Keeps what is new of a batch, and returns for each entry, in order, what became of it.
+    ///
+    /// One write and one sync, and when this returns they are done. Only a batch of many mebibytes
+    /// takes more of them.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Full`]: nothing of it may be acknowledged, and it may be tried again.
+    /// [`AppendError::Poisoned`]: likewise, and the store must be opened again.
+    pub fn append(&mut self, batch: Vec<Entry>, now: Timestamp) -> Result<Vec<Appended>, AppendError> {
+        self.ready(now)?;
+        let mut appended = Vec::with_capacity(batch.len());
+        let mut rest = batch.into_iter().peekable();
+        while rest.peek().is_some() {
+            let (mut piece, mut bytes) = (Vec::new(), 0);
+            while let Some(entry) =
+                rest.next_if(|_| piece.len() < PIECE_ENTRIES_MAX && bytes < PIECE_BYTES_MAX)
+            {
+                bytes += weight(&entry);
+                piece.push(entry);
+            }
+            self.append_piece(piece, now, &mut appended)?;
+        }
+        Ok(appended)
+    }
+
+    /// Returns when the next record may be written.
+    pub(super) fn ready(&mut self, now: Timestamp) -> Result<(), AppendError> {
+        if let Standing::Poisoned(reason) = &self.standing {
+            return Err(AppendError::Poisoned { reason: reason.clone() });
+        }
+        self.check_room()?;
+        if self.standing == Standing::Unrenewed {
+            self.renew(now)?;
+        }
+        Ok(())
+    }
+
+    fn check_room(&self) -> Result<(), AppendError> {
+        let reserve_bytes = self.options.reserve_bytes;
+        // A file system that cannot tell is not refused: a full one will say so at the write.
+        match self.shared.disk.free_bytes(&self.shared.directory) {
+            Ok(free_bytes) if free_bytes < reserve_bytes => {
+                Err(AppendError::Full { free_bytes, reserve_bytes })
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn append_piece(
+        &mut self,
+        mut piece: Vec<Entry>,
+        now: Timestamp,
+        appended: &mut Vec<Appended>,
+    ) -> Result<(), AppendError> {
+        let mut live = self.live_for(piece.len() * 2, now)?;
+        let mut staged = Staged::default();
+        self.batch.begin(live.number, live.index_end());
+        let first = appended.len();
+        for entry in &mut piece {
+            appended.push(self.stage(entry, &mut live, &mut staged, now));
+        }
+        let committed = match staged.records.offsets.is_empty() {
+            true => Ok(()),
+            false => self.commit(&mut live, false).map(|()| self.settle(&live, staged)),
+        };
+        if committed.is_err() {
+            live.forget_staged();
+            appended.truncate(first);
+        }
+        self.live = Some(live);
+        committed
+    }
+
+    /// Returns the segment to append so many records to, a new one if need be; the caller puts it back.
+    fn live_for(&mut self, records: usize, now: Timestamp) -> Result<Live, AppendError> {
+        match self.live.take() {
+            Some(live) if live.has_room_for(records, self.options.segment_bytes) => Ok(live),
+            full => {
+                let begun = self.begin_live(now);
+                if begun.is_err() {
+                    self.live = full;
+                }
+                begun
+            }
+        }
+    }
+
+    pub(super) fn begin_live(&mut self, now: Timestamp) -> Result<Live, AppendError> {
+        let slot = self.free_slot()?;
+        let live = Live::begin(&self.shared, slot, self.next_number, now)
+            .map_err(|error| self.refuse("begin a segment", &error))?;
+        self.next_number += 1;
+        let form = Form::Raw(Arc::clone(&live.index));
+        let segment = Segment { slot, number: live.number, form };
+        self.shared.publish(|table| {
+            table.0.insert(slot, Arc::new(segment));
+        });
+        Ok(live)
+    }
+
+    /// Returns a slot that no segment has: a new one as long as there are any, so that a position
+    /// which was moved away from stays empty.
+    pub(super) fn free_slot(&mut self) -> Result<u16, AppendError> {
+        if let Ok(slot) = u16::try_from(self.next_slot) {
+            self.next_slot += 1;
+            return Ok(slot);
+        }
+        let table = self.shared.table();
+        let free = (0..=u16::MAX).find(|slot| !table.0.contains_key(slot));
+        free.ok_or_else(|| AppendError::Poisoned { reason: "the log has 65536 segments".into() })
+    }
+
+    /// Puts what is new of an entry into the batch.
+    fn stage(&mut self, entry: &mut Entry, live: &mut Live, staged: &mut Staged, now: Timestamp) -> Appended {
+        match entry {
+            Entry::Observed(event) => {
+                let key = (event.shell.id, event.sequence);
+                match (self.progress(staged, key), &event.outcome) {
+                    (Progress::Unknown, _) => self.stage_event(event, live, staged, now),
+                    (Progress::Running | Progress::Lost, Outcome::Ended(ending)) => {
+                        let packed = self.packing.pack_ending(ending);
+                        staged.records.offsets.push(self.batch.push(&Record::Ended(key.0, key.1, packed)));
+                        let (duration, exit) = (ending.duration, ending.exit);
+                        staged.note_outcome(
+                            live,
+                            key,
+                            BriefOutcome { state: State::Ended, duration, exit, position: None },
+                        )
+                    }
+                    (Progress::Running, Outcome::Lost) => self.stage_lost(key, live, staged),
+                    (Progress::Running, Outcome::Running)
+                    | (Progress::Lost, Outcome::Running | Outcome::Lost)
+                    | (Progress::Closed, _) => Appended::Duplicate,
+                }
+            }
+            Entry::Lost { key } => match self.progress(staged, *key) {
+                Progress::Running => self.stage_lost(*key, live, staged),
+                Progress::Unknown | Progress::Lost | Progress::Closed => Appended::Duplicate,
+            },
+        }
+    }
+
+    fn progress(&self, staged: &Staged, key: Key) -> Progress {
+        staged.progress.get(&key).copied().unwrap_or_else(|| self.known.progress(key))
+    }
+
+    fn stage_event(
+        &mut self,
+        event: &mut Event,
+        live: &mut Live,
+        staged: &mut Staged,
+        now: Timestamp,
+    ) -> Appended {
+        if event.id == EventId::default() {
+            event.id = self.ids.draw(now);
+        }
+        let (number, shell) = live.name_shell(&event.shell, &mut self.batch, &mut staged.records);
+        let packed = self.packing.pack(event, number);
+        staged.records.offsets.push(self.batch.push(&Record::Event(packed)));
+        staged.events.push((event.started_at, event.id));
+        let key = (event.shell.id, event.sequence);
+        let progress = match packed.state {
+            State::Running => Progress::Running,
+            State::Lost => Progress::Lost,
+            State::Ended => Progress::Closed,
+        };
+        staged.progress.insert(key, progress);
+        let (state, duration, exit) = (packed.state, packed.ending.duration, packed.ending.exit);
+        staged.added.push(SearchEntry {
+            position: staged.last_position(live),
+            shell: &shell,
+            sequence: event.sequence,
+            command: packed.command,
+            cwd: packed.cwd,
+            started_at: event.started_at,
+            category: packed.category,
+            tools: packed.tools,
+            outcome: BriefOutcome { state, duration, exit, position: None },
+        });
+        Appended::Committed(event.id)
+    }
+
+    fn stage_lost(&mut self, key: Key, live: &Live, staged: &mut Staged) -> Appended {
+        staged.records.offsets.push(self.batch.push(&Record::Lost(key.0, key.1)));
+        let outcome = BriefOutcome { state: State::Lost, duration: None, exit: None, position: None };
+        staged.note_outcome(live, key, outcome)
+    }
+
+    /// Writes the batch and syncs it; `is_closing` says that nothing will follow.
+    pub(super) fn commit(&mut self, live: &mut Live, is_closing: bool) -> Result<(), AppendError> {
+        let end = live.index_end();
+        live.is_closed = is_closing;
+        if let Err(error) = live.file.write_all(self.batch.finish(is_closing)) {
+            // What was written of it goes again, or nothing may follow it.
+            return Err(match live.file.truncate(u64::from(end)) {
+                Ok(()) => self.refuse("write to the log", &error),
+                Err(_) => self.poison("write to the log", &error),
+            });
+        }
+        live.file.sync_data().map_err(|error| self.poison("sync the log", &error))
+    }
+
+    /// Lets everything that is on disk now count.
+    fn settle(&mut self, live: &Live, staged: Staged) {
+        let mut index = write(&live.index);
+        index.offsets.extend_from_slice(&staged.records.offsets);
+        index.end = self.batch.next_offset();
+        for (number, shell) in staged.records.shells {
+            index.name(number, shell);
+        }
+        staged.events.iter().for_each(|(started_at, id)| index.span.add(*started_at, *id));
+        drop(index);
+        staged.progress.into_iter().for_each(|(key, progress)| self.known.note(key, progress));
+        if !staged.added.is_empty() {
+            self.changes.push(Change::Added(staged.added));
+        }
+        self.changes.extend(staged.outcomes);
+    }
+
+    /// Turns a failed write into an answer: full can be tried again, anything else poisons.
+    pub(super) fn refuse(&mut self, deed: &str, error: &io::Error) -> AppendError {
+        if !is_full(error) {
+            return self.poison(deed, error);
+        }
+        let free_bytes = self.shared.disk.free_bytes(&self.shared.directory).unwrap_or(0);
+        AppendError::Full { free_bytes, reserve_bytes: self.options.reserve_bytes }
+    }
+
+    /// Stops all writing: what is on disk is not known any more.
+    pub(super) fn poison(&mut self, deed: &str, error: &io::Error) -> AppendError {
+        let reason = format!("could not {deed}: {error}");
+        self.standing = Standing::Poisoned(reason.clone());
+        AppendError::Poisoned { reason }
+    }
+}
+
+impl Staged {
+    /// Returns the position that the record pushed last will have.
+    fn last_position(&self, live: &Live) -> Position {
+        let ordinal = live.records() + self.records.offsets.len() - 1;
+        position(live.slot, ordinal as u16)
+    }
+
+    fn note_outcome(&mut self, live: &Live, key: Key, outcome: BriefOutcome) -> Appended {
+        let progress = if outcome.state == State::Lost { Progress::Lost } else { Progress::Closed };
+        self.progress.insert(key, progress);
+        let position = Some(self.last_position(live));
+        self.outcomes.push(Change::Outcome { key, outcome: BriefOutcome { position, ..outcome } });
+        Appended::Committed(EventId::default())
+    }
+}
+
+/// Returns the bytes of an entry, roughly.
+fn weight(entry: &Entry) -> usize {
+    match entry {
+        Entry::Observed(event) => 256 + event.command.as_bytes().len() + event.cwd.len(),
+        Entry::Lost { .. } => 64,
+    }
+}

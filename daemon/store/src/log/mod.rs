@@ -1,0 +1,166 @@
+//! The segment log: everything that must last, in records that are only ever added.
+//!
+//! [`Store`] is the one writer: single-threaded, blocking, for one actor alone on its thread.
+//! [`Reader`]s are cheap to clone and read on other threads. Nothing here knows of sled, of actors or
+//! of the wall clock: `now` is an argument.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `raw` | how batches are framed, and how a file is read that may be torn or damaged |
+//! | `known` | which events were seen, so that what comes twice counts once |
+//! | `table` | which segments there are, shared by writer and readers |
+//! | `append` | taking in: one write, one sync |
+//! | `open` | opening, and what is done about a crash |
+//! | `reader`, `load` | single events by position, and all of them for the search |
+
+mod append;
+mod error;
+mod ids;
+mod known;
+mod live;
+mod load;
+mod open;
+mod raw;
+mod reader;
+mod salvage;
+mod status;
+mod table;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use karo_core::search::{Change, Key};
+use karo_protocol::local::Damage;
+use karo_protocol::{Event, EventId};
+
+pub use self::error::{AppendError, OpenError, ReadError};
+pub use self::load::Load;
+pub use self::reader::Reader;
+
+use self::ids::Ids;
+use self::known::Known;
+use self::live::Live;
+use self::raw::BatchWriter;
+use self::salvage::Bad;
+use self::table::Shared;
+use crate::disk::DiskLock;
+use crate::records::Packing;
+
+/// The sizes that a store works with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes after which a raw segment is sealed.
+    ///
+    /// Four mebibytes: some thirty thousand commands, checked in a few milliseconds after a crash.
+    pub segment_bytes: u64,
+    /// Bytes of the file system that stay free.
+    ///
+    /// Sixty-four mebibytes: enough to rewrite segments, and for the user to clean up.
+    pub reserve_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { segment_bytes: 4 << 20, reserve_bytes: 64 << 20 }
+    }
+}
+
+/// Something to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// One side of a command: running for its start, ended for its end; a lost one is an import.
+    ///
+    /// A nil id means that the store draws one.
+    Observed(Event),
+    /// The shell of a running event is gone.
+    Lost {
+        /// Which event.
+        key: Key,
+    },
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It is on disk; for an outcome by reference the id is nil.
+    Committed(EventId),
+    /// It says nothing that is not on disk already, or its event was deleted.
+    Duplicate,
+}
+
+/// Bytes that were no records, and where they can be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Name of the segment's file.
+    pub segment: String,
+    /// Where in it they began.
+    pub offset: u64,
+    /// How many.
+    pub bytes: u64,
+    /// Where they are kept; `None` when there are none: the file is just shorter than its batch.
+    pub moved_to: Option<PathBuf>,
+}
+
+/// What was found when the log was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Opened {
+    /// Segments, the live one included.
+    pub segments: u64,
+    /// Whether the log had been closed in order, or was new.
+    pub was_closed: bool,
+    /// Batches that were never written whole, and never acknowledged.
+    pub torn: Vec<SetAside>,
+    /// Bytes of a last batch that has its length: torn, or synced and damaged since.
+    pub undecided: Vec<SetAside>,
+    /// Bytes that were synced once and are not as they were written.
+    pub damage: Vec<Damage>,
+    /// The format that the log had, if it was migrated.
+    pub migrated_from: Option<u16>,
+    /// Whether the disk was too full to finish what a crash left; nothing is accepted before that.
+    pub is_waiting_for_room: bool,
+}
+
+/// Whether anything can be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Standing {
+    /// Yes.
+    Sound,
+    /// Once there is room to copy what a crash left of the live segment.
+    Unrenewed,
+    /// Not before the log is opened again.
+    Poisoned(String),
+}
+
+/// The one writer of a log.
+#[derive(Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+    /// Where bytes are kept that were no records.
+    damaged: PathBuf,
+    options: Options,
+    known: Known,
+    live: Option<Live>,
+    next_number: u32,
+    next_slot: u32,
+    standing: Standing,
+    /// Bytes that must be kept elsewhere before their segment may be rewritten.
+    unsaved: Vec<Bad>,
+    ids: Ids,
+    batch: BatchWriter,
+    packing: Packing,
+    changes: Vec<Change>,
+    /// Held for as long as the store lives.
+    _lock: Box<dyn DiskLock>,
+}
+
+impl Store {
+    /// Returns what the search must apply since the last call, in this order.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Returns a reader of this log, for any thread.
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.shared))
+    }
+}

@@ -1,0 +1,271 @@
+//! Opening: the lock, the check of the raw segments, the footers of the sealed ones; and what a crash
+//! left is copied before anything is added to it.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+use karo_protocol::{ShellId, Timestamp};
+
+use super::known::{Contents, Known, Marks};
+use super::live::Live;
+use super::raw::{self, Fault, Header, Scan};
+use super::salvage::{Bad, UNFINISHED, rewrite_raw, set_aside};
+use super::table::{Deleted, Form, RawIndex, Segment, Shared, raw_name};
+use super::{AppendError, Ids, OpenError, Opened, Options, SetAside, Standing, Store};
+use crate::disk::{Disk, is_full};
+use crate::payload::{self, Base};
+use crate::records::{FORMAT, Kind, Packing, Record};
+
+/// The directory of the segments, below the data directory.
+const LOG_DIR: &str = "log";
+/// Where bytes are kept that were no records, below the data directory.
+const DAMAGED_DIR: &str = "damaged";
+/// Held by the one daemon of a data directory.
+const LOCK_FILE: &str = "karod.lock";
+
+impl Store {
+    /// Opens the log of a data directory, or begins one.
+    ///
+    /// Reads the raw segments and the footers of the sealed ones, nothing else. What a crash left of
+    /// the last segment is copied and synced before it is added to, because its last sync may have
+    /// failed; where the disk is too full for that, the store opens all the same and takes nothing
+    /// until there is room.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Locked`] while another daemon has it, [`OpenError::Newer`] when a later version
+    /// wrote it, and what the disk refuses.
+    pub fn open(
+        directory: &Path,
+        options: Options,
+        disk: Arc<dyn Disk>,
+        now: Timestamp,
+    ) -> Result<(Self, Opened), OpenError> {
+        let log = directory.join(LOG_DIR);
+        disk.create_directory(&log).map_err(OpenError::disk("make", &log))?;
+        let lock_path = directory.join(LOCK_FILE);
+        let lock = disk.lock(&lock_path).map_err(OpenError::disk("lock", &lock_path))?;
+        let lock = lock.ok_or(OpenError::Locked { path: lock_path })?;
+        disk.sync_directory(directory).map_err(OpenError::disk("sync", directory))?;
+        let mut store = Self {
+            shared: Arc::new(Shared::new(disk, &log)),
+            damaged: directory.join(DAMAGED_DIR),
+            options,
+            known: Known::default(),
+            live: None,
+            next_number: 1,
+            next_slot: 0,
+            standing: Standing::Sound,
+            unsaved: Vec::new(),
+            ids: Ids::default(),
+            batch: raw::BatchWriter::default(),
+            packing: Packing::default(),
+            changes: Vec::new(),
+            _lock: lock,
+        };
+        let mut opened = Opened { was_closed: true, ..Opened::default() };
+        let mut census = Census::default();
+        let names = store.tidy_names()?;
+        store.open_raws(&names, &mut census, &mut opened)?;
+        store.known = census.conclude(&store.shared);
+        opened.segments = store.shared.table().0.len() as u64;
+        store.first_renewal(now, &mut opened)?;
+        store.shared.keep_opening();
+        Ok((store, opened))
+    }
+
+    /// Takes away what was never finished and returns the other names.
+    fn tidy_names(&self) -> Result<Vec<String>, OpenError> {
+        let directory = &self.shared.directory;
+        let mut names = self.shared.disk.list(directory).map_err(OpenError::disk("list", directory))?;
+        for name in names.extract_if(.., |name| name.ends_with(UNFINISHED)) {
+            let path = self.shared.path(&name);
+            self.shared.disk.unlink(&path).map_err(OpenError::disk("remove", &path))?;
+        }
+        Ok(names)
+    }
+
+    fn open_raws(
+        &mut self,
+        names: &[String],
+        census: &mut Census,
+        opened: &mut Opened,
+    ) -> Result<(), OpenError> {
+        let mut numbers: Vec<u32> = names.iter().filter_map(|name| number_of(name, ".log")).collect();
+        numbers.sort_unstable();
+        let last = numbers.last().copied();
+        for number in numbers {
+            self.open_raw(number, Some(number) == last, census, opened)?;
+            self.next_number = self.next_number.max(number + 1);
+        }
+        Ok(())
+    }
+
+    fn open_raw(
+        &mut self,
+        number: u32,
+        is_last: bool,
+        census: &mut Census,
+        opened: &mut Opened,
+    ) -> Result<(), OpenError> {
+        let path = self.shared.path(&raw_name(number));
+        let bytes = self.shared.disk.read(&path).map_err(OpenError::disk("read", &path))?;
+        // A later segment is begun only when all of this one is synced.
+        let scan = raw::scan(&bytes, number, !is_last);
+        if let Header::Newer(version) = scan.header {
+            return Err(OpenError::Newer { path, version, known: FORMAT });
+        }
+        let (index, contents) = self.take_in(&scan, number, bytes.len());
+        census.add(&contents);
+        let index = Arc::new(RwLock::new(index));
+        let slot = self.next_slot as u16;
+        self.next_slot += 1;
+        let segment = Segment { slot, number, form: Form::Raw(Arc::clone(&index)) };
+        self.shared.publish(|table| {
+            table.0.insert(slot, Arc::new(segment));
+        });
+        self.unsaved.extend(scan.faults.iter().map(|(range, fault)| Bad {
+            number,
+            range: range.clone(),
+            fault: *fault,
+        }));
+        if !is_last {
+            return Ok(());
+        }
+        opened.was_closed = scan.is_closed;
+        if scan.is_closed {
+            let file = self.shared.disk.open_append(&path).map_err(OpenError::disk("open", &path))?;
+            self.live = Some(Live::resume(slot, number, index, file, true));
+        } else {
+            self.standing = Standing::Unrenewed;
+        }
+        Ok(())
+    }
+
+    /// Makes the index of a raw segment of what was found in it, and the sum of its records.
+    fn take_in(&self, scan: &Scan<'_>, number: u32, length: usize) -> (RawIndex, Contents) {
+        let mut index = RawIndex { end: length as u32, ..RawIndex::default() };
+        // Shells first: one that was lost in one place may stand in a later one.
+        for found in scan.records.iter().filter(|found| found.kind == Kind::Shell) {
+            if let Ok(Record::Shell(number, shell)) =
+                payload::read(found.kind, found.payload, &mut Base::default())
+            {
+                index.name(number, shell);
+            }
+        }
+        let mut contents = Contents::default();
+        for found in &scan.records {
+            index.offsets.push(found.offset);
+            let reason = match payload::read(found.kind, found.payload, &mut Base::default()) {
+                Ok(record) => match index.add(&record, &mut contents) {
+                    true => continue,
+                    false => "the record of its shell is lost",
+                },
+                Err(_) => "it is no record of ours",
+            };
+            self.shared.note_damage(&raw_name(number), u64::from(found.offset), reason);
+        }
+        (index, contents)
+    }
+
+    /// Renews what a crash left; a full disk puts that off.
+    fn first_renewal(&mut self, now: Timestamp, opened: &mut Opened) -> Result<(), OpenError> {
+        let bad = self.unsaved.clone();
+        let places = match self.standing == Standing::Unrenewed || !bad.is_empty() {
+            true => self.try_renew(now),
+            false => Ok(Vec::new()),
+        };
+        let places = match places {
+            Ok(places) => places,
+            Err(error) if is_full(&error) => {
+                opened.is_waiting_for_room = true;
+                self.standing = Standing::Unrenewed;
+                vec![None; bad.len()]
+            }
+            Err(error) => {
+                return Err(OpenError::disk("renew the last segment in", &self.shared.directory)(error));
+            }
+        };
+        for (bad, moved_to) in bad.iter().zip(places) {
+            opened.name(&self.shared, bad, moved_to);
+        }
+        opened.damage = self.shared.damage();
+        Ok(())
+    }
+
+    /// Does what the disk was too full for when the log was opened.
+    pub(super) fn renew(&mut self, now: Timestamp) -> Result<(), AppendError> {
+        self.try_renew(now).map(drop).map_err(|error| self.refuse("renew the last segment", &error))
+    }
+
+    /// Keeps bytes that were no records, then writes the last segment anew, and returns where they are.
+    fn try_renew(&mut self, now: Timestamp) -> io::Result<Vec<Option<PathBuf>>> {
+        let mut places = Vec::new();
+        for bad in &self.unsaved {
+            places.push(set_aside(&self.shared, &self.damaged, bad)?);
+        }
+        if self.live.is_none() {
+            let table = self.shared.table();
+            let last = table.0.values().filter_map(|segment| segment.raw().map(|index| (segment, index)));
+            if let Some((segment, index)) = last.max_by_key(|(segment, _)| segment.number) {
+                let file = rewrite_raw(&self.shared, segment, index, now.as_micros(), |_, _| true)?;
+                self.live = Some(Live::resume(segment.slot, segment.number, Arc::clone(index), file, false));
+            }
+        }
+        self.unsaved.clear();
+        self.standing = Standing::Sound;
+        Ok(places)
+    }
+}
+
+impl Opened {
+    fn name(&mut self, shared: &Shared, bad: &Bad, moved_to: Option<PathBuf>) {
+        let segment = raw_name(bad.number);
+        let (offset, bytes) = (bad.range.start, bad.range.end - bad.range.start);
+        let aside = SetAside { segment: segment.clone(), offset, bytes, moved_to };
+        match bad.fault {
+            Fault::Torn => self.torn.push(aside),
+            Fault::Undecided => self.undecided.push(aside),
+            Fault::Damage => {
+                shared.note_damage(&segment, offset, &format!("{bytes} bytes are not as they were written"))
+            }
+        }
+    }
+}
+
+/// Returns the number in the name of a segment's file.
+pub(super) fn number_of(name: &str, ending: &str) -> Option<u32> {
+    let digits = name.strip_suffix(ending)?;
+    let is_ours = digits.len() >= 8 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    is_ours.then(|| digits.parse().ok()).flatten()
+}
+
+/// What all segments say together.
+#[derive(Default)]
+struct Census {
+    marks: HashMap<ShellId, Marks>,
+    deleted: Deleted,
+}
+
+impl Census {
+    fn add(&mut self, contents: &Contents) {
+        for (shell, marks) in &contents.marks {
+            self.marks.entry(*shell).or_default().extend(marks);
+        }
+        for (shell, first, last) in &contents.deleted {
+            self.deleted.entry(*shell).or_default().insert_range(*first, *last);
+        }
+    }
+
+    fn conclude(self, shared: &Shared) -> Known {
+        let mut known = Known::default();
+        self.marks.iter().for_each(|(shell, marks)| known.restore(*shell, marks));
+        for (shell, sequences) in &self.deleted {
+            sequences.iter().for_each(|(first, last)| known.close_range(*shell, first, last));
+        }
+        shared.publish_deleted(self.deleted);
+        known
+    }
+}

@@ -1,0 +1,153 @@
+//! Writing a raw segment anew under its own name, and keeping bytes that were no records.
+//!
+//! A rewritten segment is a new file: it is written under another name, synced, renamed over the old
+//! one, and the directory is synced. So a sync that failed on the old file says nothing of the new
+//! one, and a crash on the way leaves the old one as it was.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::raw::{self, BatchWriter, Fault, HEADER_BYTES};
+use super::table::{RawIndex, Segment, Shared, raw_name, write};
+use crate::disk::DiskFile;
+use crate::payload::{self, Base};
+use crate::records::{Kind, Record};
+
+/// What ends the name of a file that is not finished; leftovers are taken away at the next opening.
+pub(super) const UNFINISHED: &str = ".tmp";
+
+/// Bytes in one batch of a rewritten segment: what one damaged head could make doubtful.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Bytes of a raw segment that are no records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bad {
+    pub(super) number: u32,
+    pub(super) range: Range<u64>,
+    pub(super) fault: Fault,
+}
+
+impl Fault {
+    /// Returns what ends the name of the file where such bytes are kept.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Damage => "damage",
+            Self::Torn => "torn",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+/// Copies bad bytes to a file of their own, synced; `None` when the segment ends before them.
+///
+/// Twice is once: a crash between this and the rewriting leads here again.
+pub(super) fn set_aside(shared: &Shared, damaged: &Path, bad: &Bad) -> io::Result<Option<PathBuf>> {
+    let bytes = shared.disk.read(&shared.path(&raw_name(bad.number)))?;
+    let end = bytes.len().min(bad.range.end as usize);
+    let Some(bytes) = bytes.get(bad.range.start as usize..end).filter(|bytes| !bytes.is_empty()) else {
+        return Ok(None);
+    };
+    shared.disk.create_directory(damaged)?;
+    let there = shared.disk.list(damaged)?;
+    let first = format!("{}.{}.{}", raw_name(bad.number), bad.range.start, bad.fault.name());
+    let mut name = first.clone();
+    let mut again = 0;
+    while there.contains(&name) {
+        if shared.disk.read(&damaged.join(&name))? == bytes {
+            return Ok(Some(damaged.join(name)));
+        }
+        again += 1;
+        name = format!("{first}.{again}");
+    }
+    let (unfinished, path) = (damaged.join(format!("{name}{UNFINISHED}")), damaged.join(&name));
+    if there.contains(&format!("{name}{UNFINISHED}")) {
+        shared.disk.unlink(&unfinished)?;
+    }
+    let mut file = shared.disk.create_new(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    shared.disk.rename(&unfinished, &path)?;
+    shared.disk.sync_directory(damaged)?;
+    // The directory itself may be new.
+    damaged.parent().map_or(Ok(()), |parent| shared.disk.sync_directory(parent))?;
+    Ok(Some(path))
+}
+
+/// Writes a raw segment anew without the records that `is_wanted` refuses, each in its old ordinal,
+/// and returns the file, open at its end. Readers are kept away while it changes places.
+pub(super) fn rewrite_raw(
+    shared: &Shared,
+    segment: &Segment,
+    index: &std::sync::RwLock<RawIndex>,
+    begun_at: i64,
+    is_wanted: impl Fn(&Record<'_>, &RawIndex) -> bool,
+) -> io::Result<Box<dyn DiskFile>> {
+    let name = raw_name(segment.number);
+    let (path, unfinished) = (shared.path(&name), shared.path(&format!("{name}{UNFINISHED}")));
+    let bytes = shared.disk.read(&path)?;
+    let mut index = write(index);
+    let mut rewriting = Rewriting::begin(shared, segment.number, &unfinished, begun_at)?;
+    for offset in index.offsets.iter().copied() {
+        match raw::read_record(&bytes, segment.number, offset, offset as usize) {
+            Some((kind, payload)) => {
+                let record = payload::read(kind, payload, &mut Base::default());
+                let is_wanted = record.is_ok_and(|record| is_wanted(&record, &index));
+                if is_wanted { rewriting.push(kind, payload)? } else { rewriting.push(Kind::Void, &[])? }
+            }
+            None => {
+                shared.note_damage(&name, u64::from(offset), "its checksum is wrong");
+                rewriting.push(Kind::Void, &[])?;
+            }
+        }
+    }
+    let (mut file, offsets, end) = rewriting.finish()?;
+    file.sync_data()?;
+    shared.disk.rename(&unfinished, &path)?;
+    (index.offsets, index.end) = (offsets, end);
+    shared.disk.sync_directory(&shared.directory)?;
+    Ok(file)
+}
+
+/// A raw segment on its way to a file.
+struct Rewriting {
+    number: u32,
+    file: Box<dyn DiskFile>,
+    batch: BatchWriter,
+    offsets: Vec<u32>,
+}
+
+impl Rewriting {
+    fn begin(shared: &Shared, number: u32, path: &Path, begun_at: i64) -> io::Result<Self> {
+        // An earlier try may have met a full disk.
+        match shared.disk.unlink(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = shared.disk.create_new(path)?;
+        file.write_all(&raw::header(number, begun_at))?;
+        let mut batch = BatchWriter::default();
+        batch.begin(number, HEADER_BYTES as u32);
+        Ok(Self { number, file, batch, offsets: Vec::new() })
+    }
+
+    fn push(&mut self, kind: Kind, payload: &[u8]) -> io::Result<()> {
+        self.offsets.push(self.batch.push_packed(kind, payload));
+        if self.batch.len() >= BATCH_BYTES { self.spill() } else { Ok(()) }
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        let next = self.batch.next_offset();
+        self.file.write_all(self.batch.finish(false))?;
+        self.batch.begin(self.number, next);
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<(Box<dyn DiskFile>, Vec<u32>, u32)> {
+        if self.batch.count() > 0 {
+            self.spill()?;
+        }
+        let end = self.batch.next_offset() - raw::BATCH_HEAD_BYTES as u32;
+        Ok((self.file, self.offsets, end))
+    }
+}

@@ -1,0 +1,110 @@
+//! How the log is, and ending it in order.
+
+use karo_protocol::local::StoreStatus;
+
+use super::table::{Form, Segment, read};
+use super::{AppendError, Opened, SetAside, Standing, Store};
+
+impl Store {
+    /// Returns what the store itself knows of its state; what the search and the views know is left
+    /// at its default.
+    pub fn status(&self) -> StoreStatus {
+        let table = self.shared.table();
+        let free = self.shared.disk.free_bytes(&self.shared.directory);
+        StoreStatus {
+            segments: table.0.values().filter(|segment| segment.is_sealed()).count() as u64,
+            log_bytes: table.0.values().map(|segment| segment.bytes()).sum(),
+            free_bytes: free.as_ref().copied().unwrap_or(0),
+            reserve_bytes: self.options.reserve_bytes,
+            refusing: self.refusing(free.unwrap_or(u64::MAX)),
+            damage: self.shared.damage_count(),
+            ..StoreStatus::default()
+        }
+    }
+
+    fn refusing(&self, free_bytes: u64) -> Option<String> {
+        let reserve_bytes = self.options.reserve_bytes;
+        match &self.standing {
+            Standing::Poisoned(reason) => Some(AppendError::Poisoned { reason: reason.clone() }.to_string()),
+            Standing::Sound | Standing::Unrenewed if free_bytes < reserve_bytes => {
+                Some(AppendError::Full { free_bytes, reserve_bytes }.to_string())
+            }
+            Standing::Sound | Standing::Unrenewed => None,
+        }
+    }
+
+    /// Sets the bytes that stay free from now on.
+    pub fn set_reserve(&mut self, reserve_bytes: u64) {
+        self.options.reserve_bytes = reserve_bytes;
+    }
+
+    /// Ends the log in order: the next opening has nothing to check but its end. Afterwards nothing is
+    /// taken any more; the lock is released when the store is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append); what was acknowledged is safe either way.
+    pub fn close(&mut self) -> Result<(), AppendError> {
+        let is_sound = self.standing == Standing::Sound;
+        let live = self.live.take();
+        if let Some(mut live) = live.filter(|live| is_sound && !live.is_closed) {
+            self.batch.begin(live.number, live.index_end());
+            self.commit(&mut live, true)?;
+        }
+        if is_sound {
+            self.standing = Standing::Poisoned("it was closed".into());
+        }
+        Ok(())
+    }
+}
+
+impl Opened {
+    /// Returns a sentence for everything that a person should know.
+    pub fn notices(&self) -> Vec<String> {
+        let place = |aside: &SetAside| match &aside.moved_to {
+            Some(path) => format!(
+                "{} bytes at {} of {}, kept in {}",
+                aside.bytes,
+                aside.offset,
+                aside.segment,
+                path.display()
+            ),
+            None => format!("{} bytes at {} of {}", aside.bytes, aside.offset, aside.segment),
+        };
+        let torn = self.torn.iter().map(|aside| {
+            format!("a batch was cut off by a crash before it was acknowledged: {}", place(aside))
+        });
+        let undecided = self.undecided.iter().map(|aside| {
+            format!(
+                "the last batch is not as it was written, by a crash or by damage, which cannot be told: {}",
+                place(aside)
+            )
+        });
+        let damage = self.damage.iter().map(|damage| {
+            format!("the log is damaged: {} at {}: {}", damage.segment, damage.offset, damage.reason)
+        });
+        let migrated =
+            self.migrated_from.map(|version| format!("the log was migrated from format {version}"));
+        let waiting = self.is_waiting_for_room.then(|| {
+            "the disk is too full to copy what a crash left; nothing is accepted until there is room"
+                .to_owned()
+        });
+        torn.chain(undecided).chain(damage).chain(migrated).chain(waiting).collect()
+    }
+}
+
+impl Segment {
+    /// Returns the bytes of its file.
+    pub(super) fn bytes(&self) -> u64 {
+        match &self.form {
+            Form::Raw(index) => u64::from(read(index).end),
+        }
+    }
+
+    /// Tells whether it is sealed.
+    pub(super) const fn is_sealed(&self) -> bool {
+        match &self.form {
+            Form::Raw(_) => false,
+        }
+    }
+}
