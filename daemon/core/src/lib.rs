@@ -6,6 +6,8 @@
 #![warn(missing_docs)]
 
 pub mod classify;
+pub mod history;
 mod line;
+pub mod redact;
 pub mod rollup;
 pub mod search;

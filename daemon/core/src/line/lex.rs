@@ -141,7 +141,7 @@ impl Iterator for Lexer<'_> {
 /// Finds the end of the word that begins at `begin`, with all that its quotes and brackets enclose.
 ///
 /// What is never closed reaches to the end of the text. At least one byte is taken.
-fn end_of_word(text: &[u8], begin: usize) -> usize {
+pub(crate) fn end_of_word(text: &[u8], begin: usize) -> usize {
     let mut at = begin;
     // Closing bytes of what is open, innermost last; a list of our own, so that depth costs no stack.
     let mut open: Vec<u8> = Vec::new();

@@ -8,5 +8,5 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use lex::{Lexer, Piece, unquoted};
-pub(crate) use run::{Run, base_name, for_each_run};
+pub(crate) use lex::end_of_word;
+pub(crate) use run::{Run, for_each_run};

@@ -20,13 +20,23 @@ pub(crate) enum Run<'a> {
 pub(crate) fn for_each_run(text: &[u8], mut on: impl FnMut(&Run<'_>)) {
     let mut words: Vec<Range<usize>> = Vec::new();
     let mut depth = 0_usize;
+    let mut is_in_test = false;
     let mut pieces = Lexer::new(text).peekable();
     while let Some(piece) = pieces.next() {
         match piece {
             Piece::Word(word) => {
+                is_in_test = match &text[word.clone()] {
+                    b"[[" => {
+                        is_in_test || words.last().is_none_or(|last| keyword(&text[last.clone()]).is_some())
+                    }
+                    b"]]" => false,
+                    _ => is_in_test,
+                };
                 words.push(word);
                 continue;
             }
+            // `&&`, `||` and parentheses within `[[ … ]]` are its own.
+            Piece::Open | Piece::Close | Piece::Separator if is_in_test => continue,
             Piece::Open if !words.is_empty() && pieces.peek() == Some(&Piece::Close) => {
                 // `name() {`: a definition runs nothing by its name.
                 pieces.next();

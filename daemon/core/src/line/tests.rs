@@ -57,7 +57,8 @@ fn keywords_assignments_and_definitions_are_syntax() {
     check("A=1 B='x y' ls", "ls/0");
     check("A=1", "-");
     check("f() { ls; }", "- ls/0 -");
-    check("[[ -f x && $y ]] && ls", "- y/1 ls/0");
+    check("[[ -f x && $y ]] && ls", "- ls/0");
+    check("if [[ (a || b) && c ]]; then ls; fi; echo [[; ls", "- ls/0 - echo/1 ls/0");
     check("((i++)); ls", "- ls/0");
     check("case $x in\n a|b) ls;;\n*) pwd;; esac", "- a/0 - ls/0 - pwd/0 -");
 }

@@ -1,0 +1,260 @@
+//! Names whose values are secret: of variables, options, headers and fields.
+
+use std::collections::BTreeSet;
+
+/// Names that are secret beside those that Karo knows, compared without regard to ASCII case.
+#[derive(Debug, Clone, Default)]
+pub struct SecretNames(BTreeSet<Vec<u8>>);
+
+impl SecretNames {
+    /// Takes whole names, such as `LICENSE`; an option's dashes are not part of its name.
+    pub fn new(names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        Self(names.into_iter().map(|name| name.as_ref().to_ascii_uppercase().into_bytes()).collect())
+    }
+}
+
+/// A name longer than this is looked at from its end only.
+pub(super) const NAME_BYTES_MAX: usize = 64;
+
+/// A part of a name that ends in one of these says that the value is secret.
+const SECRET_ENDINGS: [&[u8]; 21] = [
+    b"PASS",
+    b"PASSWD",
+    b"PASSWORD",
+    b"PASSWORT",
+    b"PASSPHRASE",
+    b"PASSCODE",
+    b"PWD",
+    b"SECRET",
+    b"TOKEN",
+    b"APIKEY",
+    b"ACCESSKEY",
+    b"PRIVATEKEY",
+    b"SECRETKEY",
+    b"AUTHKEY",
+    b"ACCOUNTKEY",
+    b"MASTERKEY",
+    b"SIGNINGKEY",
+    b"ENCRYPTIONKEY",
+    b"CREDENTIAL",
+    b"CREDENTIALS",
+    b"CREDS",
+];
+
+/// Parts that end like a secret and are none.
+const HARMLESS: [&[u8]; 8] =
+    [b"COMPASS", b"BYPASS", b"TRESPASS", b"OVERPASS", b"SURPASS", b"ENCOMPASS", b"MULTIPASS", b"OLDPWD"];
+
+/// A part before `KEY` that makes it a secret one.
+const KEY_OWNERS: [&[u8]; 12] = [
+    b"API",
+    b"ACCESS",
+    b"PRIVATE",
+    b"SECRET",
+    b"MASTER",
+    b"SIGNING",
+    b"ENCRYPTION",
+    b"ENCRYPT",
+    b"AUTH",
+    b"ACCOUNT",
+    b"SHARED",
+    b"APP",
+];
+
+/// A name that ends so speaks about a secret, and its value is none.
+const ABOUT: [&[u8]; 45] = [
+    b"FILE",
+    b"PATH",
+    b"DIR",
+    b"URL",
+    b"URI",
+    b"HOST",
+    b"NAME",
+    b"ID",
+    b"TYPE",
+    b"TTL",
+    b"LENGTH",
+    b"LEN",
+    b"MIN",
+    b"MAX",
+    b"SIZE",
+    b"COUNT",
+    b"TIMEOUT",
+    b"EXPIRY",
+    b"EXPIRES",
+    b"EXPIRATION",
+    b"ENDPOINT",
+    b"REGION",
+    b"POLICY",
+    b"ENABLED",
+    b"REQUIRED",
+    b"ARN",
+    b"PREFIX",
+    b"HEADER",
+    b"FORMAT",
+    b"ALGORITHM",
+    b"ISSUER",
+    b"PORT",
+    b"STORE",
+    b"LIMIT",
+    b"FIELD",
+    b"PROMPT",
+    b"VERSION",
+    b"CMD",
+    b"COMMAND",
+    b"STDIN",
+    b"THROUGH",
+    b"ENV",
+    b"FD",
+    b"HELPER",
+    b"MODE",
+];
+
+/// An option that begins so is a switch: what follows it is not its value.
+const SWITCHES: [&[u8]; 14] = [
+    b"NO",
+    b"ASK",
+    b"PROMPT",
+    b"WITH",
+    b"WITHOUT",
+    b"USE",
+    b"SHOW",
+    b"HIDE",
+    b"ENABLE",
+    b"DISABLE",
+    b"REQUIRE",
+    b"ALLOW",
+    b"SKIP",
+    b"GENERATE",
+];
+
+/// What a name says about its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Says {
+    /// It is a password.
+    Password,
+    /// It is another secret.
+    Secret,
+    /// Nothing.
+    Nothing,
+}
+
+impl SecretNames {
+    /// Tells what the name of a variable, option, header or field says about its value.
+    pub(super) fn ask(&self, name: &[u8]) -> Says {
+        let name = name.trim_ascii();
+        let name = &name[name.len().saturating_sub(NAME_BYTES_MAX)..];
+        // The shell's own variable is a directory; `Pwd=` of a connection string is not.
+        if name == b"PWD" {
+            return Says::Nothing;
+        }
+        let name = name.to_ascii_uppercase();
+        let first = name.iter().position(|byte| *byte != b'-').unwrap_or(name.len());
+        if self.0.contains(&name[first..]) {
+            return Says::Secret;
+        }
+        let parts: Vec<&[u8]> =
+            name.split(|byte| !byte.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+        let is_about = parts.last().is_some_and(|last| ABOUT.iter().any(|about| last == about));
+        let is_switch =
+            first > 0 && parts.first().is_some_and(|head| SWITCHES.iter().any(|switch| head == switch));
+        if is_about || is_switch {
+            return Says::Nothing;
+        }
+        parts_say(&parts)
+    }
+}
+
+fn parts_say(parts: &[&[u8]]) -> Says {
+    if parts.iter().any(|part| is_secret(part)) {
+        let is_password =
+            parts.iter().any(|part| is_secret(part) && memchr::memmem::find(part, b"PASS").is_some());
+        return if is_password { Says::Password } else { Says::Secret };
+    }
+    let is_key =
+        parts.windows(2).any(|pair| pair[1] == b"KEY" && KEY_OWNERS.iter().any(|owner| pair[0] == *owner));
+    // Two variables that Redis and npm gave this name.
+    let is_auth = parts == [b"REDISCLI".as_slice(), b"AUTH"] || parts == [b"AUTH"];
+    if is_key || is_auth { Says::Secret } else { Says::Nothing }
+}
+
+fn is_secret(part: &[u8]) -> bool {
+    let part = part.strip_suffix(b"S").filter(|one| one.ends_with(b"SECRET")).unwrap_or(part);
+    SECRET_ENDINGS.iter().any(|ending| part.ends_with(ending))
+        && !HARMLESS.iter().any(|harmless| part == *harmless)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_known() {
+        let names = SecretNames::default();
+        for name in [
+            "PASS",
+            "DB_PASSWORD",
+            "MYSQL_PWD",
+            "PGPASSWORD",
+            "sshpass",
+            "client_secret",
+            "GITHUB_TOKEN",
+            "API_KEY",
+            "apiKey",
+            "AWS_SECRET_ACCESS_KEY",
+            "PRIVATE_KEY",
+            "SECRET_KEY_BASE",
+            "DB_PASSWORD_2",
+            "--db-password",
+            "_authToken",
+            "X-API-Key",
+            "spring.datasource.password",
+            "CREDENTIALS",
+            "REDISCLI_AUTH",
+            "Pwd",
+            "accessToken",
+            "-storepass",
+        ] {
+            assert_ne!(names.ask(name.as_bytes()), Says::Nothing, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_about_secrets_are_not_secret() {
+        let names = SecretNames::default();
+        for name in [
+            "",
+            "PWD",
+            "OLDPWD",
+            "PASSWORD_FILE",
+            "TOKEN_URL",
+            "AWS_ACCESS_KEY_ID",
+            "SECRET_NAME",
+            "MAX_TOKENS",
+            "COMPASS",
+            "BYPASS",
+            "KEY",
+            "KEYBOARD",
+            "--password-stdin",
+            "--ask-pass",
+            "--no-password",
+            "--with-token",
+            "AUTHOR",
+            "PASSENGER",
+            "TOKENIZER",
+            "SSH_AUTH_SOCK",
+            "PASSWORD_MIN",
+            "--public-key",
+        ] {
+            assert_eq!(names.ask(name.as_bytes()), Says::Nothing, "{name}");
+        }
+    }
+
+    #[test]
+    fn more_names_may_be_given() {
+        let names = SecretNames::new(["License"]);
+        assert_eq!(names.ask(b"LICENSE"), Says::Secret);
+        assert_eq!(names.ask(b"--license"), Says::Secret);
+        assert_eq!(names.ask(b"LICENSE_2"), Says::Nothing);
+    }
+}

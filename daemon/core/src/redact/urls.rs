@@ -1,0 +1,81 @@
+//! Passwords and tokens before the `@` of a URL.
+
+use std::ops::Range;
+
+use karo_protocol::event::Secret;
+
+use super::Found;
+use super::scan::{forward, position, step};
+use super::values::is_reference;
+
+/// Finds `scheme://user:password@host` and `scheme://token@host`; the URL keeps its shape.
+pub(super) fn find(found: &mut Found<'_>) {
+    let text = found.text;
+    let mut at = 0;
+    // No `@` stands between the last place that was searched in vain and this one.
+    let mut searched = 0;
+    while let Some(colon) = position(text, at, b"://") {
+        at = colon + 3;
+        let Some(user) = user_part(text, at, &mut searched).filter(|_| has_scheme(text, colon)) else {
+            continue;
+        };
+        at = user.end;
+        note(found, user);
+    }
+}
+
+fn has_scheme(text: &[u8], colon: usize) -> bool {
+    colon > 0 && text[colon - 1].is_ascii_alphanumeric()
+}
+
+/// Returns what stands between `://` and the last `@` of the authority.
+///
+/// A password with a bare `/`, `?` or `#` in it reaches further than a parser of URLs would go.
+fn user_part(text: &[u8], begin: usize, searched: &mut usize) -> Option<Range<usize>> {
+    let is_authority = |byte: u8| is_url(byte) && !matches!(byte, b'/' | b'?' | b'#');
+    let authority = begin..forward(text, begin, is_authority);
+    if let Some(length) = text[authority.clone()].iter().rposition(|byte| *byte == b'@') {
+        return Some(begin..begin + length);
+    }
+    let colon = text[authority.clone()].iter().position(|byte| *byte == b':')?;
+    let port = &text[begin + colon + 1..authority.end];
+    let is_port = port.iter().all(u8::is_ascii_digit) || matches!(port.first(), Some(b'$' | b'{'));
+    let is_address = text.get(begin) == Some(&b'[');
+    if is_port || is_address || begin < *searched {
+        return None;
+    }
+    let word_end = forward(text, begin, is_url);
+    let at = text[begin..word_end].iter().rposition(|byte| *byte == b'@').map(|length| begin..begin + length);
+    if at.is_none() {
+        *searched = word_end;
+    }
+    at
+}
+
+/// Tells whether a byte can be part of a URL as people type them.
+fn is_url(byte: u8) -> bool {
+    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`')
+}
+
+fn note(found: &mut Found<'_>, user: Range<usize>) {
+    let text = found.text;
+    step(user.len());
+    let colon = found.position_of(b':', user.clone());
+    let name = user.start..colon.unwrap_or(user.end);
+    if is_token(&text[name.clone()]) {
+        found.push(name, Secret::Token);
+    }
+    let Some(colon) = colon else { return };
+    let password = colon + 1..user.end;
+    if !is_reference(&text[password.clone()]) && &text[password.clone()] != b"x-oauth-basic" {
+        found.push(password, Secret::Password);
+    }
+}
+
+/// Tells whether a user's name is a token rather: long, and of letters and digits.
+fn is_token(name: &[u8]) -> bool {
+    name.len() >= 20
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        && name.iter().any(u8::is_ascii_digit)
+        && name.iter().any(u8::is_ascii_alphabetic)
+}
