@@ -26,10 +26,10 @@ fn main() {
     println!("events {events}, distinct {}, command bytes {}", made.texts.len(), made.command_bytes);
     println!("median {} bytes, p99 {} bytes", made.length_at(0.5), made.length_at(0.99));
 
-    drop(load(&made, "import, oldest first", made.events.iter()));
     let before = resident_kib();
     let columns = load(&made, "load, newest first", made.events.iter().rev());
     println!("resident {} KiB more than before", resident_kib().saturating_sub(before));
+    drop(load(&made, "import, oldest first", made.events.iter()));
     print_sizes(&columns);
     live(columns.clone(), &made);
     let floor = floor(&made);
@@ -171,7 +171,10 @@ fn asked(made: &Made) -> Vec<Named<'_>> {
     let words = |words: &'static [&'static str]| {
         move |query: &mut Query| query.filter.words = words.iter().map(|word| Bytes::from(*word)).collect()
     };
+    let long = made.texts.iter().skip(made.texts.len() / 3).find(|text| text.len() > 50);
+    let long = long.expect("one line in twenty is long").as_bytes().to_vec();
     let rarest = made.texts[made.texts.len() / 3].as_bytes().to_vec();
+    println!("old lines: {:?} {:?}", String::from_utf8_lossy(&rarest), String::from_utf8_lossy(&long));
     let under = |path: &str| Some(Directory::Under(Bytes::from(path)));
     let span = made.newest - made.oldest;
     vec![
@@ -180,7 +183,8 @@ fn asked(made: &Made) -> Vec<Named<'_>> {
         ("word: one letter", Box::new(words(&["e"]))),
         ("word: absent", Box::new(words(&[ABSENT]))),
         ("word: a whole old line", Box::new(move |q| q.filter.words = vec![Bytes(rarest.clone())])),
-        ("word: with a capital", Box::new(words(&["README"]))),
+        ("word: a long old line", Box::new(move |q| q.filter.words = vec![Bytes(long.clone())])),
+        ("word: with a capital", Box::new(words(&["READ"]))),
         ("word: a capital, absent", Box::new(words(&["rEaDmE"]))),
         ("words: two, frequent", Box::new(words(&["ssh", "10.1"]))),
         ("words: frequent and absent", Box::new(words(&["e", ABSENT]))),
@@ -210,7 +214,7 @@ fn asked(made: &Made) -> Vec<Named<'_>> {
         (
             "category and host",
             Box::new(|q| {
-                (q.filter.category, q.filter.host) = (Some(Category::Media), Some("host2".to_owned()));
+                (q.filter.category, q.filter.host) = (Some(Category::Build), Some("host2".to_owned()));
             }),
         ),
         ("an old shell", Box::new(|q| q.filter.shell_id = Some(shell_id(77)))),
@@ -359,8 +363,13 @@ impl Made {
 
     /// Picks a text: one of those that were there two times of three, the oldest most often.
     fn pick_text(&mut self, chance: &mut Chance, distinct: &mut std::collections::BTreeSet<String>) -> usize {
-        if !self.texts.is_empty() && chance.below(100) < 66 {
-            return chance.skewed(self.texts.len(), 5);
+        // What everybody types all day comes first.
+        if self.texts.len() < PROGRAMS.len() {
+            self.texts.push(PROGRAMS[self.texts.len()].to_owned());
+            return self.texts.len() - 1;
+        }
+        if chance.below(100) < 66 {
+            return chance.skewed(self.texts.len(), 9);
         }
         loop {
             let text = chance.command();
@@ -446,28 +455,26 @@ impl Chance {
         words[self.below(words.len())]
     }
 
+    /// Makes a line: short ones mostly, and a long one now and then.
     fn command(&mut self) -> String {
         let mut text = self.of(PROGRAMS).to_owned();
-        let words = match self.below(200) {
-            0..40 => 0,
-            40..130 => 1,
-            130..190 => 2,
-            190..197 => 8,
-            _ => 20,
+        let words = match self.below(400) {
+            0..150 => 0,
+            150..330 => 1,
+            330..380 => 2,
+            380..390 => 5,
+            _ => 14,
         };
         for _ in 0..words {
             text.push(' ');
             text.push_str(self.of(ARGUMENTS));
-            if self.below(2) == 0 {
-                text.push_str(&self.below(1000).to_string());
-            }
         }
         // Most lines that occur once differ from another by a name or a number.
         match self.below(4) {
-            0 => text.push_str(&format!(" {}", self.below(100_000_000))),
-            1 => text.push_str(&format!(" {}{}", self.of(ARGUMENTS), self.below(100_000))),
+            0 => text.push_str(&format!(" {}", self.below(1_000_000))),
+            1 => text.push_str(&format!(" {}{}", self.of(ARGUMENTS), self.below(10_000))),
             2 => text.push_str(&format!(" 10.1.{}.{}", self.below(256), self.below(256))),
-            _ => text.push_str(&format!("{:x}", self.below(1 << 20))),
+            _ => text.push_str(&format!(" {:x}", self.below(1 << 20))),
         }
         text
     }

@@ -22,7 +22,7 @@ impl Columns {
     ///
     /// `only` is as for [`page`](Self::page).
     pub fn count(&self, count: &Count, only: Option<&[Position]>) -> Vec<Tally> {
-        let mut counting = Counting { columns: self, plan: Plan::new(self, &count.filter, only) };
+        let mut counting = Counting { columns: self, plan: Plan::new(self, &count.filter, only, usize::MAX) };
         let keys: BTreeMap<CountKey, Pair> = match count.by {
             None => BTreeMap::from([(CountKey::All, counting.by_number(1, |_, _| 0)[0])]),
             Some(CountBy::Category) => counting.by_category(),

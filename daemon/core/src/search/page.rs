@@ -58,6 +58,9 @@ enum Unique {
     Listed { newest: Arc<[RowKey]>, left: usize },
 }
 
+/// Events that are listed before any is dropped or more room is made.
+const LISTED_MIN: usize = if cfg!(test) { 4 } else { 4096 };
+
 /// A set of small numbers.
 #[derive(Debug, Clone, Default)]
 struct Bits(Vec<u64>);
@@ -81,11 +84,11 @@ impl Columns {
         if left == 0 || rows_max == 0 {
             return Page { hits: Vec::new(), next: cursor.filter(|_| left > 0) };
         }
-        let plan = Plan::new(self, &query.filter, only);
+        let plan = Plan::new(self, &query.filter, only, rows_wanted(query, rows_max));
         let page = match (query.is_unique, query.order) {
             (false, order) => self.page_of_all(plan, order, cursor.as_ref(), rows_max),
             (true, Order::NewestFirst) => self.page_of_newest(plan, cursor, rows_max),
-            (true, Order::OldestFirst) => self.page_of_listed(plan, cursor, rows_max),
+            (true, Order::OldestFirst) => self.page_of_listed(plan, cursor, rows_max, query.limit),
         };
         let is_last = page.hits.len() == left;
         Page { next: page.next.filter(|_| !is_last), ..page }
@@ -94,7 +97,7 @@ impl Columns {
     /// Returns the name and the position of every event that is meant, oldest first.
     pub fn keys(&self, filter: &Filter, only: Option<&[Position]>) -> Vec<(Key, Position)> {
         let mut keys = Vec::new();
-        Plan::new(self, filter, only).walk(Order::OldestFirst, None, |chunk, row| {
+        Plan::new(self, filter, only, usize::MAX).walk(Order::OldestFirst, None, |chunk, row| {
             let shell = self.shells.id(chunk.shell[row]);
             keys.push(((shell, self.sequence(chunk, row)), Position(chunk.position[row])));
             ControlFlow::Continue(())
@@ -108,7 +111,7 @@ impl Columns {
             return self.len() as u64;
         }
         let mut total = 0;
-        Plan::new(self, filter, only).walk(Order::NewestFirst, None, |_, _| {
+        Plan::new(self, filter, only, usize::MAX).walk(Order::NewestFirst, None, |_, _| {
             total += 1;
             ControlFlow::Continue(())
         });
@@ -159,12 +162,18 @@ impl Columns {
         }
     }
 
-    fn page_of_listed(&self, mut plan: Plan<'_>, cursor: Option<Cursor>, rows_max: usize) -> Page {
+    fn page_of_listed(
+        &self,
+        mut plan: Plan<'_>,
+        cursor: Option<Cursor>,
+        rows_max: usize,
+        limit: Option<u32>,
+    ) -> Page {
         let before = cursor.as_ref().map(|cursor| Cursor { unique: Unique::No, ..*cursor });
         let (newest, mut left) = match cursor.map(|cursor| cursor.unique) {
             Some(Unique::Listed { newest, left }) => (newest, left),
             Some(Unique::No | Unique::Shown { .. }) | None => {
-                let newest = newest_of_each(&mut plan);
+                let newest = self.newest_of_each(&mut plan, limit.map_or(usize::MAX, |limit| limit as usize));
                 let left = newest.len();
                 (newest, left)
             }
@@ -181,18 +190,39 @@ impl Columns {
         let page = page.end(before.as_ref(), Unique::Listed { newest, left });
         Page { next: page.next.filter(|_| left > 0), ..page }
     }
+
+    /// Returns where the newest event of each text lies, newest first; the last `kept` alone.
+    fn newest_of_each(&self, plan: &mut Plan<'_>, kept: usize) -> Arc<[RowKey]> {
+        let mut texts = Bits(vec![0; self.texts.len().div_ceil(64)]);
+        let mut newest = vec![(0, Position(0)); LISTED_MIN];
+        let mut listed = 0;
+        plan.walk(Order::NewestFirst, None, |chunk, row| {
+            if listed == newest.len() {
+                match kept <= listed / 2 {
+                    true => {
+                        newest.copy_within(listed - kept.., 0);
+                        listed = kept;
+                    }
+                    false => newest.resize(listed * 2, (0, Position(0))),
+                }
+            }
+            newest[listed] = chunk.key(row);
+            // Added, not branched on: whether a text is new is as good as a coin's throw.
+            listed += usize::from(texts.insert(chunk.text[row]));
+            ControlFlow::Continue(())
+        });
+        newest[listed.saturating_sub(kept)..listed].into()
+    }
 }
 
-/// Returns where the newest event of each text lies, newest first.
-fn newest_of_each(plan: &mut Plan<'_>) -> Arc<[RowKey]> {
-    let (mut texts, mut newest) = (Bits::default(), Vec::new());
-    plan.walk(Order::NewestFirst, None, |chunk, row| {
-        if texts.insert(chunk.text[row]) {
-            newest.push(chunk.key(row));
-        }
-        ControlFlow::Continue(())
-    });
-    newest.into()
+/// Returns how many rows have to be looked at to fill a page, roughly.
+const fn rows_wanted(query: &Query, rows_max: usize) -> usize {
+    match (query.is_unique, query.order) {
+        (false, _) => rows_max,
+        // Two rows in three repeat a text.
+        (true, Order::NewestFirst) => rows_max.saturating_mul(3),
+        (true, Order::OldestFirst) => usize::MAX,
+    }
 }
 
 /// A page in the making.

@@ -28,6 +28,8 @@ pub(super) struct Plan<'a> {
     cwds: Numbers,
     shells: Numbers,
     only: Option<Places<&'a [Position]>>,
+    /// Whether any of the fields above but the times says something.
+    has_columns: bool,
     words: Option<WordSearch<'a>>,
 }
 
@@ -40,7 +42,13 @@ enum Numbers {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(columns: &'a Columns, filter: &Filter, only: Option<&'a [Position]>) -> Self {
+    /// Prepares for `wanted` rows: with more, reading all texts pays earlier.
+    pub(super) fn new(
+        columns: &'a Columns,
+        filter: &Filter,
+        only: Option<&'a [Position]>,
+        wanted: usize,
+    ) -> Self {
         let (mut kind_bits, mut kind) = (0, 0);
         if let Some(category) = filter.category {
             kind_bits |= CATEGORY_BITS;
@@ -53,16 +61,20 @@ impl<'a> Plan<'a> {
         // Nothing starts before the least moment: an end there leaves nothing.
         let last = filter.until.map_or(Some(i64::MAX), |until| until.as_micros().checked_sub(1));
         let first = filter.since.map_or(i64::MIN, |since| since.as_micros());
+        let cwds = directories(columns, filter.directory.as_ref());
+        let shells = shells(columns, filter);
+        let has_numbers = !matches!((&cwds, &shells), (Numbers::All, Numbers::All));
         Self {
             columns,
             started: last.map_or((i64::MAX, i64::MIN), |last| (first, last)),
             kind_bits,
             kind,
             exit: filter.exit,
-            cwds: directories(columns, filter.directory.as_ref()),
-            shells: shells(columns, filter),
+            cwds,
+            shells,
             only: only.map(Places::new),
-            words: WordSearch::new(&columns.texts, filter.words.iter().map(|word| &word.0[..])),
+            has_columns: kind_bits != 0 || filter.exit.is_some() || has_numbers || only.is_some(),
+            words: WordSearch::new(&columns.texts, filter.words.iter().map(|word| &word.0[..]), wanted),
         }
     }
 
@@ -80,20 +92,21 @@ impl<'a> Plan<'a> {
             return;
         }
         let columns = self.columns;
-        let mut selected = [false; STRIP_ROWS];
+        let mut rows = Vec::with_capacity(STRIP_ROWS);
         for place in 0..columns.chunks.len() {
             let number = match order {
                 Order::OldestFirst => place,
                 Order::NewestFirst => columns.chunks.len() - 1 - place,
             };
             let chunk = &columns.chunks[number];
-            let range = self.rows(chunk, order, after);
-            for strip in strips(range, order) {
-                let selected = &mut selected[..strip.len()];
-                self.select(chunk, strip.clone(), selected);
-                if show_selected(chunk, strip.start, selected, order, &mut show).is_break()
-                    || self.is_hopeless()
-                {
+            for strip in strips(self.rows(chunk, order, after), order) {
+                self.select(chunk, strip.clone(), &mut rows);
+                let mut show = |row: &u16| show(chunk, strip.start + usize::from(*row));
+                let shown = match order {
+                    Order::OldestFirst => rows.iter().try_for_each(&mut show),
+                    Order::NewestFirst => rows.iter().rev().try_for_each(&mut show),
+                };
+                if shown.is_break() || self.is_hopeless() {
                     return;
                 }
             }
@@ -115,35 +128,53 @@ impl<'a> Plan<'a> {
         start..end.max(start)
     }
 
-    /// Marks the rows of a strip that are meant.
-    fn select(&mut self, chunk: &Chunk, strip: Range<usize>, selected: &mut [bool]) {
-        match self.kind_bits {
-            0 => selected.fill(true),
-            bits => assign(selected, &chunk.kind[strip.clone()], |kind| kind & bits == self.kind),
+    /// Lists the rows of a strip that are meant, counted from its start.
+    fn select(&mut self, chunk: &Chunk, strip: Range<usize>, rows: &mut Vec<u16>) {
+        let mut marks = [true; STRIP_ROWS];
+        let marks = &mut marks[..strip.len()];
+        if self.has_columns {
+            self.select_by_columns(chunk, strip.clone(), marks);
         }
-        if let Some(exit) = self.exit {
-            self.select_exits(exit, chunk, strip.clone(), selected);
-        }
-        self.cwds.narrow(selected, &chunk.cwd[strip.clone()]);
-        self.shells.narrow(selected, &chunk.shell[strip.clone()]);
-        if let Some(only) = &self.only {
-            narrow(selected, &chunk.position[strip.clone()], |position| only.contains(Position(position)));
-        }
-        if let Some(words) = &mut self.words {
-            words.narrow(selected, &chunk.text[strip]);
+        let texts = &chunk.text[strip];
+        match (&mut self.words, self.has_columns) {
+            (None, false) => {
+                rows.clear();
+                rows.extend(0..marks.len() as u16);
+            }
+            (None, true) => list(marks, rows),
+            (Some(words), false) if words.mark(marks, texts) => list(marks, rows),
+            (Some(words), _) => {
+                list(marks, rows);
+                words.narrow(rows, texts);
+            }
         }
     }
 
-    fn select_exits(&self, exit: Exit, chunk: &Chunk, strip: Range<usize>, selected: &mut [bool]) {
+    /// Marks the rows of a strip that are meant as far as all columns but the text tell.
+    fn select_by_columns(&self, chunk: &Chunk, strip: Range<usize>, marks: &mut [bool]) {
+        if self.kind_bits != 0 {
+            narrow(marks, &chunk.kind[strip.clone()], |kind| kind & self.kind_bits == self.kind);
+        }
+        if let Some(exit) = self.exit {
+            self.select_exits(exit, chunk, strip.clone(), marks);
+        }
+        self.cwds.narrow(marks, &chunk.cwd[strip.clone()]);
+        self.shells.narrow(marks, &chunk.shell[strip.clone()]);
+        if let Some(only) = &self.only {
+            narrow(marks, &chunk.position[strip], |position| only.contains(Position(position)));
+        }
+    }
+
+    fn select_exits(&self, exit: Exit, chunk: &Chunk, strip: Range<usize>, marks: &mut [bool]) {
         let exits = &chunk.exit[strip.clone()];
         match exit {
-            Exit::Ok => narrow(selected, exits, |exit| exit == 0),
-            Exit::Failed => narrow(selected, exits, |exit| exit != 0 && exit != NO_EXIT),
+            Exit::Ok => narrow(marks, exits, |exit| exit == 0),
+            Exit::Failed => narrow(marks, exits, |exit| exit != 0 && exit != NO_EXIT),
             Exit::Code(code) => match u8::try_from(code) {
-                Ok(code) if code < WIDE_EXIT => narrow(selected, exits, |exit| exit == code),
+                Ok(code) if code < WIDE_EXIT => narrow(marks, exits, |exit| exit == code),
                 Ok(_) | Err(_) => {
-                    for (row, is_selected) in strip.zip(selected) {
-                        *is_selected &= self.columns.exit(chunk, row) == Some(code);
+                    for (row, mark) in strip.zip(marks) {
+                        *mark &= self.columns.exit(chunk, row) == Some(code);
                     }
                 }
             },
@@ -166,12 +197,12 @@ impl Numbers {
         }
     }
 
-    fn narrow(&self, selected: &mut [bool], numbers: &[u32]) {
+    fn narrow(&self, marks: &mut [bool], numbers: &[u32]) {
         match self {
             Self::All => {}
-            Self::None => selected.fill(false),
-            Self::One(member) => narrow(selected, numbers, |number| number == *member),
-            Self::Many(is_member) => narrow(selected, numbers, |number| is_member[number as usize]),
+            Self::None => marks.fill(false),
+            Self::One(member) => narrow(marks, numbers, |number| number == *member),
+            Self::Many(is_member) => narrow(marks, numbers, |number| is_member[number as usize]),
         }
     }
 }
@@ -203,49 +234,40 @@ fn shells(columns: &Columns, filter: &Filter) -> Numbers {
 }
 
 /// Cuts rows into strips, in the order in which they are shown.
-fn strips(range: Range<usize>, order: Order) -> impl Iterator<Item = Range<usize>> {
-    let strips = range.len().div_ceil(STRIP_ROWS);
-    (0..strips).map(move |strip| match order {
-        Order::OldestFirst => {
-            let start = range.start + strip * STRIP_ROWS;
-            start..range.end.min(start + STRIP_ROWS)
+fn strips(mut range: Range<usize>, order: Order) -> impl Iterator<Item = Range<usize>> {
+    std::iter::from_fn(move || {
+        let length = range.len().min(STRIP_ROWS);
+        let strip = match order {
+            Order::OldestFirst => range.start..range.start + length,
+            Order::NewestFirst => range.end - length..range.end,
+        };
+        match order {
+            Order::OldestFirst => range.start = strip.end,
+            Order::NewestFirst => range.end = strip.start,
         }
-        Order::NewestFirst => {
-            let end = range.end - strip * STRIP_ROWS;
-            range.start.max(end.saturating_sub(STRIP_ROWS))..end
-        }
+        (length > 0).then_some(strip)
     })
 }
 
-fn show_selected<'a>(
-    chunk: &'a Chunk,
-    start: usize,
-    selected: &[bool],
-    order: Order,
-    show: &mut impl FnMut(&'a Chunk, usize) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    // Most strips of a rare word are empty, and this sees it in a few instructions.
-    if !selected.contains(&true) {
-        return ControlFlow::Continue(());
+/// Lists the places of the marks that are set.
+fn list(marks: &[bool], places: &mut Vec<u16>) {
+    places.clear();
+    // Most strips of a rare question are empty, and this sees it in a few instructions.
+    if !marks.contains(&true) {
+        return;
     }
-    let mut show = |(row, is_selected): (usize, &bool)| match is_selected {
-        true => show(chunk, start + row),
-        false => ControlFlow::Continue(()),
-    };
-    match order {
-        Order::OldestFirst => selected.iter().enumerate().try_for_each(&mut show),
-        Order::NewestFirst => selected.iter().enumerate().rev().try_for_each(&mut show),
+    places.resize(marks.len(), 0);
+    let mut listed = 0;
+    for (place, mark) in marks.iter().enumerate() {
+        places[listed] = place as u16;
+        // Added, not branched on: a mark is as good as a coin's throw.
+        listed += usize::from(*mark);
     }
+    places.truncate(listed);
 }
 
-fn assign<T: Copy>(selected: &mut [bool], values: &[T], is_meant: impl Fn(T) -> bool) {
-    for (is_selected, value) in selected.iter_mut().zip(values) {
-        *is_selected = is_meant(*value);
-    }
-}
-
-fn narrow<T: Copy>(selected: &mut [bool], values: &[T], is_meant: impl Fn(T) -> bool) {
-    for (is_selected, value) in selected.iter_mut().zip(values) {
-        *is_selected &= is_meant(*value);
+fn narrow<T: Copy>(marks: &mut [bool], values: &[T], is_meant: impl Fn(T) -> bool) {
+    for (mark, value) in marks.iter_mut().zip(values) {
+        *mark &= is_meant(*value);
     }
 }

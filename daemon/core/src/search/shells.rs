@@ -52,7 +52,13 @@ impl Shells {
         let number = self.free.pop().unwrap_or(self.packed.len() as u32);
         match self.packed.get_mut(number as usize) {
             Some(free) => *free = Some(packed),
-            None => self.packed.push(Some(packed)),
+            None => {
+                // By an eighth, not by doubling: what is never used still counts as memory.
+                if self.packed.len() == self.packed.capacity() {
+                    self.packed.reserve_exact(self.packed.len() / 8 + 16);
+                }
+                self.packed.push(Some(packed));
+            }
         }
         let hash_of = |other: u32| self.packed[other as usize].map_or(0, |packed| self::hash(packed.id));
         self.index.insert(hash, number, hash_of);

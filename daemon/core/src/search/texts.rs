@@ -16,7 +16,7 @@ pub(super) const BLOCK_TEXTS: usize = if cfg!(test) { 64 } else { 1024 };
 const CAPITALS: u32 = 1 << 31;
 
 /// Distinct texts, numbered from zero.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Texts {
     blocks: Vec<Block>,
     index: Index,
@@ -24,6 +24,8 @@ pub(super) struct Texts {
     gone: usize,
     /// The text that is looked for, in lower case; kept for its memory.
     folded: Vec<u8>,
+    /// How often each byte was added.
+    counts: [u32; 256],
 }
 
 /// Up to [`BLOCK_TEXTS`] texts, end to end.
@@ -34,6 +36,12 @@ pub(super) struct Block {
     capitals: Vec<u64>,
     /// Where each text ends, and [`CAPITALS`].
     ends: Vec<u32>,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), index: Index::default(), gone: 0, folded: Vec::new(), counts: [0; 256] }
+    }
 }
 
 impl Texts {
@@ -50,6 +58,9 @@ impl Texts {
         if self.blocks.last().is_none_or(|block| block.ends.len() == BLOCK_TEXTS) {
             self.blocks.last_mut().into_iter().for_each(Block::seal);
             self.blocks.push(Block::default());
+        }
+        for byte in &self.folded {
+            self.counts[usize::from(*byte)] = self.counts[usize::from(*byte)].saturating_add(1);
         }
         let block = self.blocks.last_mut().expect("a block with room was made sure of");
         block.push(&self.folded, has_capitals.then_some(text));
@@ -81,6 +92,11 @@ impl Texts {
     /// place there.
     pub(super) fn blocks(&self) -> &[Block] {
         &self.blocks
+    }
+
+    /// Returns how often a byte was added, in whatever case.
+    pub(super) const fn count_of(&self, byte: u8) -> u32 {
+        self.counts[byte as usize]
     }
 
     /// Returns how many numbers are given out.

@@ -1,25 +1,46 @@
 //! Looks for words in the packed texts.
 //!
 //! The first rows ask for single texts, since what was typed last is found last: a frequent word
-//! needs no more. When that has not filled the answer, one pass over all blocks marks every text
+//! needs no more. When they do not fill the answer soon, one pass over all blocks marks every text
 //! that holds the words, and from then on a row costs one bit.
 
-use memchr::memmem::Finder;
+use memchr::arch::all::packedpair::HeuristicFrequencyRank;
+use memchr::memmem::{Finder, FinderBuilder};
 
 use super::texts::{BLOCK_TEXTS, Block, Texts};
 
-/// Single texts that are looked into before all are: half a millisecond or so.
-const PATIENCE: u32 = if cfg!(test) { 3 } else { 8192 };
+/// Single texts that are looked into at least: a quarter of a millisecond or so.
+const PATIENCE: usize = if cfg!(test) { 3 } else { 4096 };
+
+/// Reading a text by itself costs as much as this many in the pass over all. Measured: 60 ns to 5.
+const SINGLE_COST: usize = 8;
+
+/// Blocks that decide which of several words is the rarest.
+const SAMPLE_BLOCKS: usize = 8;
 
 /// Which texts hold all of some words.
 pub(super) struct WordSearch<'a> {
     texts: &'a Texts,
     /// The longest first: it is the rarest, as a rule.
     words: Vec<Word>,
-    patience: u32,
-    /// One bit for each text, once all were read.
-    marked: Option<Vec<u64>>,
+    /// Texts looked into, those that held the words, and how many of these are wanted.
+    checked: usize,
+    found: usize,
+    wanted: usize,
+    /// Once all texts were read.
+    marked: Option<Marked>,
 }
+
+/// The texts that hold the words.
+enum Marked {
+    /// At most [`FEW`]: each is compared with.
+    Few(Vec<u32>),
+    /// One bit for each text.
+    Many(Vec<u64>),
+}
+
+/// Comparing with so many numbers, several rows in one instruction, is faster than finding a bit.
+const FEW: usize = 4;
 
 struct Word {
     /// Finds the word in lower case.
@@ -29,56 +50,104 @@ struct Word {
 }
 
 impl<'a> WordSearch<'a> {
-    /// Prepares the search; `None` when every text matches.
-    pub(super) fn new<'w>(texts: &'a Texts, words: impl Iterator<Item = &'w [u8]>) -> Option<Self> {
+    /// Prepares the search for so many rows; `None` when every text matches.
+    pub(super) fn new<'w>(
+        texts: &'a Texts,
+        words: impl Iterator<Item = &'w [u8]>,
+        wanted: usize,
+    ) -> Option<Self> {
         let mut words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
         words.sort_by_key(|word| (std::cmp::Reverse(word.len()), *word));
         words.dedup();
         if words.is_empty() {
             return None;
         }
-        let words = words.into_iter().map(Word::new).collect();
-        Some(Self { texts, words, patience: PATIENCE, marked: None })
+        let words = words.into_iter().map(|word| Word::new(word, texts)).collect();
+        Some(Self { texts, words, checked: 0, found: 0, wanted, marked: None })
     }
 
-    /// Unselects the rows whose text does not hold the words.
-    pub(super) fn narrow(&mut self, selected: &mut [bool], texts: &[u32]) {
-        let mut rows = selected.iter_mut().zip(texts);
-        while self.marked.is_none() {
-            let Some((is_selected, text)) = rows.find(|(is_selected, _)| **is_selected) else { return };
-            *is_selected = self.holds(*text);
-            if self.patience == 0 {
-                self.mark_all();
+    /// Marks the rows of a strip whose text holds the words, if the pass over all texts was made.
+    pub(super) fn mark(&self, marks: &mut [bool], texts: &[u32]) -> bool {
+        match &self.marked {
+            None => return false,
+            Some(Marked::Few(few)) => {
+                marks.fill(false);
+                for wanted in few {
+                    marks.iter_mut().zip(texts).for_each(|(mark, text)| *mark |= text == wanted);
+                }
+            }
+            Some(Marked::Many(bits)) => {
+                marks.iter_mut().zip(texts).for_each(|(mark, text)| *mark = has_bit(bits, *text));
             }
         }
-        let marked = self.marked.as_ref().expect("the loop above ends with the marks made");
-        for (is_selected, text) in rows {
-            let bits = marked[*text as usize / 64];
-            *is_selected &= bits >> (text % 64) & 1 != 0;
+        true
+    }
+
+    /// Strikes the rows whose text does not hold the words; `texts` has the text of each row.
+    pub(super) fn narrow(&mut self, rows: &mut Vec<u16>, texts: &[u32]) {
+        if self.marked.is_none() && self.is_worth_a_pass() {
+            self.mark_all();
+        }
+        match &self.marked {
+            None => rows.retain(|row| self.holds(texts[usize::from(*row)])),
+            Some(Marked::Few(few)) => rows.retain(|row| few.contains(&texts[usize::from(*row)])),
+            Some(Marked::Many(bits)) => {
+                let mut kept = 0;
+                for place in 0..rows.len() {
+                    let row = rows[place];
+                    rows[kept] = row;
+                    // Added, not branched on: whether a row is kept is as good as a coin's throw.
+                    kept += usize::from(has_bit(bits, texts[usize::from(row)]));
+                }
+                rows.truncate(kept);
+            }
         }
     }
 
     /// Tells whether no text at all holds the words, if that is known.
     pub(super) fn is_hopeless(&self) -> bool {
-        self.marked.as_ref().is_some_and(|bits| bits.iter().all(|bits| *bits == 0))
+        matches!(&self.marked, Some(Marked::Few(few)) if few.is_empty())
+    }
+
+    /// Tells whether the pass over all texts is cheaper than going on with single ones, if they
+    /// hold the words as often as those before.
+    fn is_worth_a_pass(&self) -> bool {
+        let missing = self.wanted.saturating_sub(self.found);
+        let expected = missing.saturating_mul(self.checked) / self.found.max(1);
+        self.checked >= PATIENCE && expected > self.texts.len() / SINGLE_COST
     }
 
     fn holds(&mut self, text: u32) -> bool {
-        self.patience = self.patience.saturating_sub(1);
         let (block, place) = self.texts.place(text);
-        self.words.iter().all(|word| word.is_in(block, place))
+        let holds = self.words.iter().all(|word| word.is_in(block, place));
+        self.checked += 1;
+        self.found += usize::from(holds);
+        holds
     }
 
     fn mark_all(&mut self) {
+        self.put_rarest_first();
         let mut bits = vec![0; self.texts.len().div_ceil(64)];
         for (number, block) in self.texts.blocks().iter().enumerate() {
-            self.mark(block, &mut bits[number * BLOCK_TEXTS / 64..]);
+            self.mark_block(block, &mut bits[number * BLOCK_TEXTS / 64..]);
         }
-        self.marked = Some(bits);
+        self.marked = Some(Marked::of(bits));
+    }
+
+    /// Brings the word to the front that occurs least often in some of the blocks.
+    fn put_rarest_first(&mut self) {
+        if self.words.len() > 1 {
+            let blocks = self.texts.blocks();
+            let step = blocks.len().div_ceil(SAMPLE_BLOCKS).max(1);
+            let hits = |word: &Word| -> usize {
+                blocks.iter().step_by(step).map(|block| word.finder.find_iter(block.folded()).count()).sum()
+            };
+            self.words.sort_by_cached_key(hits);
+        }
     }
 
     /// Sets the bits of the texts of one block that hold the words.
-    fn mark(&self, block: &Block, bits: &mut [u64]) {
+    fn mark_block(&self, block: &Block, bits: &mut [u64]) {
         let (lead, others) = self.words.split_first().expect("a search has a word");
         let length = lead.finder.needle().len();
         let (mut from, mut place) = (0, 0);
@@ -103,9 +172,25 @@ impl<'a> WordSearch<'a> {
     }
 }
 
+impl Marked {
+    fn of(bits: Vec<u64>) -> Self {
+        let texts = bits.iter().enumerate().filter(|(_, word)| **word != 0).flat_map(|(place, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| place as u32 * 64 + bit)
+        });
+        let few: Vec<u32> = texts.take(FEW + 1).collect();
+        if few.len() > FEW { Self::Many(bits) } else { Self::Few(few) }
+    }
+}
+
+fn has_bit(bits: &[u64], number: u32) -> bool {
+    bits[number as usize / 64] >> (number % 64) & 1 != 0
+}
+
 impl Word {
-    fn new(word: &[u8]) -> Self {
-        let finder = Finder::new(&word.to_ascii_lowercase()).into_owned();
+    fn new(word: &[u8], texts: &Texts) -> Self {
+        let folded = word.to_ascii_lowercase();
+        // The finder looks for the two rarest bytes of the word first: rare in these texts.
+        let finder = FinderBuilder::new().build_forward_with_ranker(Ranks(texts), &folded).into_owned();
         let exact = word.iter().any(u8::is_ascii_uppercase).then(|| word.to_vec());
         Self { finder, exact }
     }
@@ -125,5 +210,17 @@ impl Word {
 
     fn is_exactly_at(&self, block: &Block, at: usize) -> bool {
         self.exact.as_ref().is_none_or(|word| block.is_exactly(at, word))
+    }
+}
+
+/// Ranks bytes by how often they occur in the texts.
+struct Ranks<'a>(&'a Texts);
+
+impl HeuristicFrequencyRank for Ranks<'_> {
+    fn rank(&self, byte: u8) -> u8 {
+        // The logarithm to the base 2 in eighths, so that an order of magnitude is some 27 ranks.
+        let count = u64::from(self.0.count_of(byte)) + 8;
+        let power = count.ilog2();
+        ((power - 3) * 8 + (count >> (power - 3) & 7) as u32).min(255) as u8
     }
 }
