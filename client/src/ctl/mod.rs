@@ -20,7 +20,9 @@ pub mod delete;
 pub mod exit;
 pub mod export;
 pub mod filter;
+pub mod import;
 pub mod json;
+pub mod progress;
 pub mod query;
 pub mod record;
 pub mod scene;
@@ -72,14 +74,13 @@ fn run(scene: &mut Scene, command: &Command) -> Result<Exit, Trouble> {
         Command::Query(args) => query::run(scene, args),
         Command::Delete(args) => delete::run(scene, args),
         Command::Export(args) => export::run(scene, args),
+        Command::Import(args) => import::run(scene, args),
         Command::Config(command) => config::run(scene, command),
         Command::Store(command) => store::run(scene, *command),
         Command::Version => version::run(scene),
-        Command::Import(_)
-        | Command::Shell(_)
-        | Command::Doctor
-        | Command::Completions { .. }
-        | Command::Man { .. } => Err(Trouble::refused("this build of karoctl cannot do that")),
+        Command::Shell(_) | Command::Doctor | Command::Completions { .. } | Command::Man { .. } => {
+            Err(Trouble::refused("this build of karoctl cannot do that"))
+        }
     }
 }
 
