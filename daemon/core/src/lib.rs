@@ -11,3 +11,4 @@ mod line;
 pub mod redact;
 pub mod rollup;
 pub mod search;
+pub mod understand;

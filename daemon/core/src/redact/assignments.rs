@@ -8,7 +8,7 @@ use karo_protocol::event::Secret;
 use memchr::memchr2;
 
 use super::Found;
-use super::names::{NAME_BYTES_MAX, Says, SecretNames};
+use super::names::{NAME_BYTES_MAX, Says, ask};
 use super::scan::{backward, forward, step};
 use super::values::{inside_quotes, is_secret, is_substitution_at};
 use crate::line::end_of_word;
@@ -21,7 +21,7 @@ struct Quotes {
     begin: usize,
 }
 
-pub(super) fn find(found: &mut Found<'_>, names: &SecretNames) {
+pub(super) fn find(found: &mut Found<'_>) {
     let text = found.text;
     if memchr2(b'=', b':', text).is_none() {
         return;
@@ -38,8 +38,8 @@ pub(super) fn find(found: &mut Found<'_>, names: &SecretNames) {
                     Some(open) => Some(open).filter(|open| open.quote != byte),
                 };
             }
-            b'=' => at = assignment(found, names, at, quotes),
-            b':' => at = field(found, names, at, quotes),
+            b'=' => at = assignment(found, at, quotes),
+            b':' => at = field(found, at, quotes),
             _ => {}
         }
         at += 1;
@@ -47,7 +47,7 @@ pub(super) fn find(found: &mut Found<'_>, names: &SecretNames) {
 }
 
 /// Looks at the `=` at `equals`; returns the last byte that is done with.
-fn assignment(found: &mut Found<'_>, names: &SecretNames, equals: usize, quotes: Option<Quotes>) -> usize {
+fn assignment(found: &mut Found<'_>, equals: usize, quotes: Option<Quotes>) -> usize {
     let text = found.text;
     let value = equals + 1;
     if text.get(value) == Some(&b'=') {
@@ -55,13 +55,13 @@ fn assignment(found: &mut Found<'_>, names: &SecretNames, equals: usize, quotes:
     }
     let operator = backward(text, equals, 1, |byte| matches!(byte, b'+' | b'?' | b':'));
     let Some(name) = name_before(text, operator) else { return equals };
-    let says = names.ask(&text[name.clone()]);
+    let says = ask(&text[name.clone()]);
     if says == Says::Nothing || is_substitution_at(text, value) {
         return equals;
     }
     let kind = match says {
         Says::Password if text[name.start] == b'-' => Secret::Password,
-        _ => Secret::Variable,
+        Says::Password | Says::Secret | Says::Nothing => Secret::Variable,
     };
     let value = match quotes {
         None => inside_quotes(text, value..end_of_bare_value(text, value)),
@@ -71,13 +71,13 @@ fn assignment(found: &mut Found<'_>, names: &SecretNames, equals: usize, quotes:
 }
 
 /// Looks at the `:` at `colon`, of JSON or of a header; returns the last byte that is done with.
-fn field(found: &mut Found<'_>, names: &SecretNames, colon: usize, quotes: Option<Quotes>) -> usize {
+fn field(found: &mut Found<'_>, colon: usize, quotes: Option<Quotes>) -> usize {
     let text = found.text;
     let closing = backward(text, colon, 3, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'\\'));
     let is_quoted = text[closing..colon].iter().any(|byte| matches!(byte, b'"' | b'\''));
     let Some(name) = name_before(text, closing) else { return colon };
     let is_header = closing == colon && text[name.clone()].contains(&b'-');
-    if !(is_quoted || is_header) || names.ask(&text[name]) == Says::Nothing {
+    if !(is_quoted || is_header) || ask(&text[name]) == Says::Nothing {
         return colon;
     }
     let opening = forward(text, colon + 1, |byte| matches!(byte, b' ' | b'\t' | b'\\'));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use karo_protocol::event::Secret;
 
 use super::Found;
-use super::names::{Says, SecretNames};
+use super::names::{Says, ask};
 use super::scan::step;
 use super::values::{inside_quotes, is_secret};
 use crate::line::{Run, for_each_run};
@@ -167,22 +167,17 @@ pub(super) static FLAGS: &[Flag] = &[
 /// Programs whose `-u` takes a user and a group.
 const USER_AND_GROUP: [&[u8]; 6] = [b"docker", b"podman", b"nerdctl", b"buildah", b"kubectl", b"sudo"];
 
-pub(super) fn find(found: &mut Found<'_>, names: &SecretNames) {
+pub(super) fn find(found: &mut Found<'_>) {
     let text = found.text;
     let mut scripts = Vec::new();
-    find_in(found, names, 0..text.len(), Some(&mut scripts));
+    find_in(found, 0..text.len(), Some(&mut scripts));
     for script in scripts {
-        find_in(found, names, script, None);
+        find_in(found, script, None);
     }
 }
 
 /// Looks at the programs in a part of the text; notes the quoted words in it that could be lines themselves.
-fn find_in(
-    found: &mut Found<'_>,
-    names: &SecretNames,
-    part: Range<usize>,
-    mut scripts: Option<&mut Vec<Range<usize>>>,
-) {
+fn find_in(found: &mut Found<'_>, part: Range<usize>, mut scripts: Option<&mut Vec<Range<usize>>>) {
     let text = &found.text[part.clone()];
     step(text.len());
     for_each_run(text, |run| {
@@ -192,7 +187,7 @@ fn find_in(
         }
         let words: Vec<Range<usize>> =
             arguments.iter().map(|word| part.start + word.start..part.start + word.end).collect();
-        let mut program = Program { found, names, name, words: &words };
+        let mut program = Program { found, name, words: &words };
         program.find();
         if let Some(scripts) = &mut scripts {
             let whole = |word: &Range<usize>| {
@@ -208,7 +203,6 @@ fn find_in(
 /// One program with the words behind its name.
 struct Program<'a, 'b> {
     found: &'a mut Found<'b>,
-    names: &'a SecretNames,
     name: &'a [u8],
     words: &'a [Range<usize>],
 }
@@ -271,7 +265,7 @@ impl Program<'_, '_> {
     /// Cuts the word behind an option with a secret name, or behind a secret name that is being set.
     fn named(&mut self, at: usize, word: &[u8], is_set: bool) {
         let is_option = word.len() > 3 && word.starts_with(b"-") && !word.contains(&b'=');
-        if (is_option || is_set) && is_name(word) && self.names.ask(word) != Says::Nothing {
+        if (is_option || is_set) && is_name(word) && ask(word) != Says::Nothing {
             self.cut_next(at);
         }
     }

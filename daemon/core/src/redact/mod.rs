@@ -29,8 +29,6 @@ use karo_protocol::event::{Cut, Secret, marker};
 use karo_protocol::{RawCommand, RedactedCommand, Redaction};
 use memchr::memmem;
 
-pub use names::SecretNames;
-
 /// Searches of one text until nothing more is found; the second finds something in a few lines of a million.
 const ROUNDS_MAX: usize = 8;
 
@@ -38,18 +36,13 @@ const ROUNDS_MAX: usize = 8;
 ///
 /// Markers that the text already holds stay as they are and are not among the places.
 pub fn redact(raw: &RawCommand) -> (RedactedCommand, Vec<Redaction>) {
-    redact_with(raw, &SecretNames::default())
-}
-
-/// As [`redact`], with more names whose values are secret.
-pub fn redact_with(raw: &RawCommand, names: &SecretNames) -> (RedactedCommand, Vec<Redaction>) {
-    let mut cuts = merged(find(raw.as_bytes(), names));
+    let mut cuts = merged(find(raw.as_bytes()));
     for _ in 0..ROUNDS_MAX {
         let (command, redactions) = RedactedCommand::cut(raw, &cuts);
         if cuts.is_empty() {
             return (command, redactions);
         }
-        let more = find(command.as_bytes(), names);
+        let more = find(command.as_bytes());
         if more.is_empty() {
             return (command, redactions);
         }
@@ -61,14 +54,14 @@ pub fn redact_with(raw: &RawCommand, names: &SecretNames) -> (RedactedCommand, V
 }
 
 /// Collects the secrets of a text.
-fn find(text: &[u8], names: &SecretNames) -> Vec<Cut> {
+fn find(text: &[u8]) -> Vec<Cut> {
     let mut found = Found::new(text);
     vendors::find(&mut found);
     keys::find(&mut found);
     urls::find(&mut found);
     headers::find(&mut found);
-    assignments::find(&mut found, names);
-    flags::find(&mut found, names);
+    assignments::find(&mut found);
+    flags::find(&mut found);
     found.cuts
 }
 

@@ -1,18 +1,5 @@
 //! Names whose values are secret: of variables, options, headers and fields.
 
-use std::collections::BTreeSet;
-
-/// Names that are secret beside those that Karo knows, compared without regard to ASCII case.
-#[derive(Debug, Clone, Default)]
-pub struct SecretNames(BTreeSet<Vec<u8>>);
-
-impl SecretNames {
-    /// Takes whole names, such as `LICENSE`; an option's dashes are not part of its name.
-    pub fn new(names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        Self(names.into_iter().map(|name| name.as_ref().to_ascii_uppercase().into_bytes()).collect())
-    }
-}
-
 /// A name longer than this is looked at from its end only.
 pub(super) const NAME_BYTES_MAX: usize = 64;
 
@@ -139,30 +126,21 @@ pub(super) enum Says {
     Nothing,
 }
 
-impl SecretNames {
-    /// Tells what the name of a variable, option, header or field says about its value.
-    pub(super) fn ask(&self, name: &[u8]) -> Says {
-        let name = name.trim_ascii();
-        let name = &name[name.len().saturating_sub(NAME_BYTES_MAX)..];
-        // The shell's own variable is a directory; `Pwd=` of a connection string is not.
-        if name == b"PWD" {
-            return Says::Nothing;
-        }
-        let name = name.to_ascii_uppercase();
-        let first = name.iter().position(|byte| *byte != b'-').unwrap_or(name.len());
-        if self.0.contains(&name[first..]) {
-            return Says::Secret;
-        }
-        let parts: Vec<&[u8]> =
-            name.split(|byte| !byte.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
-        let is_about = parts.last().is_some_and(|last| ABOUT.iter().any(|about| last == about));
-        let is_switch =
-            first > 0 && parts.first().is_some_and(|head| SWITCHES.iter().any(|switch| head == switch));
-        if is_about || is_switch {
-            return Says::Nothing;
-        }
-        parts_say(&parts)
+/// Tells what the name of a variable, option, header or field says about its value.
+pub(super) fn ask(name: &[u8]) -> Says {
+    let name = name.trim_ascii();
+    let name = &name[name.len().saturating_sub(NAME_BYTES_MAX)..];
+    // The shell's own variable is a directory; `Pwd=` of a connection string is not.
+    if name == b"PWD" {
+        return Says::Nothing;
     }
+    let name = name.to_ascii_uppercase();
+    let parts: Vec<&[u8]> =
+        name.split(|byte| !byte.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    let is_about = parts.last().is_some_and(|last| ABOUT.contains(last));
+    let is_option = name.starts_with(b"-");
+    let is_switch = is_option && parts.first().is_some_and(|head| SWITCHES.contains(head));
+    if is_about || is_switch { Says::Nothing } else { parts_say(&parts) }
 }
 
 fn parts_say(parts: &[&[u8]]) -> Says {
@@ -171,17 +149,14 @@ fn parts_say(parts: &[&[u8]]) -> Says {
             parts.iter().any(|part| is_secret(part) && memchr::memmem::find(part, b"PASS").is_some());
         return if is_password { Says::Password } else { Says::Secret };
     }
-    let is_key =
-        parts.windows(2).any(|pair| pair[1] == b"KEY" && KEY_OWNERS.iter().any(|owner| pair[0] == *owner));
-    // Two variables that Redis and npm gave this name.
-    let is_auth = parts == [b"REDISCLI".as_slice(), b"AUTH"] || parts == [b"AUTH"];
-    if is_key || is_auth { Says::Secret } else { Says::Nothing }
+    let is_key = parts.windows(2).any(|pair| pair[1] == b"KEY" && KEY_OWNERS.contains(&pair[0]));
+    let is_redis = parts == [b"REDISCLI".as_slice(), b"AUTH"];
+    if is_key || is_redis { Says::Secret } else { Says::Nothing }
 }
 
 fn is_secret(part: &[u8]) -> bool {
     let part = part.strip_suffix(b"S").filter(|one| one.ends_with(b"SECRET")).unwrap_or(part);
-    SECRET_ENDINGS.iter().any(|ending| part.ends_with(ending))
-        && !HARMLESS.iter().any(|harmless| part == *harmless)
+    SECRET_ENDINGS.iter().any(|ending| part.ends_with(ending)) && !HARMLESS.contains(&part)
 }
 
 #[cfg(test)]
@@ -190,7 +165,6 @@ mod tests {
 
     #[test]
     fn names_of_secrets_are_known() {
-        let names = SecretNames::default();
         for name in [
             "PASS",
             "DB_PASSWORD",
@@ -215,13 +189,12 @@ mod tests {
             "accessToken",
             "-storepass",
         ] {
-            assert_ne!(names.ask(name.as_bytes()), Says::Nothing, "{name}");
+            assert_ne!(ask(name.as_bytes()), Says::Nothing, "{name}");
         }
     }
 
     #[test]
     fn names_about_secrets_are_not_secret() {
-        let names = SecretNames::default();
         for name in [
             "",
             "PWD",
@@ -246,15 +219,7 @@ mod tests {
             "PASSWORD_MIN",
             "--public-key",
         ] {
-            assert_eq!(names.ask(name.as_bytes()), Says::Nothing, "{name}");
+            assert_eq!(ask(name.as_bytes()), Says::Nothing, "{name}");
         }
-    }
-
-    #[test]
-    fn more_names_may_be_given() {
-        let names = SecretNames::new(["License"]);
-        assert_eq!(names.ask(b"LICENSE"), Says::Secret);
-        assert_eq!(names.ask(b"--license"), Says::Secret);
-        assert_eq!(names.ask(b"LICENSE_2"), Says::Nothing);
     }
 }

@@ -1,4 +1,3 @@
-use karo_protocol::limits::COMMAND_BYTES_MAX;
 use proptest::prelude::*;
 
 use super::flags::FLAGS;
@@ -306,7 +305,7 @@ proptest! {
     }
 }
 
-/// Every finder's worst texts: one piece repeated until the text is as long as it may be.
+/// Every finder's worst texts: one piece repeated many times.
 #[test]
 fn the_work_is_linear_for_any_text() {
     let pieces = [
@@ -372,9 +371,7 @@ fn the_work_is_linear_for_any_text() {
         "x 'a ",
     ];
     for piece in pieces {
-        for (head, length) in
-            [("", COMMAND_BYTES_MAX), ("mysql ", 8192), ("'", 8192), ("\"", 8192), ("$(", 8192)]
-        {
+        for (head, length) in [("", 32_768), ("mysql ", 4096), ("'", 4096), ("\"", 4096), ("$(", 4096)] {
             let raw = RawCommand::new(format!("{head}{}", piece.repeat((length - 16) / piece.len())));
             let steps = steps_of(|| drop(redact(&raw)));
             assert!(steps < 50 * length, "{piece:?} after {head:?}: {steps} steps");

@@ -1,0 +1,72 @@
+//! How long one line takes to be understood, over real lines and over the worst ones we know.
+//!
+//! `cargo bench -p karo-core --bench understand`; the goal is 12 µs a line in the mean and 1 ms at p99.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark is run by hand: it reads the clock and prints a table"
+)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use karo_core::classify::classify;
+use karo_core::redact::redact;
+use karo_core::understand::Understander;
+use karo_protocol::RawCommand;
+use karo_protocol::limits::COMMAND_BYTES_MAX;
+
+const HISTORY: &str = include_str!("../../../tests/data/history/kypo-part.jsonl");
+
+/// Runs over the history; the first warms up and is not counted.
+const ROUNDS: usize = 20;
+
+/// Pieces whose repetition is the hardest on some finder.
+const WORST: [&str; 8] = ["PASS=", "mysql -p", "a://b:c/", "a;", "$(", "sk-a-", "sudo ", "x 'a' "];
+
+fn main() {
+    let lines = lines();
+    println!("{} lines of tests/data/history/kypo-part.jsonl, {ROUNDS} rounds", lines.len());
+    println!("{:<28} {:>10} {:>10} {:>10}", "µs a line", "mean", "p99", "most");
+    over(&lines, "classify", |line| drop(black_box(classify(line.as_bytes()))));
+    over(&lines, "redact", |line| drop(black_box(redact(line))));
+    over(&lines, "understand, all new", |line| drop(black_box(Understander::new().understand(line))));
+    let mut understander = Understander::new();
+    over(&lines, "understand, as it comes", |line| drop(black_box(understander.understand(line))));
+    for piece in WORST {
+        let line = RawCommand::new(piece.repeat(COMMAND_BYTES_MAX / piece.len()));
+        over(&[line], &format!("64 KiB of {piece:?}"), |line| {
+            drop(black_box(Understander::new().understand(line)))
+        });
+    }
+}
+
+fn lines() -> Vec<RawCommand> {
+    let command = |line: &str| {
+        let fields: serde_json::Value = serde_json::from_str(line).expect("a line of the history is JSON");
+        RawCommand::new(fields["cmd"].as_str().expect("a line of the history has a command"))
+    };
+    HISTORY.lines().map(command).collect()
+}
+
+/// Prints how long `work` takes for each line.
+fn over(lines: &[RawCommand], name: &str, mut work: impl FnMut(&RawCommand)) {
+    let mut times = Vec::with_capacity(lines.len() * ROUNDS);
+    for round in 0..=ROUNDS {
+        for line in lines {
+            let start = Instant::now();
+            work(line);
+            let elapsed = start.elapsed();
+            if round > 0 {
+                times.push(elapsed);
+            }
+        }
+    }
+    times.sort_unstable();
+    let mean =
+        times.iter().sum::<Duration>() / u32::try_from(times.len()).expect("there are not that many lines");
+    let p99 = times[times.len() * 99 / 100];
+    let most = times[times.len() - 1];
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    println!("{name:<28} {:>10.2} {:>10.2} {:>10.2}", micros(mean), micros(p99), micros(most));
+}
