@@ -1,1 +1,61 @@
-fn main() {}
+//! karod: the daemon, in the foreground. Everything but its command line is in the library.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use karo_daemon::wiring::{Start, run};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Records the commands of this user's shells, and answers questions about them.
+///
+/// It stays in the foreground and logs to standard error, or to the journal where that is the log.
+/// SIGTERM and SIGINT stop it in order, SIGHUP reloads the configuration.
+#[derive(Debug, Parser)]
+#[command(name = "karod", version, after_help = EXIT_CODES)]
+struct Arguments {
+    /// The configuration file [default: $XDG_CONFIG_HOME/karo/config.toml]
+    #[arg(long, value_name = "FILE", env = "KARO_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+const EXIT_CODES: &str = "Exit codes:\n  \
+    0   stopped as told\n  \
+    1   a place it needs cannot be used\n  \
+    2   usage\n  \
+    3   another karod has the data directory\n  \
+    6   the store cannot be opened\n  \
+    70  a bug\n  \
+    74  the disk failed\n  \
+    78  the configuration cannot be used";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A core would hold what no log may hold.
+    let no_core = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    raise_descriptors();
+    let ending = match Start::prepare(arguments.config) {
+        Ok(start) => {
+            if let Err(error) = no_core {
+                tracing::warn!(%error, "core dumps cannot be switched off");
+            }
+            run(start)
+        }
+        Err(ending) => ending,
+    };
+    if ending.code() != 0 {
+        eprintln!("karod: {ending}");
+    }
+    ExitCode::from(&ending)
+}
+
+/// Raises the soft limit of descriptors: each session and each watched shell holds one.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(8192).min(8192);
+    let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+    if limit.current.is_some_and(|current| current < wanted) && setrlimit(Resource::Nofile, raised).is_err() {
+        // There is room for fewer sessions then, and accepting rests when it is used up.
+        eprintln!("karod: the limit of open files stays at {}", limit.current.unwrap_or(0));
+    }
+}

@@ -100,6 +100,11 @@ messages! {
     }
 }
 
+/// Reads only the id off a payload, so that even what cannot be understood is answered by its number.
+pub fn peek_id(payload: &[u8]) -> RequestId {
+    decode(payload).map_or(RequestId(0), |(id, _): (RequestId, IgnoredAny)| id)
+}
+
 /// One observation with the version of its own form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observe {
@@ -110,6 +115,9 @@ pub struct Observe {
 }
 
 impl Observe {
+    /// Type number of the frame that carries one: the only one that is read in every version.
+    pub const KIND: u16 = 0x0001;
+
     /// Wraps an observation of this version.
     pub const fn new(observation: Observation) -> Self {
         Self { version: OBSERVATION_VERSION, observation }

@@ -1,0 +1,234 @@
+//! Answers questions: owns the columns in memory, and reads details from the log.
+//!
+//! It lives alone on its arbiter, for a search over millions takes milliseconds. A long answer is
+//! asked for page by page, so nobody waits for another's export.
+//!
+//! | message | from | answer |
+//! | --- | --- | --- |
+//! | [`Apply`] | store, after each commit; loader, at the start | when it can be found |
+//! | [`Loaded`] | loader | none |
+//! | [`NextPage`] | session | some hits, and where to go on |
+//! | [`Tallying`] | session | counts |
+//! | [`Select`] | session, before a deletion | the events meant |
+//! | [`Running`] | root, once everything is loaded | what has no outcome |
+//! | [`Report`] | session | what can be found |
+
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, Message, MessageResponse, MessageResult};
+use karo_core::search::{Change, Columns, Cursor, Hit, Key, Position};
+use karo_protocol::local::Tallies;
+use karo_protocol::query::{Count, Detail, Filter, Query, Row};
+use karo_protocol::{Event, Shell, Timestamp};
+use karo_store::Reader;
+
+use crate::lease::Lease;
+
+/// Questions that may wait: one per session, most of the time.
+const MAILBOX: usize = 512;
+
+/// Changes of what can be found. Sent by the store after each commit, and by the loader.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Apply(pub Vec<Change>);
+
+/// From when on everything can be found; `None` when all of it can. Sent by the loader.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Loaded(pub Option<Timestamp>);
+
+/// The next hits of a question. Sent by sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "Page")]
+pub struct NextPage {
+    /// The question.
+    pub query: Arc<Query>,
+    /// Where the last page ended; `None` for the first.
+    pub cursor: Option<Cursor>,
+    /// Hits on the page at the most.
+    pub rows_max: usize,
+}
+
+/// Some hits.
+#[derive(Debug, Default, MessageResponse)]
+pub struct Page {
+    /// What a table shows; empty when events were asked for.
+    pub rows: Vec<Row>,
+    /// Everything; empty when rows were asked for.
+    pub events: Vec<Event>,
+    /// Events that could not be read back.
+    pub unreadable: u64,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+    /// From when on everything was searched.
+    pub partial_since: Option<Timestamp>,
+}
+
+/// Counts. Sent by sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "Tallies")]
+pub struct Tallying(pub Count);
+
+/// The events that a filter means. Sent by sessions, before a deletion.
+#[derive(Debug, Message)]
+#[rtype(result = "Selection")]
+pub struct Select(pub Filter);
+
+/// The events that a filter means.
+#[derive(Debug, Clone, Default, MessageResponse)]
+pub struct Selection {
+    /// Name and place of each.
+    pub events: Vec<(Key, Position)>,
+    /// From when on everything was looked at.
+    pub partial_since: Option<Timestamp>,
+}
+
+/// The events that have no outcome. Sent by the root, once everything is loaded.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<(Arc<Shell>, u64)>")]
+pub struct Running;
+
+/// What can be found? Sent by sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "Found")]
+pub struct Report;
+
+/// What can be found.
+#[derive(Debug, Clone, Default, MessageResponse)]
+pub struct Found {
+    /// Events.
+    pub events: u64,
+    /// Distinct texts.
+    pub texts: u64,
+    /// When the first of them started.
+    pub oldest: Option<Timestamp>,
+    /// When the last of them started.
+    pub newest: Option<Timestamp>,
+    /// From when on everything can be found.
+    pub partial_since: Option<Timestamp>,
+}
+
+/// The actor. See the module.
+pub struct QueryActor {
+    columns: Columns,
+    reader: Reader,
+    _lease: Lease,
+}
+
+impl QueryActor {
+    /// Makes the actor with nothing loaded.
+    pub fn new(reader: Reader, lease: Lease) -> Self {
+        Self { columns: Columns::new(), reader, _lease: lease }
+    }
+
+    /// Finds the positions of events that are asked for by id.
+    fn only(&self, filter: &Filter) -> Option<Vec<Position>> {
+        (!filter.ids.is_empty()).then(|| {
+            let mut positions = self.reader.find(&filter.ids);
+            positions.sort_unstable();
+            positions
+        })
+    }
+
+    /// Reads the events of hits from the log; one that cannot be read is counted.
+    fn read(&self, hits: &[Hit]) -> (Vec<Event>, u64) {
+        let places: Vec<_> = hits.iter().map(|hit| (hit.position, hit.outcome_position)).collect();
+        let mut events = Vec::with_capacity(hits.len());
+        let mut unreadable = 0;
+        for found in self.reader.events(&places) {
+            match found {
+                Ok(event) => events.push(event),
+                Err(error) => {
+                    unreadable += 1;
+                    tracing::error!(%error, "an event cannot be read back");
+                }
+            }
+        }
+        (events, unreadable)
+    }
+}
+
+impl Actor for QueryActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Apply> for QueryActor {
+    type Result = ();
+
+    fn handle(&mut self, Apply(changes): Apply, _: &mut Self::Context) {
+        for change in changes {
+            self.columns.apply(change);
+        }
+    }
+}
+
+impl Handler<Loaded> for QueryActor {
+    type Result = ();
+
+    fn handle(&mut self, Loaded(since): Loaded, _: &mut Self::Context) {
+        self.columns.set_partial_since(since);
+    }
+}
+
+impl Handler<NextPage> for QueryActor {
+    type Result = Page;
+
+    fn handle(&mut self, NextPage { query, cursor, rows_max }: NextPage, _: &mut Self::Context) -> Page {
+        let only = self.only(&query.filter);
+        let found = self.columns.page(&query, cursor, rows_max, only.as_deref());
+        let (rows, (events, unreadable)) = match query.detail {
+            Detail::Row => (found.hits.into_iter().map(|hit| hit.row).collect(), Default::default()),
+            Detail::Event => (Vec::new(), self.read(&found.hits)),
+        };
+        Page { rows, events, unreadable, next: found.next, partial_since: self.columns.partial_since() }
+    }
+}
+
+impl Handler<Tallying> for QueryActor {
+    type Result = MessageResult<Tallying>;
+
+    fn handle(&mut self, Tallying(count): Tallying, _: &mut Self::Context) -> Self::Result {
+        let only = self.only(&count.filter);
+        let tallies = self.columns.count(&count, only.as_deref());
+        MessageResult(Tallies { tallies, partial_since: self.columns.partial_since() })
+    }
+}
+
+impl Handler<Select> for QueryActor {
+    type Result = Selection;
+
+    fn handle(&mut self, Select(filter): Select, _: &mut Self::Context) -> Selection {
+        let only = self.only(&filter);
+        Selection {
+            events: self.columns.keys(&filter, only.as_deref()),
+            partial_since: self.columns.partial_since(),
+        }
+    }
+}
+
+impl Handler<Running> for QueryActor {
+    type Result = MessageResult<Running>;
+
+    fn handle(&mut self, _: Running, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.columns.running().map(|(shell, sequence, _)| (shell, sequence)).collect())
+    }
+}
+
+impl Handler<Report> for QueryActor {
+    type Result = Found;
+
+    fn handle(&mut self, _: Report, _: &mut Self::Context) -> Found {
+        let stats = self.columns.stats();
+        Found {
+            events: stats.events,
+            texts: stats.texts,
+            oldest: stats.oldest,
+            newest: stats.newest,
+            partial_since: self.columns.partial_since(),
+        }
+    }
+}

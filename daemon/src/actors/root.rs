@@ -1,0 +1,228 @@
+//! Holds everything together: signals, leases, reloads, and the order in which all stops.
+//!
+//! An actor that others address and that is gone takes the daemon down, and the service manager is
+//! the supervisor above: limping on would write wrong data.
+//!
+//! | message | from | answer |
+//! | --- | --- | --- |
+//! | [`Gone`] | the lease of a child | none; the daemon ends |
+//! | [`Stop`] | signals, the store when the disk failed | none; everything stops in order |
+//! | [`Reload`] | SIGHUP | none; a bad configuration changes nothing |
+//! | [`Ready`] | loader | none; running commands are looked after |
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient, WrapFuture};
+use karo_protocol::config::Settings;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::ingest::Ingest;
+use super::query::{QueryActor, Running};
+use super::shells::{Begun, Shells};
+use super::socket::{Farewell, Limits, Socket};
+use super::spool::Spool;
+use super::store::{Retain, StoreActor};
+use super::worker::{Rules, Worker};
+use super::{Drain, follow::Follow};
+use crate::exit::Ending;
+use crate::lease::Gone;
+use crate::logging::LogControl;
+use crate::settings::{self, SettingsError};
+
+/// Messages that may wait here: notes of the life cycle.
+const MAILBOX: usize = 64;
+
+/// Deadlines of the steps of a stop; together they stay under a second.
+const QUIET_WITHIN: Duration = Duration::from_millis(50);
+const UNDERSTOOD_WITHIN: Duration = Duration::from_millis(250);
+const SYNCED_WITHIN: Duration = Duration::from_millis(400);
+const ANSWERED_WITHIN: Duration = Duration::from_millis(100);
+
+/// Stop everything in order. Sent on SIGTERM and SIGINT, and by the store when the disk failed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Stop(pub Ending);
+
+/// Read the configuration again. Sent on SIGHUP.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Reload;
+
+/// Everything in the log can be found. Sent by the loader.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Ready;
+
+/// Everybody whom the root tells something.
+pub struct Household {
+    /// Listens.
+    pub socket: Addr<Socket>,
+    /// Takes spooled records.
+    pub spool: Addr<Spool>,
+    /// Follows history files.
+    pub follow: Addr<Follow>,
+    /// Puts work in order.
+    pub ingest: Addr<Ingest>,
+    /// Understand.
+    pub workers: Vec<Addr<Worker>>,
+    /// Writes.
+    pub store: Addr<StoreActor>,
+    /// Searches.
+    pub query: Addr<QueryActor>,
+    /// Watches shells.
+    pub shells: Addr<Shells>,
+}
+
+/// The actor. See the module.
+pub struct Root {
+    household: Household,
+    config: PathBuf,
+    settings: Settings,
+    sessions_max: Arc<AtomicU32>,
+    log: LogControl,
+    ending: Option<oneshot::Sender<Ending>>,
+    is_stopping: bool,
+}
+
+impl Root {
+    /// Makes the actor; `ending` is told how the daemon ended.
+    pub const fn new(
+        household: Household,
+        config: PathBuf,
+        settings: Settings,
+        sessions_max: Arc<AtomicU32>,
+        log: LogControl,
+        ending: oneshot::Sender<Ending>,
+    ) -> Self {
+        Self { household, config, settings, sessions_max, log, ending: Some(ending), is_stopping: false }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if let Some(sender) = self.ending.take() {
+            // The other side waits for nothing else.
+            drop(sender.send(ending));
+        }
+    }
+
+    /// Puts new settings in force.
+    fn adopt(&mut self, settings: Settings) {
+        if settings.log.target != self.settings.log.target {
+            tracing::warn!(key = "log.target", "takes a restart");
+        }
+        self.log.set_level(settings.log.level);
+        self.sessions_max.store(settings.socket.sessions_max, Ordering::Relaxed);
+        let rules = Rules(Arc::new(settings.record.clone()));
+        let mut is_told = self.household.workers.iter().all(|worker| worker.try_send(rules.clone()).is_ok());
+        is_told &= self.household.socket.try_send(Limits(settings.socket)).is_ok();
+        is_told &= self.household.store.try_send(Retain(settings.store)).is_ok();
+        is_told &=
+            self.household.follow.try_send(super::follow::Files(settings.record.follow.clone())).is_ok();
+        if is_told {
+            tracing::info!(path = %self.config.display(), "configuration reloaded");
+            self.settings = settings;
+        } else {
+            tracing::error!("the configuration could not be put in force everywhere; send another HUP");
+        }
+    }
+}
+
+/// Stops everything along the stream; what missed its deadline is named.
+async fn stop(household: Stopping) {
+    step("socket", QUIET_WITHIN, household.socket.send(Drain)).await;
+    step("spool", QUIET_WITHIN, household.spool.send(Drain)).await;
+    step("ingest", UNDERSTOOD_WITHIN, household.ingest.send(Drain)).await;
+    step("store", SYNCED_WITHIN, household.store.send(Drain)).await;
+    step("sessions", ANSWERED_WITHIN, household.farewell.send(Farewell)).await;
+}
+
+/// Whom a stop passes, in its order.
+struct Stopping {
+    socket: Recipient<Drain>,
+    spool: Recipient<Drain>,
+    ingest: Recipient<Drain>,
+    store: Recipient<Drain>,
+    farewell: Recipient<Farewell>,
+}
+
+async fn step<E>(name: &str, within: Duration, done: impl Future<Output = Result<(), E>>) {
+    match timeout(within, done).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => tracing::warn!(name, "was gone before it was stopped"),
+        Err(_) => tracing::warn!(name, within_ms = within.as_millis() as u64, "missed its deadline"),
+    }
+}
+
+impl Actor for Root {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Gone> for Root {
+    type Result = ();
+
+    fn handle(&mut self, Gone { name, panicked }: Gone, _: &mut Self::Context) {
+        if !self.is_stopping {
+            let how = if panicked { "panicked" } else { "ended" };
+            self.end(Ending::Bug(format!("actor {name} {how}")));
+        }
+    }
+}
+
+impl Handler<Stop> for Root {
+    type Result = ();
+
+    fn handle(&mut self, Stop(ending): Stop, ctx: &mut Self::Context) {
+        if self.is_stopping {
+            return;
+        }
+        self.is_stopping = true;
+        tracing::info!(%ending, "stopping");
+        let stopping = Stopping {
+            socket: self.household.socket.clone().recipient(),
+            spool: self.household.spool.clone().recipient(),
+            ingest: self.household.ingest.clone().recipient(),
+            store: self.household.store.clone().recipient(),
+            farewell: self.household.socket.clone().recipient(),
+        };
+        ctx.spawn(stop(stopping).into_actor(self).map(move |(), root, _| root.end(ending)));
+    }
+}
+
+impl Handler<Reload> for Root {
+    type Result = ();
+
+    fn handle(&mut self, _: Reload, ctx: &mut Self::Context) {
+        let path = self.config.clone();
+        let load = tokio::task::spawn_blocking(move || settings::load(&path));
+        ctx.spawn(load.into_actor(self).map(
+            |loaded: Result<Result<Settings, SettingsError>, _>, root, _| match loaded {
+                Ok(Ok(settings)) => root.adopt(settings),
+                Ok(Err(error)) => tracing::error!(%error, "configuration refused, the old one stays"),
+                Err(error) => tracing::error!(%error, "configuration could not be read, the old one stays"),
+            },
+        ));
+    }
+}
+
+impl Handler<Ready> for Root {
+    type Result = ();
+
+    fn handle(&mut self, _: Ready, ctx: &mut Self::Context) {
+        let shells = self.household.shells.clone();
+        let running = self.household.query.send(Running).into_actor(self);
+        ctx.spawn(running.map(move |running, _, _| {
+            if let Ok(running) = running
+                && shells.try_send(Begun(running)).is_err()
+            {
+                tracing::warn!("commands that run since before the start are not watched");
+            }
+        }));
+    }
+}

@@ -1,0 +1,359 @@
+//! One open client connection: reads requests, passes them on, writes the answers.
+//!
+//! Observations may be sent without waiting for the answers to those before, up to a window; they
+//! are answered as they are settled. Everything else is answered in the order of the requests. A
+//! slow reader blocks only its own session, and a slow writer has a deadline for each frame.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::Recipient;
+use interprocess::local_socket::tokio::Stream;
+use karo_protocol::RequestId;
+use karo_protocol::config::SocketSettings;
+use karo_protocol::frame::{self, FrameError, Header};
+use karo_protocol::limits::{FRAME_BYTES_MAX, IMPORT_LINES_MAX, PAGE_BYTES_TARGET, PAGE_EVENTS_MAX};
+use karo_protocol::local::{
+    End, Failure, FailureCode, Import, ImportLine, Imported, Observe, Reply as Answer, Request, Verdict,
+    peek_id,
+};
+use karo_protocol::observation::OBSERVATION_VERSION;
+use karo_protocol::query::{Count, Detail, Filter, Query};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
+
+use super::ingest::Take;
+use super::query::{NextPage, Page, Tallying};
+use super::{Reply, Source};
+use crate::counters::Counters;
+use crate::status::StatusDesk;
+
+/// Observations of one session that may be unanswered.
+const WINDOW: usize = 256;
+
+/// How long a frame may take from its first byte to its last.
+const FRAME_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers that may wait to be written; with the size of a page this bounds a session's memory.
+const OUTGOING: usize = 8;
+
+/// What all sessions work with.
+pub struct Post {
+    /// The daemon's own user.
+    pub uid: u32,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// Takes observations in.
+    pub ingest: Recipient<Take>,
+    /// Finds events.
+    pub pages: Recipient<NextPage>,
+    /// Counts events.
+    pub tallies: Recipient<Tallying>,
+    /// Knows how everything is.
+    pub status: StatusDesk,
+}
+
+/// Tells a client that there is no room, so that it spools at once, and closes.
+pub async fn turn_away(mut stream: Stream) {
+    let answer = failure(FailureCode::Busy, "too many sessions are open; raise socket.sessions_max");
+    if let Ok(frame) = answer.encode(RequestId(0)) {
+        // A client that does not read this finds the connection closed, which means the same.
+        drop(timeout(FRAME_PATIENCE, stream.write_all(&frame)).await);
+    }
+}
+
+fn failure(code: FailureCode, message: impl Into<String>) -> Answer {
+    Answer::Failure(Failure { code, message: message.into() })
+}
+
+/// What an actor's absence means to a client.
+fn stopping() -> Answer {
+    failure(FailureCode::Stopping, "karod is stopping")
+}
+
+/// Why a session ends.
+enum Over {
+    /// The client has left, was silent for too long, or the daemon is stopping.
+    Quiet,
+    /// The client sent what is no frame of ours.
+    Malformed(FrameError),
+}
+
+impl From<io::Error> for Over {
+    fn from(_: io::Error) -> Self {
+        // Clients come and go; what was acknowledged is on disk, what was not they spool.
+        Self::Quiet
+    }
+}
+
+/// One session. See the module.
+pub struct Session {
+    post: Rc<Post>,
+    limits: SocketSettings,
+    closing: watch::Receiver<bool>,
+}
+
+impl Session {
+    /// Counts a session in; it is counted out when it is dropped.
+    pub fn new(post: Rc<Post>, limits: SocketSettings, closing: watch::Receiver<bool>) -> Self {
+        post.counters.sessions.fetch_add(1, Ordering::Relaxed);
+        Self { post, limits, closing }
+    }
+
+    /// Serves until the client leaves.
+    pub async fn serve(self, stream: Stream) {
+        let (reading, mut writing) = tokio::io::split(stream);
+        let (outgoing, mut answers) = mpsc::channel::<Vec<u8>>(OUTGOING);
+        let read = async {
+            let desk = Desk { session: &self, outgoing, window: Arc::new(Semaphore::new(WINDOW)) };
+            if let Err(Over::Malformed(error)) = desk.read(BufReader::new(reading)).await {
+                self.post.counters.malformed.add(1);
+                desk.say(RequestId(0), failure(FailureCode::BadRequest, error.to_string())).await;
+            }
+            // Those who still wait for their verdict hold a sender each.
+        };
+        let write = async {
+            while let Some(frame) = answers.recv().await {
+                if writing.write_all(&frame).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::join!(read, write);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.post.counters.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One side of a session: what requests are worked on with.
+struct Desk<'a> {
+    session: &'a Session,
+    outgoing: mpsc::Sender<Vec<u8>>,
+    window: Arc<Semaphore>,
+}
+
+impl Desk<'_> {
+    /// Reads frames until there are no more.
+    async fn read(&self, mut stream: impl AsyncReadExt + Unpin) -> Result<(), Over> {
+        loop {
+            let mut header = [0; Header::SIZE];
+            header[0] = self.first_byte(&mut stream).await?;
+            let frame = timeout(FRAME_PATIENCE, read_frame(&mut stream, header));
+            let (header, payload) = frame.await.map_err(|_| Over::Quiet)??;
+            self.answer(header, &payload).await?;
+        }
+    }
+
+    /// Waits for a frame to begin, for as long as a session may be silent.
+    async fn first_byte(&self, stream: &mut (impl AsyncReadExt + Unpin)) -> Result<u8, Over> {
+        let mut closing = self.session.closing.clone();
+        loop {
+            tokio::select! {
+                byte = stream.read_u8() => return Ok(byte?),
+                _ = closing.wait_for(|closing| *closing) => return Err(Over::Quiet),
+                () = tokio::time::sleep(self.session.limits.idle) => {
+                    // Whoever waits for a verdict is not idle.
+                    if self.window.available_permits() == WINDOW {
+                        return Err(Over::Quiet);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes an answer; one that the client does not take any more is dropped.
+    async fn say(&self, id: RequestId, answer: Answer) {
+        say(&self.outgoing, id, answer).await;
+    }
+
+    async fn answer(&self, header: Header, payload: &[u8]) -> Result<(), Over> {
+        if header.kind == Observe::KIND {
+            return self.observe(payload).await;
+        }
+        if header.version != frame::VERSION {
+            let message = format!("karod speaks version {}, the client {}", frame::VERSION, header.version);
+            self.say(peek_id(payload), failure(FailureCode::VersionMismatch, message)).await;
+            return Ok(());
+        }
+        let (id, request) = Request::decode(header.kind, payload).map_err(Over::Malformed)?;
+        let answer = match request {
+            // Answered above, whatever the frame's version is.
+            Request::Observe(_) => return Ok(()),
+            Request::Query(query) => self.query(id, query).await,
+            Request::Count(count) => self.count(count).await,
+            Request::Import(import) => self.import(import).await,
+            Request::Status(()) => Answer::Status(Box::new(self.session.post.status.report().await)),
+            Request::Delete(_) | Request::StoreVerify(()) | Request::StoreCompact(()) => {
+                failure(FailureCode::Refused, "this karod does not change or check its store while it runs")
+            }
+        };
+        self.say(id, answer).await;
+        Ok(())
+    }
+
+    /// Passes an observation on and lets the next request come; the verdict follows when it is there.
+    async fn observe(&self, payload: &[u8]) -> Result<(), Over> {
+        let (id, version) = Observe::peek_version(payload).map_err(Over::Malformed)?;
+        if version > OBSERVATION_VERSION {
+            tracing::debug!(version, "an observation of a newer client stays with it");
+            self.say(id, Answer::Observed(Verdict::Failed)).await;
+            return Ok(());
+        }
+        let (_, request) = Request::decode(Observe::KIND, payload).map_err(Over::Malformed)?;
+        let Request::Observe(observe) = request else { return Ok(()) };
+        let Ok(permit) = Arc::clone(&self.window).acquire_owned().await else { return Ok(()) };
+        let line = ImportLine {
+            observation: observe.observation.bounded(),
+            id: None,
+            is_lost: false,
+            redactions: Vec::new(),
+        };
+        let verdicts = self.take(vec![line]);
+        let outgoing = self.outgoing.clone();
+        tokio::task::spawn_local(async move {
+            let verdict = verdicts.await.first().copied().unwrap_or(Verdict::Failed);
+            say(&outgoing, id, Answer::Observed(verdict)).await;
+            drop(permit);
+        });
+        Ok(())
+    }
+
+    /// Hands observations to ingest; the future gives what became of them, empty when nothing can be said.
+    fn take(&self, arrivals: Vec<ImportLine>) -> impl Future<Output = Vec<Verdict>> + 'static {
+        let post = &self.session.post;
+        let (reply, verdicts) = Reply::new(Source::Session, Arc::clone(&post.counters));
+        if let Err(full) = post.ingest.try_send(Take { arrivals, reply }) {
+            let Take { arrivals, reply } = full.into_inner();
+            reply.settle_all(arrivals.len(), Verdict::Busy);
+        }
+        async move { verdicts.await.unwrap_or_default() }
+    }
+
+    /// Streams the pages of an answer and returns its end.
+    async fn query(&self, id: RequestId, query: Query) -> Answer {
+        if let Some(refusal) = excess(&query.filter) {
+            return refusal;
+        }
+        let mut left = query.limit.map_or(usize::MAX, |limit| limit as usize);
+        let query = Arc::new(query);
+        let mut end = End { count: 0, partial_since: None, unreadable: 0 };
+        let mut cursor = None;
+        while left > 0 {
+            let rows_max = left.min(PAGE_EVENTS_MAX);
+            let ask = NextPage { query: Arc::clone(&query), cursor, rows_max };
+            let Ok(page) = self.session.post.pages.send(ask).await else { return stopping() };
+            let found = page.rows.len() + page.events.len();
+            left = left.saturating_sub(found);
+            end.count += found as u64;
+            end.unreadable += page.unreadable;
+            end.partial_since = end.partial_since.max(page.partial_since);
+            cursor = page.next.clone();
+            for part in parts(query.detail, page) {
+                self.say(id, part).await;
+            }
+            if cursor.is_none() || self.outgoing.is_closed() {
+                break;
+            }
+        }
+        Answer::End(end)
+    }
+
+    async fn count(&self, count: Count) -> Answer {
+        if let Some(refusal) = excess(&count.filter) {
+            return refusal;
+        }
+        match self.session.post.tallies.send(Tallying(count)).await {
+            Ok(tallies) => Answer::Tallies(tallies),
+            Err(_) => stopping(),
+        }
+    }
+
+    async fn import(&self, Import { lines }: Import) -> Answer {
+        if lines.len() > IMPORT_LINES_MAX {
+            let message =
+                format!("{} lines in one import, at most {IMPORT_LINES_MAX} are allowed", lines.len());
+            return failure(FailureCode::BadRequest, message);
+        }
+        let bounded = |line: ImportLine| ImportLine { observation: line.observation.bounded(), ..line };
+        let verdicts = self.take(lines.into_iter().map(bounded).collect()).await;
+        let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count() as u64;
+        if count(Verdict::Busy) > 0 {
+            return failure(FailureCode::Busy, "the daemon takes nothing at the moment; try again");
+        }
+        if verdicts.is_empty() || count(Verdict::Failed) > 0 {
+            return failure(FailureCode::Unwritable, "the lines could not be kept");
+        }
+        Answer::Imported(Imported {
+            added: count(Verdict::Committed),
+            duplicates: count(Verdict::Duplicate),
+            ignored: count(Verdict::Ignored),
+        })
+    }
+}
+
+async fn say(outgoing: &mpsc::Sender<Vec<u8>>, id: RequestId, answer: Answer) {
+    let frame = answer.encode(id).or_else(|error| {
+        tracing::error!(%error, "an answer does not fit a frame");
+        failure(FailureCode::Bug, "the answer does not fit a frame").encode(id)
+    });
+    if let Ok(frame) = frame {
+        // A client that has left reads no answers.
+        drop(outgoing.send(frame).await);
+    }
+}
+
+/// Reads the rest of a frame.
+async fn read_frame(
+    stream: &mut (impl AsyncReadExt + Unpin),
+    mut header: [u8; Header::SIZE],
+) -> Result<(Header, Vec<u8>), Over> {
+    stream.read_exact(&mut header[1..]).await?;
+    let header = Header::parse(&header, FRAME_BYTES_MAX).map_err(Over::Malformed)?;
+    let mut payload = vec![0; header.length as usize];
+    stream.read_exact(&mut payload).await?;
+    Ok((header, payload))
+}
+
+fn excess(filter: &Filter) -> Option<Answer> {
+    let (field, limit) = filter.excess()?;
+    Some(failure(
+        FailureCode::BadRequest,
+        format!("too many {field} in the filter, at most {limit} are allowed"),
+    ))
+}
+
+/// Splits a page into frames of about the size wanted.
+fn parts(detail: Detail, page: Page) -> Vec<Answer> {
+    match detail {
+        Detail::Row => split(page.rows, |row| row.command.len() + row.cwd.len(), Answer::Rows),
+        Detail::Event => {
+            split(page.events, |event| event.command.as_bytes().len() + event.cwd.len() + 256, Answer::Events)
+        }
+    }
+}
+
+fn split<T>(items: Vec<T>, bytes: impl Fn(&T) -> usize, part: impl Fn(Vec<T>) -> Answer) -> Vec<Answer> {
+    let mut parts = Vec::new();
+    let mut open = Vec::new();
+    let mut open_bytes = 0;
+    for item in items {
+        open_bytes += bytes(&item);
+        open.push(item);
+        if open_bytes >= PAGE_BYTES_TARGET {
+            parts.push(part(std::mem::take(&mut open)));
+            open_bytes = 0;
+        }
+    }
+    if !open.is_empty() {
+        parts.push(part(open));
+    }
+    parts
+}

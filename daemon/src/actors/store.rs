@@ -1,0 +1,301 @@
+//! Owns the store's writer, alone on its arbiter, and is the only one that writes.
+//!
+//! What waits becomes the next batch: every message that is in the mailbox when the writer comes
+//! back is collected, then one `Commit` writes and syncs all of it. A lone event waits for nobody.
+//! Senders are told after the sync, and after the search knows, so whoever is told finds it.
+//!
+//! | message | from | answer |
+//! | --- | --- | --- |
+//! | [`Append`] | ingest | through its [`Reply`] |
+//! | [`Lose`] | shells | none |
+//! | [`Report`] | session | how the store is |
+//! | [`Retain`] | root, after a reload | none |
+//! | [`Drain`] | root | when everything before is synced, and the log is closed |
+
+use std::sync::Arc;
+
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, Recipient,
+    ResponseFuture, WrapFuture,
+};
+use karo_core::search::Key;
+use karo_protocol::config::StoreSettings;
+use karo_protocol::local::{StoreStatus, Verdict};
+use karo_protocol::{Event, Outcome, Shell};
+use karo_store::{AppendError, Appended, Entry, Store};
+
+use tokio::sync::oneshot;
+
+use super::query::Apply;
+use super::root::Stop;
+use super::shells::Begun;
+use super::worker::Place;
+use super::{Drain, Reply};
+use crate::clock;
+use crate::counters::Counters;
+use crate::exit::Ending;
+use crate::lease::Lease;
+
+/// Messages that may wait for the next batch.
+const MAILBOX: usize = 512;
+
+/// Events in one batch: at the measured size of a record about half a mebibyte.
+const BATCH_MAX: usize = 4096;
+
+/// Events to keep. Sent by ingest, in order.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Append {
+    /// The events.
+    pub entries: Vec<Event>,
+    /// Where each verdict comes from.
+    pub places: Vec<Place>,
+    /// Told exactly once, after the sync.
+    pub reply: Reply,
+}
+
+/// These events' shells are gone. Sent by [`shells`](super::shells).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Lose(pub Vec<Key>);
+
+/// How is the store? Sent by sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "StoreStatus")]
+pub struct Report;
+
+/// How much is kept from now on. Sent by the root after a reload.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Retain(pub StoreSettings);
+
+/// Write and sync what was collected. Sent by the actor to itself.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Commit;
+
+/// The actor. See the module.
+pub struct StoreActor {
+    store: Store,
+    settings: StoreSettings,
+    waiting: Vec<Append>,
+    waiting_events: usize,
+    lost: Vec<Key>,
+    has_commit: bool,
+    query: Recipient<Apply>,
+    shells: Recipient<Begun>,
+    root: Recipient<Stop>,
+    counters: Arc<Counters>,
+    _lease: Lease,
+}
+
+/// Whom the store tells.
+pub struct Listeners {
+    /// What can be found.
+    pub query: Recipient<Apply>,
+    /// What has begun.
+    pub shells: Recipient<Begun>,
+    /// That it cannot go on.
+    pub root: Recipient<Stop>,
+}
+
+impl StoreActor {
+    /// Makes the actor of an opened store.
+    pub fn new(
+        store: Store,
+        settings: StoreSettings,
+        Listeners { query, shells, root }: Listeners,
+        counters: Arc<Counters>,
+        lease: Lease,
+    ) -> Self {
+        Self {
+            store,
+            settings,
+            waiting: Vec::new(),
+            waiting_events: 0,
+            lost: Vec::new(),
+            has_commit: false,
+            query,
+            shells,
+            root,
+            counters,
+            _lease: lease,
+        }
+    }
+
+    /// Sees to it that a commit follows, behind everything that waits in the mailbox by now.
+    fn commit_soon(&mut self, ctx: &mut Context<Self>) {
+        if self.waiting_events >= BATCH_MAX {
+            self.commit(ctx);
+        } else if !self.has_commit {
+            self.has_commit = true;
+            ctx.notify(Commit);
+        }
+    }
+
+    /// Writes and syncs what was collected, then tells the search, then everybody who waits.
+    fn commit(&mut self, ctx: &mut Context<Self>) {
+        self.waiting_events = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        let lost = std::mem::take(&mut self.lost);
+        if waiting.is_empty() && lost.is_empty() {
+            return;
+        }
+        let mut entries = Vec::new();
+        let mut begun = Vec::new();
+        let mut told = Vec::with_capacity(waiting.len());
+        for Append { entries: events, places, reply } in waiting {
+            begun.extend(events.iter().filter_map(begun_of));
+            entries.extend(events.into_iter().map(Entry::Observed));
+            told.push((places, reply));
+        }
+        entries.extend(lost.into_iter().map(|key| Entry::Lost { key }));
+        let appended = self.store.append(entries, clock::now());
+        self.when_found(ctx, move |actor, _| match appended {
+            Ok(appended) => actor.tell(told, &appended, begun),
+            Err(error) => actor.refuse(told, &error),
+        });
+    }
+
+    /// Gives the search what has changed, and goes on when it knows; nothing else is handled meanwhile.
+    fn when_found(
+        &mut self,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
+    ) {
+        let changes = self.store.take_changes();
+        if changes.is_empty() {
+            return then(self, ctx);
+        }
+        self.query
+            .send(Apply(changes))
+            .into_actor(self)
+            .map(move |applied, actor, ctx| {
+                if applied.is_err() {
+                    tracing::error!("the search is gone");
+                }
+                then(actor, ctx);
+            })
+            .wait(ctx);
+    }
+
+    fn tell(&self, told: Vec<(Vec<Place>, Reply)>, appended: &[Appended], begun: Vec<(Arc<Shell>, u64)>) {
+        let mut appended = appended.iter();
+        for (places, reply) in told {
+            let verdicts = places.iter().map(|place| match place {
+                Place::Settled(verdict) => *verdict,
+                Place::Stored { dropped } => match appended.next() {
+                    Some(Appended::Committed(_)) => {
+                        self.counters.dropped.add(u64::from(*dropped));
+                        Verdict::Committed
+                    }
+                    Some(Appended::Duplicate) => Verdict::Duplicate,
+                    None => Verdict::Failed,
+                },
+            });
+            let verdicts = verdicts.collect();
+            reply.settle(verdicts);
+        }
+        if !begun.is_empty() && self.shells.try_send(Begun(begun)).is_err() {
+            tracing::debug!("shells are not watched closely enough; the next start looks again");
+        }
+    }
+
+    /// Tells everybody that nothing was kept; a failed disk ends the daemon.
+    fn refuse(&self, told: Vec<(Vec<Place>, Reply)>, error: &AppendError) {
+        let verdict = match error {
+            AppendError::Full { .. } | AppendError::Loading => Verdict::Busy,
+            AppendError::Poisoned { .. } => {
+                self.root.do_send(Stop(Ending::Disk(error.to_string())));
+                Verdict::Failed
+            }
+        };
+        for (places, reply) in told {
+            let settled = |place: &Place| match place {
+                Place::Settled(verdict) => *verdict,
+                Place::Stored { .. } => verdict,
+            };
+            reply.settle(places.iter().map(settled).collect());
+        }
+    }
+}
+
+/// A command that runs in a process that can be watched.
+fn begun_of(event: &Event) -> Option<(Arc<Shell>, u64)> {
+    let is_running = event.outcome == Outcome::Running && event.shell.process.is_some();
+    is_running.then(|| (Arc::new(event.shell.clone()), event.sequence))
+}
+
+impl Actor for StoreActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Append> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, append: Append, ctx: &mut Self::Context) {
+        self.waiting_events += append.entries.len();
+        self.waiting.push(append);
+        self.commit_soon(ctx);
+    }
+}
+
+impl Handler<Lose> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, Lose(keys): Lose, ctx: &mut Self::Context) {
+        self.waiting_events += keys.len();
+        self.lost.extend(keys);
+        self.commit_soon(ctx);
+    }
+}
+
+impl Handler<Commit> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Commit, ctx: &mut Self::Context) {
+        self.has_commit = false;
+        self.commit(ctx);
+    }
+}
+
+impl Handler<Report> for StoreActor {
+    type Result = actix::MessageResult<Report>;
+
+    fn handle(&mut self, _: Report, _: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(self.store.status())
+    }
+}
+
+impl Handler<Retain> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, Retain(settings): Retain, _: &mut Self::Context) {
+        self.settings = settings;
+        self.store.set_reserve(settings.reserve_bytes);
+    }
+}
+
+impl Handler<Drain> for StoreActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
+        self.commit(ctx);
+        let (sender, receiver) = oneshot::channel::<()>();
+        // Behind the telling of the last commit, which waits for the search.
+        std::future::ready(())
+            .into_actor(self)
+            .map(move |(), actor, _| {
+                if let Err(error) = actor.store.close() {
+                    tracing::warn!(%error, "the store was not closed cleanly; nothing acknowledged is lost");
+                }
+                drop(sender);
+            })
+            .wait(ctx);
+        Box::pin(async move { drop(receiver.await) })
+    }
+}

@@ -1,0 +1,56 @@
+//! How karod ends: its exit codes, documented in the manual beside those of `karoctl`.
+
+use std::process::ExitCode;
+
+use crate::ground::GroundError;
+use crate::settings::SettingsError;
+
+/// Why karod ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Ending {
+    /// It was told to stop and everything was stopped in order.
+    #[error("stopped")]
+    Stopped,
+    /// A place it needs cannot be used.
+    #[error(transparent)]
+    Ground(#[from] GroundError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Another daemon works on the same data.
+    #[error("another karod has the data directory {directory}; stop it, or set KARO_DATA_DIR")]
+    Taken {
+        /// The directory.
+        directory: String,
+    },
+    /// The store cannot be opened.
+    #[error("could not open the store: {0}")]
+    Store(String),
+    /// The disk failed while the daemon ran; what was not acknowledged is in the spools.
+    #[error("the disk failed, nothing more is accepted: {0}")]
+    Disk(String),
+    /// An invariant broke.
+    #[error("bug: {0}")]
+    Bug(String),
+}
+
+impl Ending {
+    /// Returns the exit code.
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Stopped => 0,
+            Self::Ground(_) => 1,
+            Self::Taken { .. } => 3,
+            Self::Store(_) => 6,
+            Self::Bug(_) => 70,
+            Self::Disk(_) => 74,
+            Self::Settings(_) => 78,
+        }
+    }
+}
+
+impl From<&Ending> for ExitCode {
+    fn from(ending: &Ending) -> Self {
+        Self::from(ending.code())
+    }
+}

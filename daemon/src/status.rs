@@ -1,0 +1,122 @@
+//! How everything is: asks each actor for its part, and waits for none of them for long.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use actix::Recipient;
+use karo_protocol::Timestamp;
+use karo_protocol::local::{Status, StoreStatus};
+use tokio::time::timeout;
+
+use crate::actors::{query, spool, store};
+use crate::clock;
+use crate::counters::Counters;
+
+/// How long an actor may take to say how it is; a writer in a slow sync takes longer.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// What can be asked for the state of the daemon.
+pub struct StatusDesk {
+    /// What is the same for all of its life.
+    pub identity: Identity,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// Sessions there may be.
+    pub sessions_max: Arc<AtomicU32>,
+    /// The writer.
+    pub store: Recipient<store::Report>,
+    /// The search.
+    pub query: Recipient<query::Report>,
+    /// The spools.
+    pub spool: Recipient<spool::Report>,
+}
+
+/// What is the same for all of a daemon's life.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// When it started.
+    pub started_at: Timestamp,
+    /// The account it works for.
+    pub user: String,
+    /// The machine it runs on.
+    pub host: String,
+    /// Where its data lies.
+    pub data: PathBuf,
+    /// Where its socket lies.
+    pub socket: PathBuf,
+}
+
+impl StatusDesk {
+    /// Asks everybody, and says who did not answer.
+    pub async fn report(&self) -> Status {
+        let mut notices = Vec::new();
+        let (store, found, spools) = tokio::join!(
+            timeout(PATIENCE, self.store.send(store::Report)),
+            timeout(PATIENCE, self.query.send(query::Report)),
+            timeout(PATIENCE, self.spool.send(spool::Report)),
+        );
+        let mut store: StoreStatus = answered(store, "the store", &mut notices);
+        let found: query::Found = answered(found, "the search", &mut notices);
+        let spools: Vec<_> = answered(spools, "the spool", &mut notices);
+        store.events = found.events;
+        store.texts = found.texts;
+        store.oldest = found.oldest;
+        store.newest = found.newest;
+        store.partial_since = found.partial_since;
+        store.rules_version = karo_core::understand::RULES_VERSION;
+        if let Some(reason) = &store.refusing {
+            notices.push(format!("nothing is accepted: {reason}"));
+        }
+        if store.damage > 0 {
+            notices.push(format!("{} damaged places in the log; run karoctl store verify", store.damage));
+        }
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: self.identity.started_at,
+            now: clock::now(),
+            user: self.identity.user.clone(),
+            host: self.identity.host.clone(),
+            data_dir: self.identity.data.display().to_string(),
+            socket: self.identity.socket.display().to_string(),
+            spools,
+            intake: self.counters.intake(),
+            store,
+            sessions: self.counters.sessions.load(Ordering::Relaxed),
+            sessions_max: self.sessions_max.load(Ordering::Relaxed),
+            refused_foreign: self.counters.refused_foreign.count(),
+            malformed: self.counters.malformed.count(),
+            resident_bytes: resident_bytes(),
+            notices,
+        }
+    }
+}
+
+/// Returns the answer, or none of its own with a notice of who did not give it.
+fn answered<T: Default, E>(
+    answer: Result<Result<T, E>, tokio::time::error::Elapsed>,
+    who: &str,
+    notices: &mut Vec<String>,
+) -> T {
+    match answer {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => {
+            notices.push(format!("{who} has stopped"));
+            T::default()
+        }
+        Err(_) => {
+            notices.push(format!("{who} is busy and did not answer within {} ms", PATIENCE.as_millis()));
+            T::default()
+        }
+    }
+}
+
+/// Returns the memory that is the daemon's own; zero where the system does not say.
+fn resident_bytes() -> u64 {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}

@@ -1,0 +1,277 @@
+//! Who is given whose address: the one place where all actors meet.
+//!
+//! An address is given in the constructor, so a signature says whom an actor talks to. Children are
+//! made from the end of the stream to its beginning: first what answers, last what listens.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::thread::available_parallelism;
+
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Recipient, System};
+use interprocess::local_socket::tokio::Listener;
+use karo_protocol::config::Settings;
+use karo_protocol::places::Places;
+use karo_store::{OpenError, Opened, Options, RealDisk, SetAside, Store};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::actors::follow::Follow;
+use crate::actors::ingest::Ingest;
+use crate::actors::query::{Apply, Loaded, QueryActor};
+use crate::actors::root::{Household, Ready, Reload, Root, Stop};
+use crate::actors::session::Post;
+use crate::actors::shells::Shells;
+use crate::actors::socket::{self, Socket};
+use crate::actors::spool::Spool;
+use crate::actors::store::{Listeners, StoreActor};
+use crate::actors::worker::Worker;
+use crate::counters::Counters;
+use crate::exit::Ending;
+use crate::ground::{self, GroundError};
+use crate::lease::{Gone, Lease};
+use crate::logging::LogControl;
+use crate::status::{Identity, StatusDesk};
+use crate::{clock, settings};
+
+/// Threads that understand commands: more than this and the single writer is what they wait for.
+const WORKERS_MAX: usize = 4;
+
+/// What a daemon is started with.
+pub struct Start {
+    /// Where everything lies.
+    pub places: Places,
+    /// What it runs by.
+    pub settings: Settings,
+    /// Its log.
+    pub log: LogControl,
+}
+
+impl Start {
+    /// Reads places and configuration, and starts the log.
+    ///
+    /// # Errors
+    ///
+    /// [`Ending::Ground`] and [`Ending::Settings`].
+    pub fn prepare(config: Option<PathBuf>) -> Result<Self, Ending> {
+        let mut places = ground::places()?;
+        if let Some(config) = config {
+            places.config = config;
+        }
+        let settings = settings::load(&places.config)?;
+        let log = crate::logging::start(settings.log);
+        Ok(Self { places, settings, log })
+    }
+}
+
+/// Runs a daemon until it is told to stop.
+///
+/// The lock and the check of the live segment come first, then the socket opens: whoever connects
+/// is served durably. What is in the log becomes searchable meanwhile.
+pub fn run(start: Start) -> Ending {
+    let store = match open(&start) {
+        Ok(store) => store,
+        Err(ending) => return ending,
+    };
+    System::new().block_on(async move {
+        let listener = match listen(&start.places) {
+            Ok(listener) => listener,
+            Err(ending) => return ending,
+        };
+        let (sender, ended) = oneshot::channel();
+        let root = Root::create(|ctx| wire(ctx, start, store, listener, sender));
+        match heed_signals(root) {
+            Ok(()) => ended.await.unwrap_or_else(|_| Ending::Bug("the root is gone".to_owned())),
+            Err(error) => Ending::Bug(format!("signals cannot be heard: {error}")),
+        }
+    })
+}
+
+/// Makes the ground safe and opens the store.
+fn open(start: &Start) -> Result<Store, Ending> {
+    let places = &start.places;
+    ground::secure_directory(&places.data)?;
+    for spool in places.spools() {
+        ground::secure_directory(spool)?;
+    }
+    let options = Options { reserve_bytes: start.settings.store.reserve_bytes, ..Options::default() };
+    let opened = Store::open(&places.data, options, Arc::new(RealDisk), clock::now());
+    let (store, opened) = opened.map_err(|error| match error {
+        OpenError::Locked { .. } => Ending::Taken { directory: places.data.display().to_string() },
+        OpenError::Newer { .. } | OpenError::Disk { .. } => Ending::Store(error.to_string()),
+    })?;
+    report(&opened);
+    Ok(store)
+}
+
+/// Says in the log what was found in the store.
+fn report(opened: &Opened) {
+    let kinds = [("torn", &opened.torn), ("undecided: torn, or damaged since", &opened.undecided)];
+    for (what, found) in kinds.into_iter().flat_map(|(what, all)| all.iter().map(move |found| (what, found)))
+    {
+        let SetAside { segment, offset, bytes, moved_to } = found;
+        tracing::warn!(segment, offset, bytes, moved_to = ?moved_to, "the end of the log was {what}; nothing acknowledged is lost");
+    }
+    for found in &opened.damage {
+        tracing::error!(
+            segment = found.segment,
+            offset = found.offset,
+            reason = found.reason,
+            "the log is damaged"
+        );
+    }
+    if let Some(version) = opened.migrated_from {
+        tracing::info!(version, "the store was of an older format and was migrated");
+    }
+    if opened.is_waiting_for_room {
+        tracing::warn!(
+            "the disk is too full to finish what a crash left; nothing is accepted until there is room"
+        );
+    }
+}
+
+fn listen(places: &Places) -> Result<Listener, Ending> {
+    ground::clear_socket(&places.socket)?;
+    let bound = socket::bind(&places.socket);
+    bound.map_err(|error| GroundError::Io { path: places.socket.clone(), error }.into())
+}
+
+/// Makes everybody, and gives everybody the addresses they need.
+fn wire(
+    ctx: &mut Context<Root>,
+    start: Start,
+    store: Store,
+    listener: Listener,
+    ending: oneshot::Sender<Ending>,
+) -> Root {
+    let Start { places, settings, log } = start;
+    let root = ctx.address();
+    let lease = |name| Lease::new(name, root.clone().recipient());
+    let counters = Arc::<Counters>::default();
+    let reader = store.reader();
+
+    let query = {
+        let (reader, lease) = (reader.clone(), lease("query"));
+        QueryActor::start_in_arbiter(&Arbiter::new().handle(), move |_| QueryActor::new(reader, lease))
+    };
+    let (shells, store) = wire_store(&root, store, &settings, &query, &counters);
+    let rules = Arc::new(settings.record.clone());
+    let workers: Vec<Addr<Worker>> = (0..available_parallelism().map_or(1, usize::from).min(WORKERS_MAX))
+        .map(|_| {
+            let (rules, lease) = (Arc::clone(&rules), lease("worker"));
+            Worker::start_in_arbiter(&Arbiter::new().handle(), move |_| Worker::new(rules, lease))
+        })
+        .collect();
+    let understand = workers.iter().map(|worker| worker.clone().recipient()).collect();
+    let ingest = Ingest::new(understand, store.clone().recipient(), lease("ingest")).start();
+
+    let files = Arbiter::new();
+    let spool = {
+        let spools = places.spools().into_iter().map(ToOwned::to_owned).collect();
+        let (take, counters, lease) = (ingest.clone().recipient(), Arc::clone(&counters), lease("spool"));
+        Spool::start_in_arbiter(&files.handle(), move |_| Spool::new(spools, take, counters, lease))
+    };
+    let follow = {
+        let histories = settings.record.follow.clone();
+        let (take, counters, lease) = (ingest.clone().recipient(), Arc::clone(&counters), lease("follow"));
+        Follow::start_in_arbiter(&files.handle(), move |_| Follow::new(histories, take, counters, lease))
+    };
+    let sessions_max = Arc::new(AtomicU32::new(settings.socket.sessions_max));
+    let post = Post {
+        uid: ground::uid(),
+        counters: Arc::clone(&counters),
+        ingest: ingest.clone().recipient(),
+        pages: query.clone().recipient(),
+        tallies: query.clone().recipient(),
+        status: StatusDesk {
+            identity: identity(&places),
+            counters,
+            sessions_max: Arc::clone(&sessions_max),
+            store: store.clone().recipient(),
+            query: query.clone().recipient(),
+            spool: spool.clone().recipient(),
+        },
+    };
+    let socket = Socket::new(listener, post, settings.socket, lease("socket")).start();
+    load(reader, query.clone(), root.recipient());
+    tracing::info!(socket = %places.socket.display(), data = %places.data.display(), "accepting");
+    let household = Household { socket, spool, follow, ingest, workers, store, query, shells };
+    Root::new(household, places.config, settings, sessions_max, log, ending)
+}
+
+/// Makes the store and the watch over shells, which need each other.
+fn wire_store(
+    root: &Addr<Root>,
+    store: Store,
+    settings: &Settings,
+    query: &Addr<QueryActor>,
+    counters: &Arc<Counters>,
+) -> (Addr<Shells>, Addr<StoreActor>) {
+    let gone = || -> Recipient<Gone> { root.clone().recipient() };
+    let mut writer = None;
+    let shells = Shells::create(|ctx| {
+        let listeners = Listeners {
+            query: query.clone().recipient(),
+            shells: ctx.address().recipient(),
+            root: root.clone().recipient(),
+        };
+        let (settings, counters, lease) = (settings.store, Arc::clone(counters), Lease::new("store", gone()));
+        let address = StoreActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            StoreActor::new(store, settings, listeners, counters, lease)
+        });
+        writer = Some(address.clone());
+        Shells::new(address.recipient(), Lease::new("shells", gone()))
+    });
+    (shells, writer.expect("the closure above has run"))
+}
+
+/// Makes everything in the log searchable, from its newest end, on a thread that ends with it.
+fn load(reader: karo_store::Reader, query: Addr<QueryActor>, root: Recipient<Ready>) {
+    let arbiter = Arbiter::new();
+    let handle = arbiter.handle();
+    let loading = async move {
+        for (changes, since) in reader.load() {
+            if query.send(Apply(changes)).await.is_err() || query.send(Loaded(Some(since))).await.is_err() {
+                return;
+            }
+        }
+        if query.send(Loaded(None)).await.is_ok() {
+            tracing::info!("everything can be found");
+            // The root may be stopping.
+            drop(root.try_send(Ready));
+        }
+        handle.stop();
+    };
+    if !arbiter.spawn(loading) {
+        tracing::error!("the log cannot be loaded");
+    }
+}
+
+fn identity(places: &Places) -> Identity {
+    Identity {
+        started_at: clock::now(),
+        user: ground::account(),
+        host: ground::host(),
+        data: places.data.clone(),
+        socket: places.socket.clone(),
+    }
+}
+
+/// Turns signals into messages.
+fn heed_signals(root: Addr<Root>) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::task::spawn_local(async move {
+        loop {
+            // Notes of the life cycle: each is as rare as a signal.
+            tokio::select! {
+                Some(()) = terminate.recv() => root.do_send(Stop(Ending::Stopped)),
+                Some(()) = interrupt.recv() => root.do_send(Stop(Ending::Stopped)),
+                Some(()) = hang_up.recv() => root.do_send(Reload),
+                else => return,
+            }
+        }
+    });
+    Ok(())
+}
