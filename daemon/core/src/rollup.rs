@@ -16,6 +16,9 @@ pub const CELL: Micros = Micros(15 * 60 * 1_000_000);
 /// A tool's name in a roll-up, in bytes; the rest of a longer one is cut.
 pub const TOOL_BYTES_MAX: usize = 64;
 
+/// Tools of one event in a roll-up; a line that runs more counts for the first of them.
+pub const TOOLS_MAX: usize = 32;
+
 /// Where a cell begins: a multiple of [`CELL`] since the epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellStart(Timestamp);
@@ -94,10 +97,10 @@ impl Delta {
         [Self::added(before).reversed(), Self::added(after)]
     }
 
-    /// Returns the names of the programs, cut to [`TOOL_BYTES_MAX`], each once, in their order.
+    /// Returns the names of the first [`TOOLS_MAX`] programs, cut to [`TOOL_BYTES_MAX`], each once.
     fn tools(&self) -> impl Iterator<Item = &[u8]> {
-        let names =
-            || self.tools.split(|byte| *byte == 0).map(|name| &name[..name.len().min(TOOL_BYTES_MAX)]);
+        let cut = |name| <[u8]>::get(name, ..TOOL_BYTES_MAX).unwrap_or(name);
+        let names = move || self.tools.split(|byte| *byte == 0).take(TOOLS_MAX).map(cut);
         names().enumerate().filter_map(move |(place, name)| {
             let is_first = !names().take(place).any(|earlier| earlier == name);
             (is_first && !name.is_empty()).then_some(name)
@@ -218,7 +221,12 @@ impl Cell {
 
     /// Tells whether nothing is counted here.
     pub fn is_empty(&self) -> bool {
-        self.categories.is_empty() && self.risks.is_empty() && self.tools.is_empty()
+        self.tallies() == 0
+    }
+
+    /// Returns how many tallies it holds: what its size goes by.
+    pub fn tallies(&self) -> usize {
+        self.categories.len() + self.risks.len() + self.tools.len()
     }
 }
 
@@ -234,31 +242,33 @@ fn add<K: Ord + Clone>(tallies: &mut BTreeMap<K, Tally>, key: &K, tally: &Tally)
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rollup {
     cells: BTreeMap<CellStart, Cell>,
+    tallies: usize,
 }
 
 impl Rollup {
     /// Adds one event, or takes it back.
     pub fn apply(&mut self, delta: &Delta) {
-        let start = CellStart::of(delta.started_at);
-        let cell = self.cells.entry(start).or_default();
-        cell.apply(delta);
-        if cell.is_empty() {
-            self.cells.remove(&start);
-        }
+        self.change(CellStart::of(delta.started_at), |cell| cell.apply(delta));
     }
 
     /// Adds a part of the cell that begins there.
     pub fn merge_cell(&mut self, start: CellStart, part: &Cell) {
-        let cell = self.cells.entry(start).or_default();
-        cell.merge(part);
-        if cell.is_empty() {
-            self.cells.remove(&start);
-        }
+        self.change(start, |cell| cell.merge(part));
     }
 
     /// Adds all of another roll-up.
     pub fn merge(&mut self, other: &Self) {
         other.iter().for_each(|(start, cell)| self.merge_cell(start, cell));
+    }
+
+    fn change(&mut self, start: CellStart, change: impl FnOnce(&mut Cell)) {
+        let cell = self.cells.entry(start).or_default();
+        self.tallies -= cell.tallies();
+        change(cell);
+        self.tallies += cell.tallies();
+        if cell.is_empty() {
+            self.cells.remove(&start);
+        }
     }
 
     /// Returns the cells in the order of time.
@@ -275,6 +285,11 @@ impl Rollup {
     /// Returns the number of cells.
     pub fn len(&self) -> usize {
         self.cells.len()
+    }
+
+    /// Returns how many tallies its cells hold: some 150 bytes of memory each.
+    pub const fn tallies(&self) -> usize {
+        self.tallies
     }
 
     /// Tells whether nothing is counted at all.

@@ -10,6 +10,7 @@
 //! | `r` | a roll-up cell | [`cell_key`] | [`cell_value`] |
 //!
 //! Nothing is kept per event, and a cell is one value: each small key costs sled some 190 bytes.
+//! Beside the tree's files lies [`Seal`], drawn here too.
 
 use std::collections::BTreeMap;
 
@@ -172,88 +173,110 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-/// A checksum over all cells, whatever their order: each cell's own is added when the cell comes and
-/// subtracted when it goes. By it is found what sled loses or brings back without a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Sum(u128);
-
-impl Sum {
-    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) {
-        self.0 = self.0.wrapping_add(checksum(key, value));
-    }
-
-    pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
-        self.0 = self.0.wrapping_sub(checksum(key, value));
-    }
-}
-
-/// The first sixteen bytes of BLAKE3 over the key's length in one byte, the key and the value.
-fn checksum(key: &[u8], value: &[u8]) -> u128 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[key.len() as u8]).update(key).update(value);
-    hasher.finalize().as_bytes()[..16].iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte))
-}
-
-/// What the tree is, and how far it has come: 58 bytes, big-endian.
-///
-/// | bytes | field |
-/// | --- | --- |
-/// | 0..2   | [`FORMAT`] |
-/// | 2..10  | position: segment |
-/// | 10..18 | position: offset in it, in bytes |
-/// | 18..26 | position: erasures so far |
-/// | 26..42 | [`Sum`] over all cells |
-/// | 42..58 | checksum of the key `m` and bytes 0..42 |
+/// Why a stamped value is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Meta {
-    pub(crate) position: LogPosition,
-    pub(crate) sum: Sum,
-}
-
-/// Why the value of [`META`] is of no use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BadMeta {
+pub(crate) enum BadStamp {
     /// It is whole, and of another version of this layout.
     Format(u16),
     /// It is not as it was written.
     Damaged,
 }
 
+/// Puts [`FORMAT`] before some fields, and behind them the first sixteen bytes of BLAKE3 over both.
+///
+/// Every version begins and ends so, and another one can be told from damage.
+fn stamp(fields: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = FORMAT.to_be_bytes().to_vec();
+    fields.iter().for_each(|field| bytes.extend_from_slice(field));
+    let check = checksum(&bytes);
+    bytes.extend(check);
+    bytes
+}
+
+/// Returns the fields between the version and the checksum, both being right.
+fn unstamp(bytes: &[u8]) -> Result<&[u8], BadStamp> {
+    let (rest, check) = bytes.split_last_chunk().ok_or(BadStamp::Damaged)?;
+    if *check != checksum(rest) {
+        return Err(BadStamp::Damaged);
+    }
+    let (format, fields) = rest.split_first_chunk().ok_or(BadStamp::Damaged)?;
+    match u16::from_be_bytes(*format) {
+        FORMAT => Ok(fields),
+        other => Err(BadStamp::Format(other)),
+    }
+}
+
+fn checksum(bytes: &[u8]) -> [u8; 16] {
+    *blake3::hash(bytes).as_bytes().first_chunk().expect("a hash has 32 bytes")
+}
+
+/// A position in the log: 24 bytes, big-endian.
+///
+/// | bytes | field |
+/// | --- | --- |
+/// | 0..8   | erasures so far |
+/// | 8..16  | segment |
+/// | 16..24 | offset in it, in bytes |
+fn position_bytes(position: LogPosition) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    bytes[..8].copy_from_slice(&position.erasures.to_be_bytes());
+    bytes[8..16].copy_from_slice(&position.segment.to_be_bytes());
+    bytes[16..].copy_from_slice(&position.offset.to_be_bytes());
+    bytes
+}
+
+fn parse_position(bytes: &[u8; 24]) -> LogPosition {
+    let (numbers, _) = bytes.as_chunks();
+    let number = |place: usize| numbers.get(place).copied().map_or(0, u64::from_be_bytes);
+    LogPosition { erasures: number(0), segment: number(1), offset: number(2) }
+}
+
+/// What the tree is, and how far it has come: 42 bytes.
+///
+/// | bytes | field |
+/// | --- | --- |
+/// | 0..2   | [`FORMAT`], big-endian |
+/// | 2..26  | position in the log |
+/// | 26..42 | checksum of the bytes before |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) position: LogPosition,
+}
+
 impl Meta {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(58);
-        bytes.extend(FORMAT.to_be_bytes());
-        bytes.extend(self.position.segment.to_be_bytes());
-        bytes.extend(self.position.offset.to_be_bytes());
-        bytes.extend(self.position.erasures.to_be_bytes());
-        bytes.extend(self.sum.0.to_be_bytes());
-        bytes.extend(checksum(META, &bytes).to_be_bytes());
-        bytes
+        stamp(&[&position_bytes(self.position)])
     }
 
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, BadMeta> {
-        // The checksum is last and the version first in every version, so that another one can be told from damage.
-        let (fields, check) = bytes.split_last_chunk().ok_or(BadMeta::Damaged)?;
-        if u128::from_be_bytes(*check) != checksum(META, fields) {
-            return Err(BadMeta::Damaged);
-        }
-        let (format, fields) = fields.split_first_chunk().ok_or(BadMeta::Damaged)?;
-        match u16::from_be_bytes(*format) {
-            FORMAT => Self::parse_fields(fields).ok_or(BadMeta::Damaged),
-            other => Err(BadMeta::Format(other)),
-        }
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, BadStamp> {
+        let fields = unstamp(bytes)?.try_into().map_err(|_| BadStamp::Damaged)?;
+        Ok(Self { position: parse_position(fields) })
+    }
+}
+
+/// The file that stands beside sled's while nobody writes to them: 74 bytes.
+///
+/// | bytes | field |
+/// | --- | --- |
+/// | 0..2   | [`FORMAT`], big-endian |
+/// | 2..26  | position in the log |
+/// | 26..58 | BLAKE3 over all of sled's files |
+/// | 58..74 | checksum of the bytes before |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seal {
+    pub(crate) position: LogPosition,
+    pub(crate) files: [u8; 32],
+}
+
+impl Seal {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        stamp(&[&position_bytes(self.position), &self.files])
     }
 
-    fn parse_fields(fields: &[u8]) -> Option<Self> {
-        let (segment, rest) = fields.split_first_chunk()?;
-        let (offset, rest) = rest.split_first_chunk()?;
-        let (erasures, sum) = rest.split_first_chunk()?;
-        let position = LogPosition {
-            segment: u64::from_be_bytes(*segment),
-            offset: u64::from_be_bytes(*offset),
-            erasures: u64::from_be_bytes(*erasures),
-        };
-        Some(Self { position, sum: Sum(u128::from_be_bytes(sum.try_into().ok()?)) })
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, BadStamp> {
+        let (position, files) = unstamp(bytes)?.split_first_chunk().ok_or(BadStamp::Damaged)?;
+        let files = files.try_into().map_err(|_| BadStamp::Damaged)?;
+        Ok(Self { position: parse_position(position), files })
     }
 }
 
@@ -308,20 +331,23 @@ mod tests {
     }
 
     #[test]
-    fn meta_of_another_version_is_told_from_damage() {
-        let position = LogPosition { segment: 1, offset: 2, erasures: 3 };
-        let meta = Meta { position, sum: Sum(4) };
-        let bytes = meta.to_bytes();
-        assert_eq!(bytes.len(), 58);
-        assert_eq!(Meta::parse(&bytes), Ok(meta));
-        for place in 0..bytes.len() {
-            let mut damaged = bytes.clone();
+    fn a_stamp_of_another_version_is_told_from_damage() {
+        let position = LogPosition { erasures: 3, segment: 1, offset: 2 };
+        let (meta, seal) = (Meta { position }, Seal { position, files: [7; 32] });
+        assert_eq!((meta.to_bytes().len(), seal.to_bytes().len()), (42, 74));
+        assert_eq!(Meta::parse(&meta.to_bytes()), Ok(meta));
+        assert_eq!(Seal::parse(&seal.to_bytes()), Ok(seal));
+        assert_eq!(Meta::parse(&seal.to_bytes()), Err(BadStamp::Damaged));
+        assert_eq!(Seal::parse(&meta.to_bytes()), Err(BadStamp::Damaged));
+        for place in 0..74 {
+            let mut damaged = seal.to_bytes();
             damaged[place] ^= 1;
-            assert_eq!(Meta::parse(&damaged), Err(BadMeta::Damaged), "at {place}");
+            assert_eq!(Seal::parse(&damaged), Err(BadStamp::Damaged), "at {place}");
+            assert_eq!(Seal::parse(&seal.to_bytes()[..place]), Err(BadStamp::Damaged), "cut at {place}");
         }
         let mut newer = (FORMAT + 1).to_be_bytes().to_vec();
-        newer.extend(checksum(META, &newer).to_be_bytes());
-        assert_eq!(Meta::parse(&newer), Err(BadMeta::Format(FORMAT + 1)));
+        newer.extend(checksum(&newer));
+        assert_eq!(Meta::parse(&newer), Err(BadStamp::Format(FORMAT + 1)));
     }
 
     proptest! {
@@ -333,19 +359,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_cell_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_cell_value(&bytes);
-            let _ = (parse_cell_key(&bytes), Meta::parse(&bytes).is_ok());
-        }
-
-        #[test]
-        fn the_order_of_cells_does_not_change_their_sum(values in prop::collection::vec(any::<[u8; 3]>(), 0..20)) {
-            let sum = |values: &mut dyn Iterator<Item = &[u8; 3]>| values.fold(Sum::default(), |mut sum, value| {
-                sum.insert(&value[..1], &value[1..]);
-                sum
-            });
-            let mut all = sum(&mut values.iter());
-            prop_assert_eq!(all, sum(&mut values.iter().rev()));
-            values.iter().for_each(|value| all.remove(&value[..1], &value[1..]));
-            prop_assert_eq!(all, Sum::default());
+            let _ = (parse_cell_key(&bytes), Meta::parse(&bytes).is_ok(), Seal::parse(&bytes).is_ok());
         }
     }
 }

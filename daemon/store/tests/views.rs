@@ -1,5 +1,7 @@
 //! The views from outside: what lived through it equals what is made anew, whatever happens between.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::path::Path;
 
@@ -23,7 +25,7 @@ fn event(n: u64) -> Delta {
         started_at: Timestamp::from_micros((n * CELL.0 / 5) as i64),
         category: Category::ALL[n as usize * 7 % Category::ALL.len()],
         tools: tools.into(),
-        risk: (n % 9 == 0).then_some(Risk::ALL[n as usize % Risk::ALL.len()]),
+        risk: n.is_multiple_of(9).then_some(Risk::ALL[n as usize % Risk::ALL.len()]),
         exit: (n % 6 != 1).then_some((n % 5 == 2).into()),
         duration: (n % 6 != 1).then_some(Micros(n * n * 1000)),
     }
@@ -75,7 +77,11 @@ fn new_views_wait_for_the_log() {
     views.apply([&event(10)], place(11)).unwrap();
     views.flush().unwrap();
     assert_eq!(views.position(), None);
-    views.finish_rebuild((0..10).map(event).collect(), place(10)).unwrap();
+    assert!(matches!(views.whole(), Err(ViewsError::Incomplete)));
+    views.fill(&(5..10).map(event).collect()).unwrap();
+    views.fill(&(0..5).map(event).collect()).unwrap();
+    views.finish_rebuild(place(10)).unwrap();
+    assert!(matches!(views.fill(&Rollup::default()), Err(ViewsError::Complete)));
     assert_eq!(views.position(), Some(place(11)));
     assert_eq!(views.whole().unwrap(), (0..11).map(event).collect());
 }
@@ -223,6 +229,20 @@ fn many_cells_are_written_in_one_batch() {
         views.apply(&deltas, place(events + step as u64)).unwrap();
     }
     assert_eq!(views.digest().unwrap(), Digest::of(&kept.into_iter().map(event).collect()));
+}
+
+#[test]
+fn a_rebuild_in_parts_cut_short_is_made_anew() {
+    let dir = TempDir::new().unwrap();
+    let (mut views, _) = open(dir.path());
+    // Far more than may be pending.
+    views.fill(&(0..100_000).map(event).collect()).unwrap();
+    assert!(views.bytes() > 0);
+    drop(views);
+    let (mut views, opened) = open(dir.path());
+    assert_eq!((opened, views.position(), views.bytes()), (Opened::Unfinished, None, 0));
+    views.rebuild((0..10).map(event), place(10)).unwrap();
+    assert_eq!(views.whole().unwrap(), (0..10).map(event).collect());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use karo_protocol::{Category, Micros, Risk, Timestamp};
 use proptest::prelude::*;
 
-use super::{CELL, Cell, CellStart, Delta, Rollup, Sign, TOOL_BYTES_MAX, Tally};
+use super::{CELL, Cell, CellStart, Delta, Rollup, Sign, TOOL_BYTES_MAX, TOOLS_MAX, Tally};
 
 fn delta(started_us: i64, tools: &str, exit: Option<i32>, duration: Option<u64>) -> Delta {
     Delta {
@@ -80,6 +80,14 @@ fn long_names_of_tools_are_cut() {
 }
 
 #[test]
+fn a_line_with_very_many_tools_counts_for_the_first() {
+    let names: Vec<String> = (0..100).map(|n| format!("t{n:03}")).collect();
+    let cell = cell_of(&[delta(0, &names.join("\0"), None, None)]);
+    assert_eq!(cell.tools.len(), TOOLS_MAX);
+    assert!(cell.tools.keys().zip(&names).all(|(tool, name)| **tool == *name.as_bytes()));
+}
+
+#[test]
 fn a_range_holds_the_cells_that_begin_in_it() {
     let width = CELL.0 as i64;
     let rollup: Rollup = (0..4).map(|n| delta(n * width + 3, "", None, None)).collect();
@@ -127,5 +135,8 @@ proptest! {
         let rollup: Rollup = deltas.iter().cloned().map(|delta| Delta { sign: Sign::Added, ..delta }).collect();
         let total: i64 = rollup.iter().map(|(_, cell)| cell.total().events).sum();
         prop_assert_eq!(total, deltas.len() as i64);
+        let tallies: usize = rollup.iter().map(|(_, cell)| cell.tallies()).sum();
+        prop_assert_eq!(total == 0 && tallies == 0, rollup.is_empty());
+        prop_assert_eq!(tallies, rollup.tallies());
     }
 }
