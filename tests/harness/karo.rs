@@ -219,6 +219,15 @@ impl Karo {
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "the daemon had ended by itself: {status}");
     }
 
+    /// Kills the daemon unless it has ended by itself, and waits until it is gone.
+    pub fn kill_if_running(&mut self) {
+        if self.is_running() {
+            // Between the look and the signal it may end by itself, which is as good.
+            drop(kill_process(self.pid(), Signal::KILL));
+            self.wait_for_end();
+        }
+    }
+
     /// Asks the daemon to stop, waits, and tells how it ended.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);

@@ -78,7 +78,7 @@ fn beyond_the_limit_a_session_is_refused_and_later_served() {
 }
 
 /// Gives one observation to `karo-observe` on standard input, as a hook may.
-fn deliver(karo: &Karo, observation: &karo_protocol::Observation) -> bool {
+pub(crate) fn deliver(karo: &Karo, observation: &karo_protocol::Observation) -> bool {
     use std::io::Write;
     let phase = match observation.phase {
         karo_protocol::Phase::Start => "start",

@@ -8,10 +8,12 @@
 )]
 
 mod crowds;
+mod disks;
 mod foreigners;
 mod frames;
 mod kills;
 mod layouts;
+mod load;
 mod record;
 mod signals;
 mod versions;
