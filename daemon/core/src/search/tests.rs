@@ -560,13 +560,23 @@ fn command() -> impl Strategy<Value = Bytes> {
     prop_oneof![
         3 => select(known).prop_map(Bytes::from),
         1 => "[abAB /]{0,9}".prop_map(|text| Bytes::from(&text[..])),
+        1 => (0..30_usize, any::<bool>()).prop_map(|(at, has_capital)| Bytes(long(at, has_capital))),
         1 => (0..400_u32).prop_map(|number| Bytes::from(&format!("Run {number}")[..])),
         1 => prop::collection::vec(any::<u8>(), 0..6).prop_map(Bytes),
     ]
 }
 
+/// A text or word of forty bytes that differs from its likes in one.
+fn long(at: usize, has_capital: bool) -> Vec<u8> {
+    let mut text = b"l0ng ".repeat(8);
+    text[at] = if has_capital { b'Q' } else { b'q' };
+    text
+}
+
 fn word() -> impl Strategy<Value = Bytes> {
     prop_oneof![
+        (0..30_usize, 0..9_usize, any::<bool>())
+            .prop_map(|(at, cut, has_capital)| Bytes(long(at, has_capital)[cut..].to_vec())),
         select(vec![
             "ls", "s", "git", "Status", "status", "Ab", "ab", "AA", "", "-", "no such", "run 1", "\u{e9}"
         ])

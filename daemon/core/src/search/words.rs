@@ -4,6 +4,8 @@
 //! needs no more. When they do not fill the answer soon, one pass over all blocks marks every text
 //! that holds the words, and from then on a row costs one bit.
 
+use std::ops::Range;
+
 use memchr::arch::all::packedpair::HeuristicFrequencyRank;
 use memchr::memmem::{Finder, FinderBuilder};
 
@@ -43,11 +45,18 @@ enum Marked {
 const FEW: usize = 4;
 
 struct Word {
-    /// Finds the word in lower case.
+    /// In lower case.
+    folded: Vec<u8>,
+    /// Finds the word in lower case, or of a long one a part.
     finder: Finder<'static>,
+    /// Where that part begins.
+    part_start: usize,
     /// The word itself, if its case matters.
     exact: Option<Vec<u8>>,
 }
+
+/// Bytes of a word that are looked for: the finder's fast way ends there.
+const PART_BYTES: usize = 32;
 
 impl<'a> WordSearch<'a> {
     /// Prepares the search for so many rows; `None` when every text matches.
@@ -149,22 +158,18 @@ impl<'a> WordSearch<'a> {
     /// Sets the bits of the texts of one block that hold the words.
     fn mark_block(&self, block: &Block, bits: &mut [u64]) {
         let (lead, others) = self.words.split_first().expect("a search has a word");
-        let length = lead.finder.needle().len();
         let (mut from, mut place) = (0, 0);
         while let Some(found) = lead.finder.find(&block.folded()[from..]) {
             let at = from + found;
             while block.end(place) <= at {
                 place += 1;
             }
-            let end = block.end(place);
-            from = end;
-            if at + length > end {
-                continue;
-            }
-            if !lead.is_exactly_at(block, at) {
+            let range = block.range(place);
+            if !lead.is_at(block, &range, at) {
                 from = at + 1;
                 continue;
             }
+            from = range.end;
             if others.iter().all(|word| word.is_in(block, place)) {
                 bits[place / 64] |= 1 << (place % 64);
             }
@@ -189,10 +194,14 @@ fn has_bit(bits: &[u64], number: u32) -> bool {
 impl Word {
     fn new(word: &[u8], texts: &Texts) -> Self {
         let folded = word.to_ascii_lowercase();
-        // The finder looks for the two rarest bytes of the word first: rare in these texts.
-        let finder = FinderBuilder::new().build_forward_with_ranker(Ranks(texts), &folded).into_owned();
+        let rarest = (0..folded.len()).min_by_key(|place| texts.count_of(folded[*place])).unwrap_or(0);
+        let latest = folded.len().saturating_sub(PART_BYTES);
+        let part_start = rarest.saturating_sub(PART_BYTES / 2).min(latest);
+        let part = &folded[part_start..folded.len().min(part_start + PART_BYTES)];
+        // The finder looks for the two rarest bytes of the part first: rare in these texts.
+        let finder = FinderBuilder::new().build_forward_with_ranker(Ranks(texts), part).into_owned();
         let exact = word.iter().any(u8::is_ascii_uppercase).then(|| word.to_vec());
-        Self { finder, exact }
+        Self { folded, finder, part_start, exact }
     }
 
     fn is_in(&self, block: &Block, place: usize) -> bool {
@@ -200,7 +209,7 @@ impl Word {
         let text = &block.folded()[range.clone()];
         let mut from = 0;
         while let Some(found) = self.finder.find(&text[from..]) {
-            if self.is_exactly_at(block, range.start + from + found) {
+            if self.is_at(block, &range, range.start + from + found) {
                 return true;
             }
             from += found + 1;
@@ -208,8 +217,14 @@ impl Word {
         false
     }
 
-    fn is_exactly_at(&self, block: &Block, at: usize) -> bool {
-        self.exact.as_ref().is_none_or(|word| block.is_exactly(at, word))
+    /// Tells whether the word is in a text where its part was found in the block.
+    fn is_at(&self, block: &Block, text: &Range<usize>, found: usize) -> bool {
+        let Some(start) = found.checked_sub(self.part_start) else { return false };
+        let end = start + self.folded.len();
+        text.start <= start
+            && end <= text.end
+            && (self.folded.len() <= PART_BYTES || block.folded()[start..end] == self.folded)
+            && self.exact.as_ref().is_none_or(|word| block.is_exactly(start, word))
     }
 }
 
