@@ -38,7 +38,7 @@ __karo_zshexit() {
   {
     builtin emulate -L zsh
     builtin unsetopt err_exit err_return xtrace
-    __karo_end "$__karo_status[1]"
+    __karo_end "${__karo_status[1]}"
   } 2>/dev/null
   return 0
 }
@@ -124,7 +124,7 @@ __karo_send() {
 # Writes one file, 0600 from its creation, that nobody has written before.
 __karo_write() {
   [[ -n $__karo_spool ]] && __karo_has_room || return 1
-  local file=$__karo_spool/$__karo_id.$__karo_sequence.$1[1] record
+  local file=$__karo_spool/$__karo_id.$__karo_sequence.${1[1]} record
   local -a given=( "phase=$1" "seq=$__karo_sequence" "started_us=$__karo_started" precision_us=1
     "dropped=$__karo_dropped" "command_cut=$__karo_cut" "cwd_cut=$__karo_cwd_cut" )
   [[ $1 == start ]] || given+=( "exit=$2" "duration_us=$3" "pipestatus=$4" )
