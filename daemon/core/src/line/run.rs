@@ -82,7 +82,10 @@ fn run(text: &[u8], words: &[Range<usize>], on: &mut impl FnMut(&Run<'_>)) {
             Cow::Borrowed(plain) => Cow::Borrowed(base_name(plain)),
             Cow::Owned(plain) => Cow::Owned(base_name(&plain).to_vec()),
         };
-        let Some(inner) = wrapper(&name).and_then(|wrapper| wrapper.inner(text, words, at + 1)) else {
+        let inner = wrapper(&name).and_then(|wrapper| wrapper.inner(text, words, at + 1));
+        // `watch 'a | b'` runs a script, which is not looked into.
+        let is_program = |inner: &usize| !text[words[*inner].clone()].contains(&b' ');
+        let Some(inner) = inner.filter(is_program) else {
             return on(&Run::Program { name, arguments: &words[at + 1..] });
         };
         on(&Run::Wrapper { name, arguments: &words[at + 1..inner] });

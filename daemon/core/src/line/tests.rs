@@ -74,5 +74,6 @@ fn wrappers_are_seen_through() {
     check("find . | xargs -0 -n 1 rm -f", "find/1 xargs^3 rm/1");
     check("sshpass -p secret ssh host", "sshpass^2 ssh/1");
     check("taskset -c 0,1 make", "taskset^2 make/0");
+    check("watch -n 1 'a | b'", "watch/3");
     check("time", "time/0");
 }

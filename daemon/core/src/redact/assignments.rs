@@ -61,6 +61,7 @@ fn assignment(found: &mut Found<'_>, equals: usize, quotes: Option<Quotes>) -> u
     }
     let kind = match says {
         Says::Password if text[name.start] == b'-' => Secret::Password,
+        Says::Secret if text[name.start] == b'-' => Secret::Token,
         Says::Password | Says::Secret | Says::Nothing => Secret::Variable,
     };
     let value = match quotes {

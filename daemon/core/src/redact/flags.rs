@@ -78,7 +78,7 @@ const LDAP: &[&str] =
     &["ldapsearch", "ldapadd", "ldapmodify", "ldapdelete", "ldappasswd", "ldapwhoami", "ldapcompare"];
 const SAMBA: &[&str] = &["smbclient", "rpcclient", "smbget", "smbcacls", "net"];
 const LOGIN: &[&str] =
-    &["docker", "podman", "nerdctl", "buildah", "skopeo", "helm", "az", "oc", "cf", "ibmcloud"];
+    &["docker", "podman", "nerdctl", "buildah", "skopeo", "helm", "az", "oc", "cf", "ibmcloud", "atuin"];
 const ATTACK: &[&str] =
     &["evil-winrm", "crackmapexec", "netexec", "nxc", "hydra", "medusa", "smbmap", "kerbrute"];
 
@@ -164,8 +164,9 @@ pub(super) static FLAGS: &[Flag] = &[
     },
 ];
 
-/// Programs whose `-u` takes a user and a group.
-const USER_AND_GROUP: [&[u8]; 6] = [b"docker", b"podman", b"nerdctl", b"buildah", b"kubectl", b"sudo"];
+/// Programs whose `-u` is no user with a password, but a group, an address, a protocol.
+const OTHER_USERS: [&[u8]; 9] =
+    [b"docker", b"podman", b"nerdctl", b"buildah", b"kubectl", b"sudo", b"socat", b"nmap", b"rsync"];
 
 pub(super) fn find(found: &mut Found<'_>) {
     let text = found.text;
@@ -218,16 +219,15 @@ impl Program<'_, '_> {
             let inner = inside_quotes(self.found.text, word.clone());
             let bytes = &self.found.text[inner.clone()];
             step(bytes.len());
-            for row in &rows {
-                if row.behind.is_none_or(|behind| seen.contains(&behind)) {
-                    self.flag(row, at, &inner);
-                }
+            let mut is_flag = false;
+            for row in rows.iter().filter(|row| row.behind.is_none_or(|behind| seen.contains(&behind))) {
+                is_flag |= self.flag(row, at, &inner);
             }
             seen.extend(
                 rows.iter().filter_map(|row| row.behind).filter(|behind| behind.as_bytes() == bytes).take(1),
             );
-            // A flag of the table is not looked at by its name as well: `openssl -pass file:x`.
-            if !rows.iter().any(|row| row.flag.as_bytes() == bytes) {
+            // A flag of the table is not looked at by its name as well: `openssl -pass file:x`, `mysql -pMyPass`.
+            if !is_flag {
                 self.named(at, bytes, sets_next);
             }
             self.any_user(at, bytes);
@@ -235,16 +235,15 @@ impl Program<'_, '_> {
         }
     }
 
-    /// Cuts the value of a flag of the table.
-    fn flag(&mut self, row: &Flag, at: usize, word: &Range<usize>) {
+    /// Cuts the value of a flag of the table; tells whether it is that flag.
+    fn flag(&mut self, row: &Flag, at: usize, word: &Range<usize>) -> bool {
         let bytes = &self.found.text[word.clone()];
-        let Some(length) = flag_length(bytes, row) else { return };
+        let Some(length) = flag_length(bytes, row) else { return false };
         let rest = word.start + length..word.end;
         let is_alone = rest.is_empty();
         match row.shape {
-            Attached if !is_alone => self.cut_inside(rest),
-            Either if !is_alone => self.cut_inside(rest),
-            Next | Either if is_alone => self.cut_next(at),
+            Attached | Either if !is_alone => self.cut_inside(rest),
+            Next | Either if is_alone => self.cut_next(at, Secret::Password),
             After(byte) if !is_alone => self.cut_after(byte, rest),
             After(byte) => {
                 if let Some(next) = self.value_at(at + 1) {
@@ -260,19 +259,25 @@ impl Program<'_, '_> {
             }
             Next | Attached | Either | Headed(_) => {}
         }
+        true
     }
 
     /// Cuts the word behind an option with a secret name, or behind a secret name that is being set.
     fn named(&mut self, at: usize, word: &[u8], is_set: bool) {
         let is_option = word.len() > 3 && word.starts_with(b"-") && !word.contains(&b'=');
-        if (is_option || is_set) && is_name(word) && ask(word) != Says::Nothing {
-            self.cut_next(at);
+        if !(is_option || is_set) || !is_name(word) {
+            return;
+        }
+        match ask(word) {
+            Says::Password => self.cut_next(at, Secret::Password),
+            Says::Secret => self.cut_next(at, Secret::Token),
+            Says::Nothing => {}
         }
     }
 
     /// Cuts the password of `-u user:password`, whatever the program.
     fn any_user(&mut self, at: usize, word: &[u8]) {
-        if word != b"-u" || USER_AND_GROUP.contains(&self.name) {
+        if word != b"-u" || OTHER_USERS.contains(&self.name) {
             return;
         }
         let Some(next) = self.value_at(at + 1) else { return };
@@ -297,9 +302,9 @@ impl Program<'_, '_> {
         (!self.found.text[inner.clone()].starts_with(b"-") || inner != *word).then_some(inner)
     }
 
-    fn cut_next(&mut self, at: usize) {
+    fn cut_next(&mut self, at: usize, kind: Secret) {
         if let Some(next) = self.value_at(at + 1) {
-            self.cut(next);
+            self.cut_as(next, kind);
         }
     }
 
@@ -315,8 +320,12 @@ impl Program<'_, '_> {
     }
 
     fn cut(&mut self, secret: Range<usize>) {
+        self.cut_as(secret, Secret::Password);
+    }
+
+    fn cut_as(&mut self, secret: Range<usize>, kind: Secret) {
         if is_secret(self.found.text, &secret) {
-            self.found.push(secret, Secret::Password);
+            self.found.push(secret, kind);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! has none of these, such as a password alone on a line, is not found: nothing here guesses by entropy.
 //!
 //! There is no regular expression here. Every finder walks the text by hand and never looks at a stretch
-//! of it twice, so the work is linear for any bytes; [`scan`] counts the steps, and a test holds it.
+//! of it twice, so the work is linear for any bytes; `scan` counts the steps, and a test holds it.
 //!
 //! Redacting twice changes nothing: after each cut the result is searched again until nothing is found, so
 //! what is returned is what a second redaction would return.

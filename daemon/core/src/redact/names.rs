@@ -4,11 +4,10 @@
 pub(super) const NAME_BYTES_MAX: usize = 64;
 
 /// A part of a name that ends in one of these says that the value is secret.
-const SECRET_ENDINGS: [&[u8]; 21] = [
+const SECRET_ENDINGS: [&[u8]; 20] = [
     b"PASS",
     b"PASSWD",
     b"PASSWORD",
-    b"PASSWORT",
     b"PASSPHRASE",
     b"PASSCODE",
     b"PWD",
@@ -32,8 +31,11 @@ const SECRET_ENDINGS: [&[u8]; 21] = [
 const HARMLESS: [&[u8]; 8] =
     [b"COMPASS", b"BYPASS", b"TRESPASS", b"OVERPASS", b"SURPASS", b"ENCOMPASS", b"MULTIPASS", b"OLDPWD"];
 
+/// A part before `TOKEN` that makes it a place in a list, or a mark against doing a thing twice.
+const PLACES: [&[u8]; 5] = [b"STARTING", b"NEXT", b"PAGE", b"CONTINUATION", b"IDEMPOTENCY"];
+
 /// A part before `KEY` that makes it a secret one.
-const KEY_OWNERS: [&[u8]; 12] = [
+const KEY_OWNERS: [&[u8]; 11] = [
     b"API",
     b"ACCESS",
     b"PRIVATE",
@@ -41,7 +43,6 @@ const KEY_OWNERS: [&[u8]; 12] = [
     b"MASTER",
     b"SIGNING",
     b"ENCRYPTION",
-    b"ENCRYPT",
     b"AUTH",
     b"ACCOUNT",
     b"SHARED",
@@ -49,7 +50,7 @@ const KEY_OWNERS: [&[u8]; 12] = [
 ];
 
 /// A name that ends so speaks about a secret, and its value is none.
-const ABOUT: [&[u8]; 45] = [
+const ABOUT: [&[u8]; 46] = [
     b"FILE",
     b"PATH",
     b"DIR",
@@ -95,6 +96,7 @@ const ABOUT: [&[u8]; 45] = [
     b"FD",
     b"HELPER",
     b"MODE",
+    b"PROVIDER",
 ];
 
 /// An option that begins so is a switch: what follows it is not its value.
@@ -130,8 +132,8 @@ pub(super) enum Says {
 pub(super) fn ask(name: &[u8]) -> Says {
     let name = name.trim_ascii();
     let name = &name[name.len().saturating_sub(NAME_BYTES_MAX)..];
-    // The shell's own variable is a directory; `Pwd=` of a connection string is not.
-    if name == b"PWD" {
+    // The shell's own variable is a directory, and so is an alias; `Pwd=` of a connection string is neither.
+    if matches!(name, b"PWD" | b"pwd") {
         return Says::Nothing;
     }
     let name = name.to_ascii_uppercase();
@@ -144,9 +146,9 @@ pub(super) fn ask(name: &[u8]) -> Says {
 }
 
 fn parts_say(parts: &[&[u8]]) -> Says {
-    if parts.iter().any(|part| is_secret(part)) {
-        let is_password =
-            parts.iter().any(|part| is_secret(part) && memchr::memmem::find(part, b"PASS").is_some());
+    let is_place = parts.windows(2).any(|pair| pair[1] == b"TOKEN" && PLACES.contains(&pair[0]));
+    let secret = parts.iter().copied().filter(|part| is_secret(part) && !(is_place && part == b"TOKEN"));
+    if let Some(is_password) = secret.map(|part| memchr::memmem::find(part, b"PASS").is_some()).max() {
         return if is_password { Says::Password } else { Says::Secret };
     }
     let is_key = parts.windows(2).any(|pair| pair[1] == b"KEY" && KEY_OWNERS.contains(&pair[0]));
@@ -198,6 +200,10 @@ mod tests {
         for name in [
             "",
             "PWD",
+            "pwd",
+            "--starting-token",
+            "--encrypt-key",
+            "--secrets-provider",
             "OLDPWD",
             "PASSWORD_FILE",
             "TOKEN_URL",

@@ -133,6 +133,9 @@ fn options_with_secret_names_are_cut() {
     untouched("docker run -u 1000:1000 -u root:root x");
     untouched("id -u root; sqlmap -u http://x/");
     untouched("chown -u 10:20 x");
+    untouched("socat -u tcp-connect:host:port open:x");
+    untouched("alias pwd='pwd -P'");
+    check("mysql -pCANARYpass db", "mysql -p# db");
 }
 
 #[test]
