@@ -1,6 +1,6 @@
 //! Exit codes, in one table for `--help`, the man page and the programs, and what ends a command early.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 use karo_protocol::local::{Failure, FailureCode};
@@ -56,17 +56,23 @@ const KAROD_TABLE: [(u8, &str); 8] = [
     (78, "the configuration is not valid"),
 ];
 
+/// Returns every code of karoctl with its meaning.
+pub fn codes() -> impl Iterator<Item = (u8, &'static str)> {
+    Exit::TABLE.iter().map(|(exit, meaning)| (*exit as u8, *meaning))
+}
+
+/// Returns every code of `karod` with its meaning.
+pub fn karod_codes() -> impl Iterator<Item = (u8, &'static str)> {
+    KAROD_TABLE.iter().copied()
+}
+
 /// Writes both tables for people.
 pub fn table() -> String {
-    let mut text = String::from("Exit codes:\n");
-    let mut row = |code: u8, meaning: &str| writeln!(text, "  {code:>2}  {meaning}");
-    let written = Exit::TABLE.iter().try_for_each(|(exit, meaning)| row(*exit as u8, meaning));
-    let written = written.and_then(|()| writeln!(text, "\nExit codes of karod:"));
-    let mut row = |code: u8, meaning: &str| writeln!(text, "  {code:>2}  {meaning}");
-    written
-        .and_then(|()| KAROD_TABLE.iter().try_for_each(|(code, meaning)| row(*code, meaning)))
-        .expect("a string takes whatever is written to it");
-    text
+    let rows = |rows: &mut dyn Iterator<Item = (u8, &str)>| -> String {
+        rows.map(|(code, meaning)| format!("  {code:>2}  {meaning}\n")).collect()
+    };
+    let (karoctl, karod) = (rows(&mut codes()), rows(&mut karod_codes()));
+    format!("Exit codes:\n{karoctl}\nExit codes of karod:\n{karod}")
 }
 
 /// What ends a command before it is done: a code, and a sentence for a person.

@@ -17,15 +17,18 @@ pub mod cli;
 pub mod config;
 pub mod csv;
 pub mod delete;
+pub mod doctor;
 pub mod exit;
 pub mod export;
 pub mod filter;
 pub mod import;
 pub mod json;
+pub mod man;
 pub mod progress;
 pub mod query;
 pub mod record;
 pub mod scene;
+pub mod shell;
 pub mod shown;
 pub mod status;
 pub mod store;
@@ -78,9 +81,10 @@ fn run(scene: &mut Scene, command: &Command) -> Result<Exit, Trouble> {
         Command::Config(command) => config::run(scene, command),
         Command::Store(command) => store::run(scene, *command),
         Command::Version => version::run(scene),
-        Command::Shell(_) | Command::Doctor | Command::Completions { .. } | Command::Man { .. } => {
-            Err(Trouble::refused("this build of karoctl cannot do that"))
-        }
+        Command::Shell(command) => shell::run(scene, command),
+        Command::Doctor => doctor::run(scene),
+        Command::Completions { shell } => man::completions(scene, *shell),
+        Command::Man { directory } => man::run(scene, directory.as_deref()),
     }
 }
 

@@ -42,7 +42,7 @@ impl Known {
             Query { filter, is_unique: false, limit: None, order: Order::OldestFirst, detail: Detail::Row };
         let end = stream(connection, &query, |page| {
             if let Page::Rows(rows) = page {
-                rows.into_iter().for_each(|row| known.insert(row));
+                rows.iter().for_each(|row| known.insert(row));
             }
             Ok(())
         })?;
@@ -58,9 +58,9 @@ impl Known {
         }
     }
 
-    fn insert(&mut self, row: Row) {
+    fn insert(&mut self, row: &Row) {
         let second = row.started_at.as_micros().div_euclid(1_000_000);
-        let text = row.command.0.trim_ascii_end().to_vec();
+        let text = row.command.trim_ascii_end().to_vec();
         if first_marker(&text).is_some() {
             self.redacted.entry(second).or_default().push(text);
         } else {
@@ -152,7 +152,7 @@ mod tests {
     fn known(rows: &[(i64, &str)]) -> Known {
         let mut known = Known::default();
         for (second, text) in rows {
-            known.insert(Row {
+            known.insert(&Row {
                 started_at: Timestamp::from_micros(second * 1_000_000 + 900_000),
                 duration: None,
                 state: State::Ended,

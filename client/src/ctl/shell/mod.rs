@@ -1,0 +1,249 @@
+//! `karoctl shell`: print the hook, and load it in every new shell by a few marked lines.
+
+pub mod block;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use self::block::{Left, Unclosed};
+use super::cli::{HookMode, HookedShell, ShellArgs, ShellCommand};
+use super::exit::{Exit, Trouble};
+use super::json;
+use super::scene::Scene;
+use crate::hook::{Baked, HookShell, Mode, script};
+use crate::surroundings;
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When a place has no name, or the rc file cannot be read or written.
+pub fn run(scene: &mut Scene, command: &ShellCommand) -> Result<Exit, Trouble> {
+    match command {
+        ShellCommand::Init(args) => init(scene, *args),
+        ShellCommand::Install(args) => install(scene, *args),
+        ShellCommand::Uninstall { shell } => uninstall(scene, *shell),
+    }
+}
+
+fn init(scene: &mut Scene, args: ShellArgs) -> Result<Exit, Trouble> {
+    let places = scene.places()?;
+    let observe = observe_path()?;
+    let baked = Baked {
+        uid: surroundings::uid(),
+        mode: match args.mode {
+            HookMode::Client => Mode::Client,
+            HookMode::Spool => Mode::Spool,
+        },
+        observe: &observe,
+        socket: &places.socket,
+        client_spool: &places.client_spool,
+        hook_spool: &places.hook_spool,
+    };
+    let hook = script(hooked(args.shell), &baked);
+    if scene.is_json {
+        json::write_line(&mut scene.out, &json!({ "script": hook }))?;
+    } else {
+        scene.out.write_all(hook.as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+const fn hooked(shell: HookedShell) -> HookShell {
+    match shell {
+        HookedShell::Bash => HookShell::Bash,
+        HookedShell::Zsh => HookShell::Zsh,
+        HookedShell::Fish => HookShell::Fish,
+    }
+}
+
+/// Returns where `karo-observe` is: beside this program.
+///
+/// # Errors
+///
+/// When the system does not say where this program is.
+pub fn observe_path() -> Result<PathBuf, Trouble> {
+    Ok(own_path()?.with_file_name("karo-observe"))
+}
+
+fn own_path() -> Result<PathBuf, Trouble> {
+    std::env::current_exe()
+        .map_err(|error| Trouble::refused(format!("could not find out where karoctl is: {error}")))
+}
+
+/// Returns the file that a new interactive shell reads.
+///
+/// # Errors
+///
+/// When there is no home directory.
+pub fn rc_file(shell: HookedShell, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, Trouble> {
+    let directory = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || directory("HOME").ok_or_else(|| Trouble::refused("HOME is not set to an absolute path"));
+    match shell {
+        HookedShell::Bash => Ok(home()?.join(".bashrc")),
+        HookedShell::Zsh => Ok(directory("ZDOTDIR").map_or_else(home, Ok)?.join(".zshrc")),
+        HookedShell::Fish => {
+            let base =
+                directory("XDG_CONFIG_HOME").map_or_else(|| home().map(|home| home.join(".config")), Ok)?;
+            Ok(base.join("fish/config.fish"))
+        }
+    }
+}
+
+/// Returns the lines that load the hook; without karoctl they do nothing.
+fn lines(shell: HookedShell, mode: HookMode, karoctl: &str) -> String {
+    let (name, mode) = (hooked(shell).name(), mode.name());
+    match shell {
+        HookedShell::Bash | HookedShell::Zsh => {
+            let karoctl = format!("'{}'", karoctl.replace('\'', "'\\''"));
+            format!(
+                "# Records commands for yourself alone; `karoctl shell uninstall {name}` takes these lines out.\n\
+                 case $- in *i*)\n  \
+                 if [ -x {karoctl} ]; then eval \"$({karoctl} shell init {name} --mode {mode})\"; fi ;;\n\
+                 esac\n"
+            )
+        }
+        HookedShell::Fish => {
+            let karoctl = format!("'{}'", karoctl.replace('\\', "\\\\").replace('\'', "\\'"));
+            format!(
+                "# Records commands for yourself alone; `karoctl shell uninstall {name}` takes these lines out.\n\
+                 if status is-interactive; and test -x {karoctl}\n    \
+                 {karoctl} shell init {name} --mode {mode} | source\n\
+                 end\n"
+            )
+        }
+    }
+}
+
+fn install(scene: &mut Scene, args: ShellArgs) -> Result<Exit, Trouble> {
+    let karoctl = own_path()?;
+    let Some(karoctl) = karoctl.to_str().filter(|path| !path.contains('\n')) else {
+        return Err(Trouble::refused("the path of karoctl is not UTF-8; put karoctl elsewhere"));
+    };
+    let observe = observe_path()?;
+    if args.mode == HookMode::Client && !observe.exists() {
+        scene.note(&format!("{} is not there; until it is, the hook spools", observe.display()));
+    }
+    let file = real_file(rc_file(args.shell, &|name| std::env::var_os(name))?);
+    let old = read(&file)?;
+    let new = block::put(old.as_deref(), &lines(args.shell, args.mode, karoctl))
+        .map_err(|Unclosed| unclosed(&file))?;
+    let is_changed = old.as_deref() != Some(&new);
+    if is_changed {
+        write(&file, &new).map_err(|error| Trouble::file("write", &file, &error))?;
+    }
+    let said = if is_changed { "loads the hook in every new shell" } else { "loads the hook already" };
+    report(scene, &file, is_changed, said)
+}
+
+fn uninstall(scene: &mut Scene, shell: HookedShell) -> Result<Exit, Trouble> {
+    let file = real_file(rc_file(shell, &|name| std::env::var_os(name))?);
+    let text = read(&file)?.unwrap_or_default();
+    match block::take_out(&text).map_err(|Unclosed| unclosed(&file))? {
+        Left::Untouched => {
+            report(scene, &file, false, "does not load the hook")?;
+            return Ok(Exit::NothingFound);
+        }
+        Left::Text(text) => write(&file, &text).map_err(|error| Trouble::file("write", &file, &error))?,
+        Left::NoFile => fs::remove_file(&file).map_err(|error| Trouble::file("remove", &file, &error))?,
+    }
+    report(scene, &file, true, "is as it was; shells that are open record until they end")
+}
+
+fn report(scene: &mut Scene, file: &Path, is_changed: bool, said: &str) -> Result<Exit, Trouble> {
+    if scene.is_json {
+        json::write_line(&mut scene.out, &json!({ "file": file.to_string_lossy(), "changed": is_changed }))?;
+    } else {
+        writeln!(scene.out, "{} {said}", file.display())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn unclosed(file: &Path) -> Trouble {
+    Trouble::refused(format!(
+        "{} has `# >>> karo >>>` without `# <<< karo <<<`; take these lines out by hand",
+        file.display()
+    ))
+}
+
+/// Follows links: an rc file is often one into a directory under version control, and stays one.
+fn real_file(file: PathBuf) -> PathBuf {
+    file.canonicalize().unwrap_or(file)
+}
+
+fn read(file: &Path) -> Result<Option<Vec<u8>>, Trouble> {
+    match fs::read(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Trouble::file("read", file, &error)),
+    }
+}
+
+/// Writes the whole file or leaves it as it was; its mode stays.
+fn write(file: &Path, text: &[u8]) -> io::Result<()> {
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(directory)?;
+    let mode = fs::metadata(file).map_or(0o644, |metadata| metadata.permissions().mode() & 0o7777);
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".karo-{}", std::process::id()));
+    let temporary = directory.join(name);
+    let written = (|| {
+        let mut options = fs::OpenOptions::new();
+        let mut new = options.write(true).create_new(true).mode(0o600).open(&temporary)?;
+        new.write_all(text)?;
+        new.set_permissions(fs::Permissions::from_mode(mode))?;
+        new.sync_all()?;
+        fs::rename(&temporary, file)
+    })();
+    if written.is_err() {
+        // The error of the deed is the one to report; a temporary that stays is named by its process.
+        drop(fs::remove_file(&temporary));
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::private_directory;
+
+    #[test]
+    fn rc_files_are_where_each_shell_reads_them() {
+        let variable = |name: &str| match name {
+            "HOME" => Some(OsString::from("/h")),
+            "ZDOTDIR" => Some(OsString::from("/z")),
+            "XDG_CONFIG_HOME" => Some(OsString::from("relative")),
+            _ => None,
+        };
+        let file = |shell| rc_file(shell, &variable).expect("there is a home");
+        assert_eq!(file(HookedShell::Bash), Path::new("/h/.bashrc"));
+        assert_eq!(file(HookedShell::Zsh), Path::new("/z/.zshrc"));
+        assert_eq!(file(HookedShell::Fish), Path::new("/h/.config/fish/config.fish"));
+        assert!(rc_file(HookedShell::Bash, &|_| None).is_err());
+    }
+
+    #[test]
+    fn paths_are_quoted_for_the_shell() {
+        let text = lines(HookedShell::Bash, HookMode::Spool, "/o'b/karoctl");
+        assert!(text.contains("eval \"$('/o'\\''b/karoctl' shell init bash --mode spool)\""), "{text}");
+        let text = lines(HookedShell::Fish, HookMode::Client, "/o'b/karoctl");
+        assert!(text.contains("'/o\\'b/karoctl' shell init fish --mode client | source"), "{text}");
+    }
+
+    #[test]
+    fn a_written_file_keeps_its_mode_and_no_temporary_stays() {
+        let directory = private_directory();
+        let file = directory.path().join(".bashrc");
+        fs::write(&file, "a").expect("there is room");
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).expect("it is ours");
+        write(&file, b"b").expect("there is room");
+        assert_eq!(fs::read(&file).expect("it is there"), b"b");
+        assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
+    }
+}
