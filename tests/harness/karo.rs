@@ -223,7 +223,7 @@ impl Karo {
     pub fn kill_if_running(&mut self) {
         if self.is_running() {
             // Between the look and the signal it may end by itself, which is as good.
-            drop(kill_process(self.pid(), Signal::KILL));
+            kill_process(self.pid(), Signal::KILL).unwrap_or_default();
             self.wait_for_end();
         }
     }
