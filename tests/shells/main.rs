@@ -6,9 +6,17 @@
 
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 
+mod beside;
+mod editing;
+mod endings;
+mod faults;
+mod history;
 mod lines;
+mod options;
+mod others;
 mod pty;
 mod shell;
+mod texts;
 
 #[path = "../../client/src/hook.rs"]
 #[expect(dead_code, reason = "the hook is made as karoctl makes it, by the same file")]

@@ -7,10 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use karo_protocol::observation::{Ending, Observation, Phase};
-use karo_protocol::spool;
 use karo_tests::binaries::binaries;
 use karo_tests::wait::within;
+use karo_protocol::observation::{Ending, Observation, Phase};
+use karo_protocol::spool;
 use tempfile::TempDir;
 
 use crate::hook::{Baked, HookShell, Mode, script};
@@ -30,6 +30,10 @@ pub struct Setup {
     places: TempDir,
     program: Option<String>,
     socket: Option<PathBuf>,
+    spools: Option<(PathBuf, PathBuf)>,
+    uid: u32,
+    is_hooked: bool,
+    observe: Option<PathBuf>,
 }
 
 impl Setup {
@@ -44,6 +48,10 @@ impl Setup {
             places,
             program: None,
             socket: None,
+            spools: None,
+            uid: rustix::process::geteuid().as_raw(),
+            is_hooked: true,
+            observe: None,
         };
         for directory in [setup.home(), setup.hook_spool(), setup.client_spool()] {
             DirBuilder::new().mode(0o700).recursive(true).create(directory).expect("the place is ours");
@@ -71,6 +79,30 @@ impl Setup {
         self
     }
 
+    /// Bakes this client into the hook, also where none is called.
+    pub fn observe_at(mut self, observe: &str) -> Self {
+        self.observe = Some(observe.into());
+        self
+    }
+
+    /// Leaves the hook out, to see how the shell is without it.
+    pub fn without_hook(mut self) -> Self {
+        self.is_hooked = false;
+        self
+    }
+
+    /// Bakes another user into the hook than the one who runs it.
+    pub fn for_user(mut self, uid: u32) -> Self {
+        self.uid = uid;
+        self
+    }
+
+    /// Spools where the other shell does.
+    pub fn beside(mut self, other: &Self) -> Self {
+        self.spools = Some((other.hook_spool(), other.client_spool()));
+        self
+    }
+
     /// Bakes this socket into the hook, where otherwise nobody listens.
     pub fn socket_at(mut self, socket: PathBuf) -> Self {
         self.socket = Some(socket);
@@ -89,11 +121,13 @@ impl Setup {
     }
 
     pub fn hook_spool(&self) -> PathBuf {
-        self.places.path().join("hooks")
+        self.spools.as_ref().map_or_else(|| self.places.path().join("hooks"), |(hooks, _)| hooks.clone())
     }
 
     pub fn client_spool(&self) -> PathBuf {
-        self.places.path().join("clients")
+        self.spools
+            .as_ref()
+            .map_or_else(|| self.places.path().join("clients"), |(_, clients)| clients.clone())
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -106,19 +140,21 @@ impl Setup {
     }
 
     fn write_hook(&self) {
-        let observe = match self.mode {
-            Mode::Client => binaries().karo_observe.clone(),
-            Mode::Spool => "/nowhere/karo-observe".into(),
+        let observe = match (&self.observe, self.mode) {
+            (Some(observe), _) => observe.clone(),
+            (None, Mode::Client) => binaries().karo_observe.clone(),
+            (None, Mode::Spool) => "/nowhere/karo-observe".into(),
         };
         let baked = Baked {
-            uid: rustix::process::geteuid().as_raw(),
+            uid: self.uid,
             mode: self.mode,
             observe: &observe,
             socket: &self.socket(),
             client_spool: &self.client_spool(),
             hook_spool: &self.hook_spool(),
         };
-        fs::write(self.hook(), script(self.shell, &baked)).expect("the place is ours");
+        let script = if self.is_hooked { script(self.shell, &baked) } else { String::new() };
+        fs::write(self.hook(), script).expect("the place is ours");
     }
 
     /// Writes the rc file and returns the command that starts the shell with it.
@@ -126,16 +162,18 @@ impl Setup {
         let home = self.home();
         let hook = self.hook();
         let (prompt, source) = match self.shell {
-            HookShell::Bash => ("KARO_P=0; PS1='<P$((++KARO_P))>' PS2='' HISTFILE=~/.history", "."),
+            HookShell::Bash => {
+                ("PROMPTS=${FIRST:-0}; PS1='<P$((++PROMPTS))>' PS2='' HISTFILE=~/.history", ".")
+            }
             HookShell::Zsh => (
-                "setopt prompt_subst; unsetopt prompt_sp prompt_cr; KARO_P=0; PS1='<P$((++KARO_P))>' PS2=''\n\
+                "setopt prompt_subst; unsetopt prompt_sp prompt_cr; PROMPTS=${FIRST:-0}; PS1='<P$((++PROMPTS))>' PS2=''\n\
                  HISTFILE=~/.history HISTSIZE=1000 SAVEHIST=1000; bindkey -e",
                 ".",
             ),
             HookShell::Fish => (
-                "set -g karo_p 0; set -g fish_greeting\n\
-                 function karo_count --on-event fish_prompt; set karo_p (math $karo_p + 1); end\n\
-                 function fish_prompt; printf '<P%d>' $karo_p; end; function fish_right_prompt; end",
+                "set -g prompts 0$FIRST; set -g fish_greeting\n\
+                 function count_prompt --on-event fish_prompt; set prompts (math $prompts + 1); end\n\
+                 function fish_prompt; printf '<P%d>' $prompts; end; function fish_right_prompt; end",
                 "source",
             ),
         };
@@ -277,6 +315,15 @@ impl Shell {
         String::from_utf8_lossy(&self.pty.shown()[from..self.seen]).into_owned()
     }
 
+    /// Waits until this is shown, be it the echo of keys.
+    pub fn wait_for(&mut self, text: &str) {
+        let from = self.seen;
+        self.seen = self.pty.read_until(text, |shown| {
+            let at = shown[from..].windows(text.len()).position(|window| window == text.as_bytes())?;
+            Some(from + at + text.len())
+        });
+    }
+
     /// Waits until this is shown on a line of its own, so that the echo of the keys is not taken for it.
     pub fn wait_for_line(&mut self, line: &str) {
         let (from, wanted) = (self.seen, format!("\n{line}\r\n"));
@@ -286,10 +333,18 @@ impl Shell {
         });
     }
 
-    /// Returns every record that has arrived, by sequence number, whatever else may come.
+    /// Returns every record of this shell that has arrived, by sequence number, whatever else may come.
     pub fn arrived(&self) -> BTreeMap<u64, Seen> {
+        self.arrived_of(|pid| pid == self.pty.pid())
+    }
+
+    /// Returns every record that has arrived from shells whose process is wanted.
+    pub fn arrived_of(&self, is_wanted: impl Fn(u32) -> bool) -> BTreeMap<u64, Seen> {
         let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
         for (_, observation) in records(&[self.setup.hook_spool(), self.setup.client_spool()]) {
+            if !observation.shell.process.is_some_and(|process| is_wanted(process.pid)) {
+                continue;
+            }
             let sides = seen.entry(observation.sequence).or_default();
             match observation.phase {
                 Phase::Start => sides.start = Some(observation),
@@ -327,10 +382,22 @@ impl Shell {
 
     /// Types a last command and returns every record but its own; checks what holds for each of them.
     pub fn finish(&mut self) -> Vec<Seen> {
+        let seen = self.finish_noisy();
+        assert!(!self.pty.screen().contains("karo"), "the hook speaks:\n{}", self.pty.screen());
+        seen
+    }
+
+    /// As [`finish`](Self::finish), where the test itself shows what belongs to the hook.
+    pub fn finish_noisy(&mut self) -> Vec<Seen> {
         self.run(LAST);
         let seen = self.records_until(LAST);
         self.check(&seen);
         seen
+    }
+
+    /// Looks for prompts with higher numbers than this from here on: another shell counts its own.
+    pub fn number_prompts_from(&mut self, number: u64) {
+        self.prompts = number;
     }
 
     /// Types a last command; there must be exactly these records: text and exit status.
