@@ -1,5 +1,6 @@
 //! The command line: one definition for parsing, `--help`, completions and man pages.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -111,7 +112,7 @@ pub struct FilterArgs {
 pub struct QueryArgs {
     /// Each must occur in the command; a capital letter makes a word exact, else ASCII case is ignored.
     #[arg(value_name = "WORD")]
-    pub words: Vec<String>,
+    pub words: Vec<OsString>,
     /// Which events.
     #[command(flatten)]
     pub filter: FilterArgs,
@@ -174,7 +175,7 @@ pub struct DeleteArgs {
     pub ids: Vec<EventId>,
     /// Each must occur in the command, as the words of query.
     #[arg(long = "word", value_name = "WORD")]
-    pub words: Vec<String>,
+    pub words: Vec<OsString>,
     /// Which events.
     #[command(flatten)]
     pub filter: FilterArgs,
@@ -208,6 +209,7 @@ pub enum ExportFormat {
 
 /// `karoctl import`.
 #[derive(Debug, Clone, Args)]
+#[command(after_long_help = IMPORT_HELP)]
 pub struct ImportArgs {
     /// What to take in: a file, `-` for standard input, or `auto` for the history files that are found.
     #[arg(value_name = "FILE|auto", value_hint = ValueHint::FilePath)]
@@ -219,6 +221,16 @@ pub struct ImportArgs {
     #[arg(long, short)]
     pub yes: bool,
 }
+
+/// What `karoctl import --help` says besides.
+const IMPORT_HELP: &str = "\
+A line is known again by its shell's kind, its time, its text and how many before it say the same, so a
+file that has grown, was cut by its shell or was copied adds only what is new. What the hooks recorded in
+the same second is not taken in again either. Without a time in the file, a command has the time of the
+nearest one before it that has one, else the time of the import.
+
+JSON Lines need only `command`; `started_at` (RFC 3339) or `started_us`, `duration_ms` or `duration_us`,
+`cwd`, `exit`, `host`, `user`, `shell` and all else that `karoctl export` writes is read where it is there.";
 
 /// What a history file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]

@@ -1,6 +1,6 @@
 //! From the options of `query`, `delete` and `export` to a filter of the protocol.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -26,13 +26,13 @@ pub struct Bearings<'a> {
 ///
 /// A usage error that names the option and what it accepts.
 pub fn filter(
-    words: &[String],
+    words: &[OsString],
     ids: &[EventId],
     args: &FilterArgs,
     bearings: &Bearings<'_>,
 ) -> Result<Filter, Trouble> {
     let filter = Filter {
-        words: words.iter().map(|word| Bytes::from(word.as_str())).collect(),
+        words: words.iter().map(|word| Bytes::from(word.as_bytes())).collect(),
         since: moment("--since", args.since.as_deref(), bearings)?,
         until: moment("--until", args.until.as_deref(), bearings)?,
         directory: directory(args, bearings),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use jiff::Zoned;
 use karo_protocol::category::CategorySet;
 use karo_protocol::event::{Outcome, RedactedCommand, Redaction, Secret, Understanding};
+use karo_protocol::local::{Intake, SpoolStatus, Status, StoreStatus};
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::query::Row;
 use karo_protocol::{
@@ -91,6 +92,56 @@ pub(super) fn event(command: &[u8]) -> Event {
             rules: Vec::new(),
             version: 1,
         },
+    }
+}
+
+/// A daemon that is well.
+pub(super) fn status() -> Status {
+    Status {
+        version: "0.1.0".to_owned(),
+        pid: 77,
+        started_at: ago(3600),
+        now: ago(0),
+        user: "ada".to_owned(),
+        host: "engine".to_owned(),
+        data_dir: "/home/ada/.local/share/karo".to_owned(),
+        socket: "/run/user/7/karo/karod.sock".to_owned(),
+        spools: vec![SpoolStatus {
+            path: "/run/user/7/karo/spool".to_owned(),
+            waiting: 4,
+            newer: 1,
+            torn: 0,
+        }],
+        intake: Intake {
+            committed: 1000,
+            duplicates: 2,
+            ignored: 5,
+            busy: 0,
+            failed: 0,
+            spooled: 3,
+            dropped: 1,
+        },
+        store: StoreStatus {
+            events: 123_456,
+            texts: 42_000,
+            oldest: Some(ago(86_400)),
+            newest: Some(ago(60)),
+            partial_since: None,
+            segments: 3,
+            log_bytes: 15_000_000,
+            view_bytes: 512,
+            free_bytes: 10 << 30,
+            reserve_bytes: 64 << 20,
+            refusing: None,
+            damage: 0,
+            rules_version: 1,
+        },
+        sessions: 1,
+        sessions_max: 256,
+        refused_foreign: 0,
+        malformed: 0,
+        resident_bytes: 20 << 20,
+        notices: vec!["the clock\u{1b} went back".to_owned()],
     }
 }
 

@@ -1,7 +1,5 @@
-use karo_protocol::local::{Intake, StoreStatus};
-
 use super::*;
-use crate::ctl::samples::{ago, noon, scene};
+use crate::ctl::samples::{noon, scene, status};
 use crate::fake::FakeDaemon;
 
 #[test]
@@ -59,53 +57,4 @@ fn sizes_are_humanised() {
     assert_eq!(bytes(1023), "1023 B");
     assert_eq!(bytes(1024), "1.0 KiB");
     assert_eq!(bytes(u64::MAX), "16384.0 PiB");
-}
-
-fn status() -> Status {
-    Status {
-        version: "0.1.0".to_owned(),
-        pid: 77,
-        started_at: ago(3600),
-        now: ago(0),
-        user: "ada".to_owned(),
-        host: "engine".to_owned(),
-        data_dir: "/home/ada/.local/share/karo".to_owned(),
-        socket: "/run/user/7/karo/karod.sock".to_owned(),
-        spools: vec![SpoolStatus {
-            path: "/run/user/7/karo/spool".to_owned(),
-            waiting: 4,
-            newer: 1,
-            torn: 0,
-        }],
-        intake: Intake {
-            committed: 1000,
-            duplicates: 2,
-            ignored: 5,
-            busy: 0,
-            failed: 0,
-            spooled: 3,
-            dropped: 1,
-        },
-        store: StoreStatus {
-            events: 123_456,
-            texts: 42_000,
-            oldest: Some(ago(86_400)),
-            newest: Some(ago(60)),
-            partial_since: None,
-            segments: 3,
-            log_bytes: 15_000_000,
-            view_bytes: 512,
-            free_bytes: 10 << 30,
-            reserve_bytes: 64 << 20,
-            refusing: None,
-            damage: 0,
-            rules_version: 1,
-        },
-        sessions: 1,
-        sessions_max: 256,
-        refused_foreign: 0,
-        malformed: 0,
-        resident_bytes: 20 << 20,
-        notices: vec!["the clock\u{1b} went back".to_owned()],
-    }
 }

@@ -3,14 +3,14 @@ use karo_protocol::local::{End, Failure, FailureCode, Reply, Request};
 use karo_protocol::query::{Detail, Filter};
 
 use super::*;
-use crate::ctl::samples::{ago, row, scene};
+use crate::ctl::samples::{ago, row, scene, status};
 use crate::fake::{FakeDaemon, FakeSession};
 
 #[test]
 fn a_history_file_is_taken_in_but_for_what_is_known() {
     let at = ago(3600).as_micros() / 1_000_000;
     let file = written(&format!("#{at}\nls\n#{}\nmake\n#{}\nmake\n", at + 10, at + 20));
-    let daemon = FakeDaemon::serve(move |session| {
+    let daemon = serve(move |session| {
         let (id, request) = session.request();
         let Request::Query(query) = request else { panic!("what is known was asked for") };
         assert_eq!(query.detail, Detail::Row);
@@ -31,7 +31,7 @@ fn a_history_file_is_taken_in_but_for_what_is_known() {
 #[test]
 fn json_lines_are_taken_in_and_bad_ones_named() {
     let file = written("{\"command\":\"ls\"}\n\nnoise\n{\"command\":\"pwd\",\"exit\":1}\n");
-    let daemon = FakeDaemon::serve(|session| assert_eq!(texts(&take(session)), ["ls", "pwd"]));
+    let daemon = serve(|session| assert_eq!(texts(&take(session)), ["ls", "pwd"]));
     let (text, exit) = run_import(&daemon, file.path(), Some(HistoryFormat::Json));
     assert_eq!(exit, Ok(Exit::Refused));
     assert!(
@@ -44,7 +44,7 @@ fn json_lines_are_taken_in_and_bad_ones_named() {
 fn many_lines_go_in_batches_and_a_busy_daemon_gets_them_again() {
     let count = 5 * IMPORT_LINES_MAX + 1;
     let file = written(&(0..count).map(|n| format!("{{\"command\":\"echo {n}\"}}\n")).collect::<String>());
-    let daemon = FakeDaemon::serve(move |session| {
+    let daemon = serve(move |session| {
         let busy = Failure { code: FailureCode::Busy, message: "later".to_owned() };
         let (id, _) = session.request();
         session.reply(id, &Reply::Failure(busy));
@@ -62,7 +62,7 @@ fn many_lines_go_in_batches_and_a_busy_daemon_gets_them_again() {
 #[test]
 fn a_daemon_that_is_still_loading_cannot_tell_what_is_known() {
     let file = written("#1700000000\nls\n");
-    let daemon = FakeDaemon::serve(|session| {
+    let daemon = serve(|session| {
         let (id, request) = session.request();
         assert!(matches!(request, Request::Query(query) if query.filter != Filter::default()));
         session.reply(id, &Reply::End(End { count: 0, partial_since: Some(ago(60)), unreadable: 0 }));
@@ -74,7 +74,7 @@ fn a_daemon_that_is_still_loading_cannot_tell_what_is_known() {
 #[test]
 fn an_empty_file_has_nothing() {
     let file = written("\n\n");
-    let daemon = FakeDaemon::serve(|session| session.until_closed());
+    let daemon = serve(|session| session.until_closed());
     let (_, exit) = run_import(&daemon, file.path(), None);
     assert_eq!(exit, Ok(Exit::NothingFound));
 }
@@ -91,6 +91,16 @@ fn entries_without_a_time_keep_their_place() {
         micros(&[None, Some(5), None, Some(5), Some(4)]),
         [5_000_000, 5_000_001, 5_000_002, 5_000_003, 4_000_000]
     );
+}
+
+/// Serves an import: first the daemon is asked whose it is.
+fn serve(script: impl FnOnce(&mut FakeSession) + Send + 'static) -> FakeDaemon {
+    FakeDaemon::serve(|session| {
+        let (id, request) = session.request();
+        assert_eq!(request, Request::Status(()));
+        session.reply(id, &Reply::Status(Box::new(status())));
+        script(session);
+    })
 }
 
 fn written(text: &str) -> tempfile::NamedTempFile {

@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
 
-use karo_protocol::local::{ImportLine, Imported};
+use karo_protocol::local::{ImportLine, Imported, Status};
 use karo_protocol::observation::Ending;
 use karo_protocol::{Bytes, Observation, Phase, Precision, RawCommand, Shell, ShellKind, Timestamp};
 use serde::Serialize;
@@ -32,9 +32,9 @@ use self::lines::{Lines, Origin};
 use self::sender::Sender;
 use super::cli::{HistoryFormat, ImportArgs};
 use super::exit::{Exit, Trouble};
-use super::json;
 use super::progress::Progress;
 use super::scene::Scene;
+use super::{json, status};
 use crate::connection::Connection;
 
 /// Bytes of a history file at the most: it is read as a whole.
@@ -149,7 +149,7 @@ fn import(
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let format = format.unwrap_or_else(|| history::guess(&name, beginning));
     let label = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-    let origin = origin(scene);
+    let origin = origin(scene, connection)?;
     let mut report = match format {
         HistoryFormat::Json => import_lines(scene, connection, path, input, bytes, origin)?,
         HistoryFormat::Bash
@@ -166,11 +166,10 @@ fn import(
     Ok(report)
 }
 
-fn origin(scene: &Scene) -> Origin {
-    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-    let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let now = super::when::from_jiff(scene.now().timestamp());
-    Origin { user: variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_default(), host: node, now }
+/// Asks the daemon whose machine and account it is: it knows them where the environment does not.
+fn origin(scene: &Scene, connection: &mut Connection) -> Result<Origin, Trouble> {
+    let Status { user, host, .. } = status::ask(connection)?;
+    Ok(Origin { user, host, now: super::when::from_jiff(scene.now().timestamp()) })
 }
 
 const fn kind_of(format: HistoryFormat) -> ShellKind {
