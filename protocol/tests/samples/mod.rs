@@ -174,9 +174,22 @@ fn import() -> Import {
         is_lost: true,
         redactions: vec![Redaction { start: 3, end: 21, kind: Secret::Key }],
     };
-    let bare =
-        ImportLine { observation: bare_observation(), id: None, is_lost: false, redactions: Vec::new() };
-    Import { lines: vec![line, bare] }
+    Import { lines: vec![line, bare_line()] }
+}
+
+pub(crate) fn bare_line() -> ImportLine {
+    ImportLine { observation: bare_observation(), id: None, is_lost: false, redactions: Vec::new() }
+}
+
+pub(crate) fn running_row() -> Row {
+    Row {
+        started_at: at(1_700_000_000_123_456),
+        duration: None,
+        state: State::Running,
+        exit: None,
+        cwd: Bytes::from("/srv"),
+        command: Bytes::from(&b"echo \xff"[..]),
+    }
 }
 
 /// Requests, each under the name of its golden frame.
@@ -237,15 +250,8 @@ fn tallies() -> Tallies {
 
 /// Replies, each under the name of its golden frame.
 pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
-    let row = Row {
-        started_at: at(1_700_000_000_123_456),
-        duration: Some(Micros(70_000)),
-        state: State::Ended,
-        exit: Some(1),
-        cwd: Bytes::from("/srv"),
-        command: Bytes::from(&b"echo \xff"[..]),
-    };
-    let running = Row { duration: None, state: State::Running, exit: None, ..row.clone() };
+    let running = running_row();
+    let row = Row { duration: Some(Micros(70_000)), state: State::Ended, exit: Some(1), ..running.clone() };
     let damage = Damage { segment: "00000001.seg".to_owned(), offset: 4096, reason: "checksum".to_owned() };
     let verified =
         Verified { segments: 2, records: 3, damage: vec![damage], damage_count: 101, views_agree: true };
