@@ -41,7 +41,7 @@
 //!
 //! # Sealed
 //!
-//! A header, a block of shells, blocks of at most 128 records, a footer block, and a trailer.
+//! A header, blocks of at most 128 records, a block of shells, a footer block, and a trailer.
 //!
 //! | bytes | segment header, 96 |
 //! | --- | --- |
@@ -68,7 +68,22 @@
 //! Unpacked, a block of records is for each of them: ordinal less the one before and less one
 //! (number), kind (byte), payload (bytes). Payloads are relative to the one before ([`Base`](crate::payload::Base)), from
 //! zero at the first. The block of shells holds their payloads (bytes each) in the order of their
-//! numbers, from 0. The footer is drawn at [`Footer`](crate::log::footer::Footer).
+//! numbers, from 0. The footer is:
+//!
+//! | field | form |
+//! | --- | --- |
+//! | start times, ids | least and greatest: two signed, twice 16 bytes |
+//! | records | number |
+//! | segments it was made of, which go when it is there | count, their numbers |
+//! | blocks of records | count; each: ordinal of the first, records, offset, bytes packed with the head, bytes unpacked (numbers), first 8 bytes of least and greatest id |
+//! | block of shells | offset, bytes packed with the head, bytes unpacked (numbers) |
+//! | shells, once more | count, bytes each |
+//! | marks of each shell | count; each: shell, then held, settled, lost: sets |
+//! | outcomes by reference of events in other segments | count; each: shell, sequence, ordinal (numbers) |
+//! | deleted | count; each: as the record |
+//!
+//! There a shell is its number plus 1, or 0 and 16 bytes of its id; a set is the count of its
+//! intervals, and for each the gap to the end of the one before and its length less 1 (numbers).
 //!
 //! | bytes | trailer, 16 |
 //! | --- | --- |
@@ -379,6 +394,13 @@ impl Record<'_> {
             Self::Ended(..) => Kind::Ended,
             Self::Lost(..) => Kind::Lost,
             Self::Deleted(..) => Kind::Deleted,
+        }
+    }
+    /// Returns the number by which it names its shell, if it does.
+    pub const fn shell(&self) -> Option<u32> {
+        match self {
+            Self::Event(event) => Some(event.shell),
+            Self::Void | Self::Shell(..) | Self::Ended(..) | Self::Lost(..) | Self::Deleted(..) => None,
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use karo_core::search::{Change, Position};
 use karo_protocol::{Event, EventId, State};
 use karo_store::disk::RealDisk;
-use karo_store::log::{Appended, Entry, OpenError, Options, Reader, Store};
-use shape::{at, end, event, lost, shell, start};
+use karo_store::{Appended, Entry, OpenError, Options, Reader, RetentionRule, Store};
+use shape::{Search, at, end, event, lost, shell, start};
 
 fn open(directory: &std::path::Path) -> Store {
     Store::open(directory, Options { reserve_bytes: 0, ..Options::default() }, Arc::new(RealDisk), at(0))
@@ -76,4 +76,128 @@ fn a_directory_has_one_store() {
     assert!(matches!(second, Err(OpenError::Locked { .. })));
     drop(store);
     open(directory.path());
+}
+
+fn small(directory: &std::path::Path) -> Store {
+    let options = Options { reserve_bytes: 0, segment_bytes: 20_000 };
+    Store::open(directory, options, Arc::new(RealDisk), at(0)).expect("the log opens").0
+}
+
+/// Takes in starts and ends of three shells, some left open, and applies what changes.
+fn fill(store: &mut Store, search: &mut Search) {
+    for sequence in 0..300_u64 {
+        let mut batch = Vec::new();
+        for number in 1..4 {
+            let text = format!("make target-{number}-{sequence}");
+            batch.push(Entry::Observed(event(&shell(number), sequence, &text, start())));
+            if !sequence.is_multiple_of(7) && sequence > 0 {
+                batch.push(Entry::Observed(event(&shell(number), sequence - 1, "late", end(Some(1)))));
+            }
+        }
+        store.append(batch, at(0)).unwrap();
+        store.take_changes().iter().for_each(|change| search.apply(change));
+    }
+}
+
+fn applied(store: &mut Store, search: &mut Search) {
+    store.take_changes().iter().for_each(|change| search.apply(change));
+}
+
+#[test]
+fn sealing_changes_nothing_that_can_be_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = small(directory.path());
+    let mut search = Search::default();
+    fill(&mut store, &mut search);
+    let before = search.read(&store.reader());
+    assert_eq!(before.len(), 900);
+    store.upkeep(RetentionRule::default(), at(0)).unwrap();
+    applied(&mut store, &mut search);
+    assert!(store.status().segments > 3);
+    assert_eq!(search.read(&store.reader()), before);
+    assert_eq!(loaded(&store.reader()), before);
+    let verified = store.reader().verify();
+    assert_eq!((verified.damage_count, verified.segments), (0, store.status().segments + 1));
+    store.close().unwrap();
+    drop(store);
+
+    let mut store = small(directory.path());
+    assert_eq!(loaded(&store.reader()), before);
+    let ids: Vec<EventId> = before.iter().map(|event| event.id).collect();
+    assert_eq!(store.reader().find(&ids).len(), 900);
+    let again = before.iter().map(|event| Entry::Observed(event.clone())).collect();
+    let appended = store.append(again, at(0)).unwrap();
+    assert!(appended.iter().all(|appended| *appended == Appended::Duplicate));
+
+    let mut search = Search::default();
+    store.reader().load().flat_map(|(changes, _)| changes).for_each(|change| search.apply(&change));
+    let compacted = store.compact(at(0)).unwrap();
+    assert!(compacted.bytes_after < compacted.bytes_before, "{compacted:?}");
+    applied(&mut store, &mut search);
+    assert_eq!(search.read(&store.reader()), before);
+    assert_eq!(store.reader().verify().damage_count, 0);
+    drop(store);
+    assert_eq!(loaded(&small(directory.path()).reader()), before);
+}
+
+#[test]
+fn what_is_deleted_is_gone_from_every_file_and_stays_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = small(directory.path());
+    let mut search = Search::default();
+    fill(&mut store, &mut search);
+    store.upkeep(RetentionRule::default(), at(0)).unwrap();
+    let late = event(&shell(9), 1, "secret in the live segment", end(Some(0)));
+    store.append(vec![Entry::Observed(late.clone())], at(0)).unwrap();
+    applied(&mut store, &mut search);
+    let all = search.read(&store.reader());
+    let is_doomed = |event: &Event| {
+        event.shell.id == shell(2).id && event.sequence < 200 || event.shell.id == shell(9).id
+    };
+    let (doomed, kept): (Vec<Event>, Vec<Event>) = all.into_iter().partition(is_doomed);
+    let keys: Vec<_> = doomed
+        .iter()
+        .map(|event| (event.shell.id, event.sequence))
+        .map(|key| (key, search.events[&key].position))
+        .collect();
+    assert_eq!(store.delete(&keys, at(0)), Ok(201));
+    applied(&mut store, &mut search);
+    assert_eq!(search.read(&store.reader()), kept);
+    assert_eq!(store.delete(&keys, at(0)), Ok(0));
+    for phase in [start(), lost(), end(Some(0))] {
+        let entry = Entry::Observed(Event { outcome: phase, ..late.clone() });
+        assert_eq!(store.append(vec![entry], at(0)).unwrap(), [Appended::Duplicate]);
+    }
+    for file in std::fs::read_dir(directory.path().join("log")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"secret"));
+    }
+    drop(store);
+    let mut store = small(directory.path());
+    assert_eq!(loaded(&store.reader()), kept);
+    assert_eq!(store.append(vec![Entry::Observed(late)], at(0)).unwrap(), [Appended::Duplicate]);
+    assert_eq!(store.reader().verify().damage_count, 0);
+}
+
+#[test]
+fn retention_lets_whole_segments_go_and_nothing_of_them_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = small(directory.path());
+    let mut search = Search::default();
+    fill(&mut store, &mut search);
+    store.upkeep(RetentionRule::default(), at(0)).unwrap();
+    let all = search.read(&store.reader());
+    let bytes = store.status().log_bytes;
+    store.upkeep(RetentionRule { age: None, bytes: Some(bytes / 2) }, at(0)).unwrap();
+    applied(&mut store, &mut search);
+    let kept = search.read(&store.reader());
+    assert!(!kept.is_empty() && kept.len() < all.len());
+    assert!(all.iter().filter(|event| kept.contains(event)).eq(kept.iter()));
+    assert!(store.status().log_bytes <= bytes / 2 + 20_000);
+    drop(store);
+    let mut store = small(directory.path());
+    assert_eq!(loaded(&store.reader()), kept);
+    let again = all.into_iter().map(Entry::Observed).collect();
+    let appended = store.append(again, at(0)).unwrap();
+    assert!(appended.iter().all(|appended| *appended == Appended::Duplicate));
 }

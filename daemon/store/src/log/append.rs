@@ -107,16 +107,12 @@ impl Store {
 
     /// Returns the segment to append so many records to, a new one if need be; the caller puts it back.
     fn live_for(&mut self, records: usize, now: Timestamp) -> Result<Live, AppendError> {
-        match self.live.take() {
-            Some(live) if live.has_room_for(records, self.options.segment_bytes) => Ok(live),
-            full => {
-                let begun = self.begin_live(now);
-                if begun.is_err() {
-                    self.live = full;
-                }
-                begun
-            }
+        let segment_bytes = self.options.segment_bytes;
+        if let Some(live) = self.live.take_if(|live| live.has_room_for(records, segment_bytes)) {
+            return Ok(live);
         }
+        self.seal_excess(now)?;
+        self.begin_live(now)
     }
 
     pub(super) fn begin_live(&mut self, now: Timestamp) -> Result<Live, AppendError> {
@@ -218,6 +214,25 @@ impl Store {
         staged.records.offsets.push(self.batch.push(&Record::Lost(key.0, key.1)));
         let outcome = BriefOutcome { state: State::Lost, duration: None, exit: None, position: None };
         staged.note_outcome(live, key, outcome)
+    }
+
+    /// Appends records as they are and returns their positions; they must change nothing that is known.
+    pub(super) fn append_records(
+        &mut self,
+        records: &[Record<'_>],
+        now: Timestamp,
+    ) -> Result<Vec<Position>, AppendError> {
+        let mut live = self.live_for(records.len(), now)?;
+        self.batch.begin(live.number, live.index_end());
+        let (first, count) = (live.records(), records.len());
+        let offsets = records.iter().map(|record| self.batch.push(record)).collect();
+        let committed = self.commit(&mut live, false).map(|()| {
+            let records = StagedRecords { offsets, ..StagedRecords::default() };
+            self.settle(&live, Staged { records, ..Staged::default() });
+            (0..count).map(|place| position(live.slot, (first + place) as u16)).collect()
+        });
+        self.live = Some(live);
+        committed
     }
 
     /// Writes the batch and syncs it; `is_closing` says that nothing will follow.

@@ -193,6 +193,11 @@ pub(super) struct Marks {
 }
 
 impl Marks {
+    /// Tells whether any of these sequences is among them.
+    pub(super) fn meets(&self, sequences: &Intervals) -> bool {
+        [&self.held, &self.settled, &self.lost].iter().any(|set| sequences.meets(set))
+    }
+
     /// Adds another segment's.
     pub(super) fn extend(&mut self, other: &Self) {
         self.held.extend(&other.held);

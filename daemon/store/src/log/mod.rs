@@ -9,22 +9,33 @@
 //! | `raw` | how batches are framed, and how a file is read that may be torn or damaged |
 //! | `known` | which events were seen, so that what comes twice counts once |
 //! | `table` | which segments there are, shared by writer and readers |
+//! | `sealed`, `footer` | how a sealed segment is made and read |
 //! | `append` | taking in: one write, one sync |
-//! | `open` | opening, and what is done about a crash |
+//! | `seal`, `delete`, `compact` | rewriting: what is complete, what must go, what can be smaller |
+//! | `open`, `open_sealed` | opening, and what is done about a crash |
+//! | `salvage` | keeping bytes that are no records, and writing a raw segment anew |
 //! | `reader`, `load` | single events by position, and all of them for the search |
+//! | `verify`, `status` | whether all is as it was written; how the log is |
 
 mod append;
+mod compact;
+mod delete;
 mod error;
+mod footer;
 mod ids;
 mod known;
 mod live;
 mod load;
 mod open;
+mod open_sealed;
 mod raw;
 mod reader;
 mod salvage;
+mod seal;
+mod sealed;
 mod status;
 mod table;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -135,8 +146,6 @@ enum Standing {
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<Shared>,
-    /// Where bytes are kept that were no records.
-    damaged: PathBuf,
     options: Options,
     known: Known,
     live: Option<Live>,
@@ -145,6 +154,10 @@ pub struct Store {
     standing: Standing,
     /// Bytes that must be kept elsewhere before their segment may be rewritten.
     unsaved: Vec<Bad>,
+    /// Whether something that was written down as deleted may still lie in a segment.
+    is_unerased: bool,
+    /// Records of what was deleted.
+    erasures: u64,
     ids: Ids,
     batch: BatchWriter,
     packing: Packing,

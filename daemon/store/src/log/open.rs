@@ -12,7 +12,7 @@ use super::known::{Contents, Known, Marks};
 use super::live::Live;
 use super::raw::{self, Fault, Header, Scan};
 use super::salvage::{Bad, UNFINISHED, rewrite_raw, set_aside};
-use super::table::{Deleted, Form, RawIndex, Segment, Shared, raw_name};
+use super::table::{Deleted, Form, RawIndex, Shared, raw_name};
 use super::{AppendError, Ids, OpenError, Opened, Options, SetAside, Standing, Store};
 use crate::disk::{Disk, is_full};
 use crate::payload::{self, Base};
@@ -50,8 +50,7 @@ impl Store {
         let lock = lock.ok_or(OpenError::Locked { path: lock_path })?;
         disk.sync_directory(directory).map_err(OpenError::disk("sync", directory))?;
         let mut store = Self {
-            shared: Arc::new(Shared::new(disk, &log)),
-            damaged: directory.join(DAMAGED_DIR),
+            shared: Arc::new(Shared::new(disk, &log, &directory.join(DAMAGED_DIR))),
             options,
             known: Known::default(),
             live: None,
@@ -59,6 +58,8 @@ impl Store {
             next_slot: 0,
             standing: Standing::Sound,
             unsaved: Vec::new(),
+            is_unerased: false,
+            erasures: 0,
             ids: Ids::default(),
             batch: raw::BatchWriter::default(),
             packing: Packing::default(),
@@ -68,7 +69,10 @@ impl Store {
         let mut opened = Opened { was_closed: true, ..Opened::default() };
         let mut census = Census::default();
         let names = store.tidy_names()?;
+        store.open_sealed(&names, &mut census)?;
         store.open_raws(&names, &mut census, &mut opened)?;
+        store.is_unerased = census.is_unerased();
+        store.erasures = census.erasures;
         store.known = census.conclude(&store.shared);
         opened.segments = store.shared.table().0.len() as u64;
         store.first_renewal(now, &mut opened)?;
@@ -120,14 +124,9 @@ impl Store {
         let (index, contents) = self.take_in(&scan, number, bytes.len());
         census.add(&contents);
         let index = Arc::new(RwLock::new(index));
-        let slot = self.next_slot as u16;
-        self.next_slot += 1;
-        let segment = Segment { slot, number, form: Form::Raw(Arc::clone(&index)) };
-        self.shared.publish(|table| {
-            table.0.insert(slot, Arc::new(segment));
-        });
+        let slot = self.enter(number, Form::Raw(Arc::clone(&index)));
         self.unsaved.extend(scan.faults.iter().map(|(range, fault)| Bad {
-            number,
+            segment: raw_name(number),
             range: range.clone(),
             fault: *fault,
         }));
@@ -204,7 +203,7 @@ impl Store {
     fn try_renew(&mut self, now: Timestamp) -> io::Result<Vec<Option<PathBuf>>> {
         let mut places = Vec::new();
         for bad in &self.unsaved {
-            places.push(set_aside(&self.shared, &self.damaged, bad)?);
+            places.push(set_aside(&self.shared, bad)?);
         }
         if self.live.is_none() {
             let table = self.shared.table();
@@ -222,7 +221,7 @@ impl Store {
 
 impl Opened {
     fn name(&mut self, shared: &Shared, bad: &Bad, moved_to: Option<PathBuf>) {
-        let segment = raw_name(bad.number);
+        let segment = bad.segment.clone();
         let (offset, bytes) = (bad.range.start, bad.range.end - bad.range.start);
         let aside = SetAside { segment: segment.clone(), offset, bytes, moved_to };
         match bad.fault {
@@ -244,19 +243,26 @@ pub(super) fn number_of(name: &str, ending: &str) -> Option<u32> {
 
 /// What all segments say together.
 #[derive(Default)]
-struct Census {
+pub(super) struct Census {
     marks: HashMap<ShellId, Marks>,
     deleted: Deleted,
+    erasures: u64,
 }
 
 impl Census {
-    fn add(&mut self, contents: &Contents) {
+    pub(super) fn add(&mut self, contents: &Contents) {
         for (shell, marks) in &contents.marks {
             self.marks.entry(*shell).or_default().extend(marks);
         }
+        self.erasures += contents.deleted.len() as u64;
         for (shell, first, last) in &contents.deleted {
             self.deleted.entry(*shell).or_default().insert_range(*first, *last);
         }
+    }
+
+    /// Tells whether any segment holds something that is said to be deleted.
+    fn is_unerased(&self) -> bool {
+        self.marks.iter().any(|(shell, marks)| self.deleted.get(shell).is_some_and(|gone| marks.meets(gone)))
     }
 
     fn conclude(self, shared: &Shared) -> Known {

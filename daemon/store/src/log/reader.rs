@@ -1,22 +1,26 @@
 //! Reading single events by position, on any thread.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use karo_core::search::Position;
 use karo_protocol::event::Outcome;
 use karo_protocol::{Event, EventId, Shell, State};
 
 use super::error::ReadError;
+use super::footer::{BlockPlace, Footer, read_shells};
 use super::load::Load;
 use super::raw;
-use super::table::{Form, Segment, Shared, Table, place, position, read};
+use super::sealed::{Block, BlockKind, TRAILER_BYTES, prefix, read_block, read_trailer};
+use super::table::{Form, RawIndex, SealedIndex, Segment, Shared, Table, place, position, read};
 use crate::payload::{self, Base};
 use crate::records::{Kind, Record};
 
 /// Reads a log that a [`Store`](super::Store) writes. Cheap to clone; every call blocks on the disk.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Reader {
@@ -30,11 +34,10 @@ impl Reader {
     ///
     /// [`ReadError::Gone`] when it was deleted or moved since; the rest as they say.
     pub fn event(&self, event: Position, outcome: Option<Position>) -> Result<Event, ReadError> {
-        let mut events = self.events(&[(event, outcome)]);
-        events.pop().unwrap_or(Err(ReadError::Gone))
+        ReadSession::new(&self.shared).event(event, outcome)
     }
 
-    /// Returns many events, in the order of the positions, opening each file and block once.
+    /// Returns many events, in the order of the positions, reading each block once.
     pub fn events(&self, positions: &[(Position, Option<Position>)]) -> Vec<Result<Event, ReadError>> {
         let mut session = ReadSession::new(&self.shared);
         positions.iter().map(|(event, outcome)| session.event(*event, *outcome)).collect()
@@ -44,10 +47,13 @@ impl Reader {
     pub fn find(&self, ids: &[EventId]) -> Vec<Position> {
         let mut wanted = ids.to_vec();
         wanted.sort_unstable();
-        let mut session = ReadSession::new(&self.shared);
+        let session = ReadSession::new(&self.shared);
         let mut found = Vec::new();
-        for segment in session.table.clone().0.values() {
-            session.find(segment, &wanted, &mut found);
+        for segment in session.table.0.values() {
+            match &segment.form {
+                Form::Raw(index) => session.find_in_raw(segment, &read(index), &wanted, &mut found),
+                Form::Sealed(index) => session.find_in_sealed(segment, index, &wanted, &mut found),
+            }
         }
         found.sort_unstable();
         found
@@ -76,15 +82,23 @@ impl Reader {
     }
 }
 
-/// One call: what it has read so far is used again.
-struct ReadSession<'a> {
+/// The shells of a segment, by their numbers.
+type Shells = Rc<[Option<Arc<Shell>>]>;
+
+/// One call: files and table stay as they are, and what was read is used again.
+pub(super) struct ReadSession<'a> {
     shared: &'a Shared,
     table: Arc<Table>,
+    blocks: BTreeMap<(u16, usize), Rc<Block>>,
+    shells: BTreeMap<u16, Shells>,
+    _reading: RwLockReadGuard<'a, ()>,
 }
 
 impl<'a> ReadSession<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        Self { shared, table: shared.table() }
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        let reading = shared.reading();
+        let (blocks, shells) = (BTreeMap::new(), BTreeMap::new());
+        Self { shared, table: shared.table(), blocks, shells, _reading: reading }
     }
 
     fn event(&mut self, at: Position, outcome: Option<Position>) -> Result<Event, ReadError> {
@@ -103,7 +117,7 @@ impl<'a> ReadSession<'a> {
         }
         if let Some(outcome) = outcome {
             event.outcome = match self.outcome(outcome, &event) {
-                // Sealing folded it into the event, or the log was rewritten since.
+                // Sealing folded it into the event.
                 Err(ReadError::Gone) => event.outcome,
                 read => read?,
             };
@@ -136,57 +150,190 @@ impl<'a> ReadSession<'a> {
         let (slot, ordinal) = place(at);
         let segment = Arc::clone(self.table.0.get(&slot).ok_or(ReadError::Gone)?);
         match &segment.form {
-            Form::Raw(index) => {
-                let index = read(index);
-                let offset = *index.offsets.get(usize::from(ordinal)).ok_or(ReadError::Gone)?;
-                let end = index.offsets.get(usize::from(ordinal) + 1).copied().unwrap_or(index.end);
-                let mut bytes = vec![0; (end - offset) as usize];
-                self.fill(&segment, offset, &mut bytes)?;
-                let damaged = |reason: &str| damaged(self.shared, &segment, u64::from(offset), reason);
-                let (kind, payload) = raw::read_record(&bytes, segment.number, offset, 0)
-                    .ok_or_else(|| damaged("its checksum is wrong"))?;
-                let record =
-                    payload::read(kind, payload, &mut Base::default()).map_err(|error| damaged(error.0))?;
-                make(&record, &index.shells).map_err(damaged)?.ok_or(ReadError::Gone)
+            Form::Raw(index) => self.raw_record(&segment, &read(index), ordinal, make),
+            Form::Sealed(index) => self.sealed_record(&segment, index, ordinal, make),
+        }
+    }
+
+    fn raw_record<T>(
+        &self,
+        segment: &Segment,
+        index: &RawIndex,
+        ordinal: u16,
+        make: impl FnOnce(&Record<'_>, &[Option<Arc<Shell>>]) -> Result<Option<T>, &'static str>,
+    ) -> Result<T, ReadError> {
+        let offset = *index.offsets.get(usize::from(ordinal)).ok_or(ReadError::Gone)?;
+        let end = index.offsets.get(usize::from(ordinal) + 1).copied().unwrap_or(index.end);
+        let bytes = self.bytes(segment, offset, (end - offset) as usize)?;
+        let damaged = |reason: &str| damaged(self.shared, segment, u64::from(offset), reason);
+        let (kind, payload) = raw::read_record(&bytes, segment.number, offset, 0)
+            .ok_or_else(|| damaged("its checksum is wrong"))?;
+        let record = payload::read(kind, payload, &mut Base::default()).map_err(|error| damaged(error.0))?;
+        make(&record, &index.shells).map_err(damaged)?.ok_or(ReadError::Gone)
+    }
+
+    fn sealed_record<T>(
+        &mut self,
+        segment: &Segment,
+        index: &SealedIndex,
+        ordinal: u16,
+        make: impl FnOnce(&Record<'_>, &[Option<Arc<Shell>>]) -> Result<Option<T>, &'static str>,
+    ) -> Result<T, ReadError> {
+        let (number, place) = index.block_of(ordinal).ok_or(ReadError::Gone)?;
+        let block = self.block(segment, number, place)?;
+        let shells = self.shells(segment, index)?;
+        let (mut make, mut made) = (Some(make), Ok(None));
+        let read = block.for_each(|at, record| {
+            if at == ordinal
+                && let Some(make) = make.take()
+            {
+                made = make(&record, &shells);
+            }
+            at < ordinal
+        });
+        let damaged = |reason: &str| damaged(self.shared, segment, u64::from(place.offset), reason);
+        read.ok_or_else(|| damaged("a record in this block cannot be read"))?;
+        made.map_err(damaged)?.ok_or(ReadError::Gone)
+    }
+
+    fn block(
+        &mut self,
+        segment: &Segment,
+        number: usize,
+        place: &BlockPlace,
+    ) -> Result<Rc<Block>, ReadError> {
+        if let Some(block) = self.blocks.get(&(segment.slot, number)) {
+            return Ok(Rc::clone(block));
+        }
+        let block = Rc::new(self.read_block(segment, place, BlockKind::Records)?);
+        self.blocks.insert((segment.slot, number), Rc::clone(&block));
+        Ok(block)
+    }
+
+    fn read_block(&self, segment: &Segment, place: &BlockPlace, kind: BlockKind) -> Result<Block, ReadError> {
+        let bytes = self.bytes(segment, place.offset, place.bytes as usize)?;
+        read_block(&bytes, segment.number, place.offset).filter(|block| block.kind == kind as u8).ok_or_else(
+            || damaged(self.shared, segment, u64::from(place.offset), "the hash of this block is wrong"),
+        )
+    }
+
+    fn shells(&mut self, segment: &Segment, index: &SealedIndex) -> Result<Shells, ReadError> {
+        if let Some(shells) = self.shells.get(&segment.slot) {
+            return Ok(Rc::clone(shells));
+        }
+        let block = self.read_block(segment, &index.shells, BlockKind::Shells);
+        let shells = match block.map(|block| read_shells(&block.bytes)) {
+            Ok(Ok(shells)) => shells,
+            // The footer has them once more.
+            Ok(Err(_)) | Err(_) => self.footer(segment)?.shells,
+        };
+        let shells: Shells = shells.into_iter().map(Some).collect();
+        self.shells.insert(segment.slot, Rc::clone(&shells));
+        Ok(shells)
+    }
+
+    /// Reads the footer of a sealed segment.
+    pub(super) fn footer(&self, segment: &Segment) -> Result<Footer, ReadError> {
+        read_footer(self.shared, &segment.name(), segment.number)
+    }
+
+    fn bytes(&self, segment: &Segment, offset: u32, length: usize) -> Result<Vec<u8>, ReadError> {
+        let name = segment.name();
+        let mut bytes = vec![0; length];
+        match self.shared.disk.read_at(&self.shared.path(&name), u64::from(offset), &mut bytes) {
+            Ok(()) => Ok(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(damaged(self.shared, segment, u64::from(offset), "the file ends before"))
+            }
+            Err(error) => Err(ReadError::Disk { segment: name, reason: error.to_string() }),
+        }
+    }
+
+    fn find_in_raw(
+        &self,
+        segment: &Segment,
+        index: &RawIndex,
+        wanted: &[EventId],
+        found: &mut Vec<Position>,
+    ) {
+        if !wanted.iter().any(|id| (index.span.ids.0..=index.span.ids.1).contains(id)) {
+            return;
+        }
+        let Ok(bytes) = self.bytes(segment, 0, index.end as usize) else {
+            return;
+        };
+        for (ordinal, offset) in index.offsets.iter().enumerate() {
+            let record = raw::read_record(&bytes, segment.number, *offset, *offset as usize);
+            if let Some((kind @ (Kind::Started | Kind::Whole), payload)) = record
+                && let Ok(Record::Event(event)) = payload::read(kind, payload, &mut Base::default())
+                && wanted.binary_search(&event.id).is_ok()
+            {
+                found.push(position(segment.slot, ordinal as u16));
             }
         }
     }
 
-    fn fill(&self, segment: &Segment, offset: u32, bytes: &mut [u8]) -> Result<(), ReadError> {
-        let name = segment.name();
-        self.shared
-            .disk
-            .read_at(&self.shared.path(&name), u64::from(offset), bytes)
-            .map_err(|error| ReadError::Disk { segment: name, reason: error.to_string() })
-    }
-
-    fn find(&mut self, segment: &Segment, wanted: &[EventId], found: &mut Vec<Position>) {
-        let in_span = |span: (EventId, EventId)| wanted.iter().any(|id| (span.0..=span.1).contains(id));
-        match &segment.form {
-            Form::Raw(index) => {
-                let index = read(index);
-                if !in_span(index.span.ids) {
-                    return;
+    fn find_in_sealed(
+        &self,
+        segment: &Segment,
+        index: &SealedIndex,
+        wanted: &[EventId],
+        found: &mut Vec<Position>,
+    ) {
+        for place in &index.blocks {
+            if !wanted.iter().any(|id| (place.ids.0..=place.ids.1).contains(&prefix(*id))) {
+                continue;
+            }
+            // A damaged block is noted where it is read.
+            let Ok(block) = self.read_block(segment, place, BlockKind::Records) else {
+                continue;
+            };
+            let read = block.for_each(|ordinal, record| {
+                if let Record::Event(event) = record
+                    && wanted.binary_search(&event.id).is_ok()
+                {
+                    found.push(position(segment.slot, ordinal));
                 }
-                let Ok(bytes) = self.shared.disk.read(&self.shared.path(&segment.name())) else {
-                    return;
-                };
-                for (ordinal, offset) in index.offsets.iter().enumerate() {
-                    let record = raw::read_record(&bytes, segment.number, *offset, *offset as usize);
-                    if let Some((kind @ (Kind::Started | Kind::Whole), payload)) = record
-                        && let Ok(Record::Event(event)) = payload::read(kind, payload, &mut Base::default())
-                        && wanted.binary_search(&event.id).is_ok()
-                    {
-                        found.push(position(segment.slot, ordinal as u16));
-                    }
-                }
+                true
+            });
+            if read.is_none() {
+                let offset = u64::from(place.offset);
+                self.shared.note_damage(&segment.name(), offset, "a record in this block cannot be read");
             }
         }
     }
 }
 
+/// Reads the footer of a sealed file by its trailer.
+pub(super) fn read_footer(shared: &Shared, name: &str, number: u32) -> Result<Footer, ReadError> {
+    let path = shared.path(name);
+    let disk =
+        |error: std::io::Error| ReadError::Disk { segment: name.to_owned(), reason: error.to_string() };
+    let length = shared.disk.length(&path).map_err(disk)?;
+    let at = length.saturating_sub(TRAILER_BYTES as u64);
+    let damaged = |offset: u64, reason: &str| ReadError::Damaged {
+        segment: name.to_owned(),
+        offset,
+        reason: reason.to_owned(),
+    };
+    let mut trailer = [0; TRAILER_BYTES];
+    if length < TRAILER_BYTES as u64 {
+        return Err(damaged(0, "the file is too short"));
+    }
+    shared.disk.read_at(&path, at, &mut trailer).map_err(disk)?;
+    let (offset, bytes) = read_trailer(&trailer, number)
+        .filter(|(offset, bytes)| u64::from(*offset) + u64::from(*bytes) <= at)
+        .ok_or_else(|| damaged(at, "the trailer is not as it was written"))?;
+    let mut block = vec![0; bytes as usize];
+    shared.disk.read_at(&path, u64::from(offset), &mut block).map_err(disk)?;
+    read_block(&block, number, offset)
+        .filter(|block| block.kind == BlockKind::Footer as u8)
+        .and_then(|block| Footer::read(&block.bytes).ok())
+        .ok_or_else(|| damaged(u64::from(offset), "the footer is not as it was written"))
+}
+
 /// Notes a damaged place and returns the error that names it.
-pub(super) fn damaged(shared: &Shared, segment: &Segment, offset: u64, reason: &str) -> ReadError {
+fn damaged(shared: &Shared, segment: &Segment, offset: u64, reason: &str) -> ReadError {
     let name = segment.name();
     shared.note_damage(&name, offset, reason);
     ReadError::Damaged { segment: name, offset, reason: reason.to_owned() }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::raw::{self, BatchWriter, Fault, HEADER_BYTES};
-use super::table::{RawIndex, Segment, Shared, raw_name, write};
+use super::table::{RawIndex, Segment, Shared, raw_name, read, write};
 use crate::disk::DiskFile;
 use crate::payload::{self, Base};
 use crate::records::{Kind, Record};
@@ -20,10 +20,10 @@ pub(super) const UNFINISHED: &str = ".tmp";
 /// Bytes in one batch of a rewritten segment: what one damaged head could make doubtful.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Bytes of a raw segment that are no records.
+/// Bytes of a segment's file that are not as they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bad {
-    pub(super) number: u32,
+    pub(super) segment: String,
     pub(super) range: Range<u64>,
     pub(super) fault: Fault,
 }
@@ -42,15 +42,16 @@ impl Fault {
 /// Copies bad bytes to a file of their own, synced; `None` when the segment ends before them.
 ///
 /// Twice is once: a crash between this and the rewriting leads here again.
-pub(super) fn set_aside(shared: &Shared, damaged: &Path, bad: &Bad) -> io::Result<Option<PathBuf>> {
-    let bytes = shared.disk.read(&shared.path(&raw_name(bad.number)))?;
+pub(super) fn set_aside(shared: &Shared, bad: &Bad) -> io::Result<Option<PathBuf>> {
+    let damaged = shared.damaged.as_path();
+    let bytes = shared.disk.read(&shared.path(&bad.segment))?;
     let end = bytes.len().min(bad.range.end as usize);
     let Some(bytes) = bytes.get(bad.range.start as usize..end).filter(|bytes| !bytes.is_empty()) else {
         return Ok(None);
     };
     shared.disk.create_directory(damaged)?;
     let there = shared.disk.list(damaged)?;
-    let first = format!("{}.{}.{}", raw_name(bad.number), bad.range.start, bad.fault.name());
+    let first = format!("{}.{}.{}", bad.segment, bad.range.start, bad.fault.name());
     let mut name = first.clone();
     let mut again = 0;
     while there.contains(&name) {
@@ -86,13 +87,13 @@ pub(super) fn rewrite_raw(
     let name = raw_name(segment.number);
     let (path, unfinished) = (shared.path(&name), shared.path(&format!("{name}{UNFINISHED}")));
     let bytes = shared.disk.read(&path)?;
-    let mut index = write(index);
+    let old = read(index);
     let mut rewriting = Rewriting::begin(shared, segment.number, &unfinished, begun_at)?;
-    for offset in index.offsets.iter().copied() {
+    for offset in old.offsets.iter().copied() {
         match raw::read_record(&bytes, segment.number, offset, offset as usize) {
             Some((kind, payload)) => {
                 let record = payload::read(kind, payload, &mut Base::default());
-                let is_wanted = record.is_ok_and(|record| is_wanted(&record, &index));
+                let is_wanted = record.is_ok_and(|record| is_wanted(&record, &old));
                 if is_wanted { rewriting.push(kind, payload)? } else { rewriting.push(Kind::Void, &[])? }
             }
             None => {
@@ -101,10 +102,14 @@ pub(super) fn rewrite_raw(
             }
         }
     }
+    drop(old);
     let (mut file, offsets, end) = rewriting.finish()?;
     file.sync_data()?;
+    let exchanging = shared.exchanging();
     shared.disk.rename(&unfinished, &path)?;
+    let mut index = write(index);
     (index.offsets, index.end) = (offsets, end);
+    drop((index, exchanging));
     shared.disk.sync_directory(&shared.directory)?;
     Ok(file)
 }

@@ -4,6 +4,7 @@ use karo_protocol::local::StoreStatus;
 
 use super::table::{Form, Segment, read};
 use super::{AppendError, Opened, SetAside, Standing, Store};
+use crate::views::LogPosition;
 
 impl Store {
     /// Returns what the store itself knows of its state; what the search and the views know is left
@@ -20,6 +21,18 @@ impl Store {
             damage: self.shared.damage_count(),
             ..StoreStatus::default()
         }
+    }
+
+    /// Returns where the next record goes: views that have come so far know all there is.
+    ///
+    /// The offset is in records. Records keep their place in their segment as long as nothing is
+    /// erased or compacted.
+    pub fn position(&self) -> LogPosition {
+        let (segment, offset) = match &self.live {
+            Some(live) => (live.number, live.records()),
+            None => (self.next_number, 0),
+        };
+        LogPosition { erasures: self.erasures, segment: u64::from(segment), offset: offset as u64 }
     }
 
     fn refusing(&self, free_bytes: u64) -> Option<String> {
@@ -98,6 +111,7 @@ impl Segment {
     pub(super) fn bytes(&self) -> u64 {
         match &self.form {
             Form::Raw(index) => u64::from(read(index).end),
+            Form::Sealed(index) => index.bytes,
         }
     }
 
@@ -105,6 +119,7 @@ impl Segment {
     pub(super) const fn is_sealed(&self) -> bool {
         match &self.form {
             Form::Raw(_) => false,
+            Form::Sealed(_) => true,
         }
     }
 }

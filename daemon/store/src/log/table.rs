@@ -8,9 +8,11 @@ use karo_core::search::{Key, Position};
 use karo_protocol::local::Damage;
 use karo_protocol::{EventId, Shell, ShellId, Timestamp};
 
+use super::footer::{BlockPlace, Footer};
 use super::known::{Contents, Intervals};
 use crate::disk::Disk;
 use crate::records::Record;
+use crate::retention::SegmentSummary;
 
 /// Records in a segment, so that an ordinal has 16 bits.
 pub(super) const RECORDS_MAX: usize = 1 << 16;
@@ -84,6 +86,11 @@ impl RawIndex {
 }
 
 impl RawIndex {
+    /// Returns the shell that a record names by its number.
+    pub(super) fn shell_of(&self, record: &Record<'_>) -> Option<&Arc<Shell>> {
+        self.shells.get(record.shell()? as usize)?.as_ref()
+    }
+
     /// Counts a record that was read; `false` when it is an event whose shell is not known.
     pub(super) fn add(&mut self, record: &Record<'_>, contents: &mut Contents) -> bool {
         let Record::Event(event) = record else {
@@ -102,6 +109,42 @@ impl RawIndex {
 pub(super) enum Form {
     /// Raw; the last of them grows.
     Raw(Arc<RwLock<RawIndex>>),
+    /// Sealed.
+    Sealed(Arc<SealedIndex>),
+}
+
+/// Where the blocks of a sealed segment lie: what of its footer stays in memory.
+#[derive(Debug, Default)]
+pub(super) struct SealedIndex {
+    /// Bytes of the file.
+    pub(super) bytes: u64,
+    /// What its events span.
+    pub(super) span: Span,
+    /// Its blocks of records.
+    pub(super) blocks: Box<[BlockPlace]>,
+    /// Its block of shells.
+    pub(super) shells: BlockPlace,
+    /// Its records.
+    pub(super) records: u32,
+}
+
+impl SealedIndex {
+    /// Keeps of a footer what reading needs.
+    pub(super) fn new(footer: &Footer, bytes: u64) -> Self {
+        Self {
+            bytes,
+            span: footer.span,
+            blocks: footer.blocks.clone().into(),
+            shells: footer.shell_block,
+            records: footer.records,
+        }
+    }
+
+    /// Returns the block that a record lies in, if it is there.
+    pub(super) fn block_of(&self, ordinal: u16) -> Option<(usize, &BlockPlace)> {
+        let place = self.blocks.partition_point(|block| block.first <= ordinal).checked_sub(1)?;
+        Some((place, &self.blocks[place]))
+    }
 }
 
 /// One segment.
@@ -120,13 +163,33 @@ impl Segment {
     pub(super) fn newest(&self) -> Option<Timestamp> {
         match &self.form {
             Form::Raw(index) => read(index).span.newest(),
+            Form::Sealed(index) => index.span.newest(),
+        }
+    }
+
+    /// Returns what retention decides by.
+    pub(super) fn summary(&self) -> SegmentSummary {
+        SegmentSummary {
+            number: u64::from(self.number),
+            is_sealed: self.is_sealed(),
+            bytes: self.bytes(),
+            newest: self.newest(),
         }
     }
 
     /// Returns how many records it has.
-    pub(super) fn records(&self) -> usize {
+    pub(super) fn record_count(&self) -> usize {
         match &self.form {
             Form::Raw(index) => read(index).offsets.len(),
+            Form::Sealed(index) => index.records as usize,
+        }
+    }
+
+    /// Returns the ordinal that follows all of its own.
+    pub(super) fn ordinals_end(&self) -> usize {
+        match &self.form {
+            Form::Raw(index) => read(index).offsets.len(),
+            Form::Sealed(_) => RECORDS_MAX,
         }
     }
 
@@ -134,6 +197,7 @@ impl Segment {
     pub(super) fn raw(&self) -> Option<&Arc<RwLock<RawIndex>>> {
         match &self.form {
             Form::Raw(index) => Some(index),
+            Form::Sealed(_) => None,
         }
     }
 
@@ -141,6 +205,7 @@ impl Segment {
     pub(super) fn name(&self) -> String {
         match &self.form {
             Form::Raw(_) => raw_name(self.number),
+            Form::Sealed(_) => sealed_name(self.number),
         }
     }
 }
@@ -148,6 +213,11 @@ impl Segment {
 /// Returns the name of a raw segment's file.
 pub(super) fn raw_name(number: u32) -> String {
     format!("{number:08}.log")
+}
+
+/// Returns the name of a sealed segment's file.
+pub(super) fn sealed_name(number: u32) -> String {
+    format!("{number:08}.seg")
 }
 
 /// All segments, by slot.
@@ -169,7 +239,12 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     /// The directory of the segments.
     pub(super) directory: PathBuf,
+    /// The directory of bytes that were no records.
+    pub(super) damaged: PathBuf,
     table: RwLock<Arc<Table>>,
+    /// Held for reading while files are read by what the table says of them, and for writing while
+    /// both change.
+    files: RwLock<()>,
     deleted: RwLock<Arc<Deleted>>,
     damage: Mutex<BTreeSet<(String, u64, String)>>,
     loading: Arc<()>,
@@ -178,16 +253,28 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Makes it for an empty log.
-    pub(super) fn new(disk: Arc<dyn Disk>, directory: &Path) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, directory: &Path, damaged: &Path) -> Self {
         Self {
             disk,
             directory: directory.to_owned(),
+            damaged: damaged.to_owned(),
+            files: RwLock::default(),
             table: RwLock::default(),
             deleted: RwLock::default(),
             damage: Mutex::default(),
             loading: Arc::default(),
             opening: Mutex::default(),
         }
+    }
+
+    /// Keeps the files as the table says they are, for as long as the returned value lives.
+    pub(super) fn reading(&self) -> RwLockReadGuard<'_, ()> {
+        read(&self.files)
+    }
+
+    /// Keeps readers away, for as long as the returned value lives.
+    pub(super) fn exchanging(&self) -> RwLockWriteGuard<'_, ()> {
+        write(&self.files)
     }
 
     /// Returns the table as it is at this moment.
@@ -225,7 +312,7 @@ impl Shared {
     /// Keeps what there was when the log was opened: slots, and how many records they had.
     pub(super) fn keep_opening(&self) {
         let table = self.table();
-        let ends = table.0.values().map(|segment| (segment.slot, segment.records()));
+        let ends = table.0.values().map(|segment| (segment.slot, segment.ordinals_end()));
         *lock(&self.opening) = Some(ends.collect());
     }
 

@@ -1,0 +1,271 @@
+//! Deleting and retention: what goes is first written down as gone for good, then it is erased.
+//!
+//! After a crash between the two, what was written down counts: it is not loaded, and the next upkeep
+//! erases it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use karo_core::search::{Change, Key, Position};
+use karo_protocol::Timestamp;
+
+use super::footer::Footer;
+use super::known::{Contents, Intervals, Marks, Progress};
+use super::raw::{self, Fault};
+use super::reader::read_footer;
+use super::salvage::{Bad, rewrite_raw, set_aside};
+use super::seal::Rewriting;
+use super::sealed::{Sealer, Survey, survey};
+use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, position, read};
+use super::{AppendError, Standing, Store};
+use crate::payload::{self, Base};
+use crate::records::Record;
+use crate::retention::{RetentionRule, SegmentSummary};
+
+/// Records in one write.
+const PIECE_RECORDS: usize = 8192;
+
+impl Store {
+    /// Deletes events for good and returns how many there were.
+    ///
+    /// When this returns, the rewritten segments are synced and the old ones unlinked; what is kept is
+    /// that these sequences of these shells never come back. Not promised: what a file system does
+    /// with blocks that it has freed.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Loading`] while the search is being loaded; else as [`append`](Self::append),
+    /// and then the events are gone from the search, and [`upkeep`](Self::upkeep) erases the rest.
+    pub fn delete(&mut self, keys: &[(Key, Position)], now: Timestamp) -> Result<u64, AppendError> {
+        if self.shared.is_loading() {
+            return Err(AppendError::Loading);
+        }
+        self.ready_to_rewrite(now)?;
+        let deleted = self.shared.deleted();
+        let is_there = |key: Key| self.known.progress(key) != Progress::Unknown && !is_deleted(&deleted, key);
+        let mut doomed: BTreeMap<_, Intervals> = BTreeMap::new();
+        let mut positions = Vec::new();
+        for (key, position) in keys.iter().filter(|(key, _)| is_there(*key)) {
+            doomed.entry(key.0).or_default().insert(key.1);
+            positions.push(*position);
+        }
+        if doomed.is_empty() {
+            return Ok(0);
+        }
+        self.condemn(&doomed, now)?;
+        positions.sort_unstable();
+        self.changes.push(Change::Removed(positions));
+        self.erase(now)?;
+        Ok(doomed.values().map(Intervals::count).sum())
+    }
+
+    /// As `ready`, but for deeds that make room.
+    pub(super) fn ready_to_rewrite(&mut self, now: Timestamp) -> Result<(), AppendError> {
+        match &self.standing {
+            Standing::Poisoned(reason) => Err(AppendError::Poisoned { reason: reason.clone() }),
+            Standing::Unrenewed => self.renew(now),
+            Standing::Sound => Ok(()),
+        }
+    }
+
+    /// Writes down that sequences never come back.
+    fn condemn(&mut self, doomed: &Deleted, now: Timestamp) -> Result<(), AppendError> {
+        let ranges = doomed.iter().flat_map(|(shell, set)| set.iter().map(|range| (*shell, range)));
+        let records: Vec<Record<'_>> =
+            ranges.map(|(shell, (first, last))| Record::Deleted(shell, first, last)).collect();
+        for piece in records.chunks(PIECE_RECORDS) {
+            self.append_records(piece, now)?;
+            self.erasures += piece.len() as u64;
+        }
+        let mut deleted = Deleted::clone(&self.shared.deleted());
+        for (shell, set) in doomed {
+            deleted.entry(*shell).or_default().extend(set);
+            set.iter().for_each(|(first, last)| self.known.close_range(*shell, first, last));
+        }
+        self.shared.publish_deleted(deleted);
+        self.is_unerased = true;
+        Ok(())
+    }
+
+    /// Erases from every segment what was written down as deleted.
+    pub(super) fn erase(&mut self, now: Timestamp) -> Result<(), AppendError> {
+        if !self.is_unerased {
+            return Ok(());
+        }
+        let deleted = self.shared.deleted();
+        for segment in self.shared.table().0.values() {
+            let erased = match &segment.form {
+                Form::Raw(index) => self.erase_raw(segment, index, &deleted, now),
+                Form::Sealed(_) => self.erase_sealed(segment, &deleted, now),
+            };
+            erased.map_err(|error| self.refuse("rewrite a segment", &error))?;
+        }
+        self.is_unerased = false;
+        Ok(())
+    }
+
+    fn any_record(
+        &self,
+        segment: &Segment,
+        index: &RawIndex,
+        is_meant: impl Fn(&Record<'_>, &RawIndex) -> bool,
+    ) -> io::Result<bool> {
+        let bytes = self.shared.disk.read(&self.shared.path(&segment.name()))?;
+        Ok(index.offsets.iter().any(|offset| {
+            raw::read_record(&bytes, segment.number, *offset, *offset as usize)
+                .and_then(|(kind, payload)| payload::read(kind, payload, &mut Base::default()).ok())
+                .is_some_and(|record| is_meant(&record, index))
+        }))
+    }
+
+    fn erase_raw(
+        &mut self,
+        segment: &Segment,
+        index: &std::sync::RwLock<RawIndex>,
+        deleted: &Deleted,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        let is_doomed = |record: &Record<'_>, index: &RawIndex| {
+            subject(record, index).is_some_and(|key| is_deleted(deleted, key))
+        };
+        if !self.any_record(segment, &read(index), is_doomed)? {
+            return Ok(());
+        }
+        let is_wanted = |record: &Record<'_>, index: &RawIndex| !is_doomed(record, index);
+        let file = rewrite_raw(&self.shared, segment, index, now.as_micros(), is_wanted)?;
+        if let Some(live) = self.live.as_mut().filter(|live| live.slot == segment.slot) {
+            live.file = file;
+            live.is_closed = false;
+            live.forget_staged();
+        }
+        Ok(())
+    }
+
+    fn erase_sealed(&self, segment: &Segment, deleted: &Deleted, now: Timestamp) -> io::Result<()> {
+        let name = segment.name();
+        let footer = read_footer(&self.shared, &name, segment.number).ok();
+        if footer.as_ref().is_some_and(|footer| !meets(&footer.contents, deleted)) {
+            return Ok(());
+        }
+        let bytes = self.shared.disk.read(&self.shared.path(&name))?;
+        let survey = survey(&bytes, segment.number);
+        let footer = footer.unwrap_or_else(|| survey.rebuilt_footer());
+        if !meets(&footer.contents, deleted) {
+            return Ok(());
+        }
+        survey.note_bad(&self.shared, &name);
+        for range in &survey.bad {
+            set_aside(
+                &self.shared,
+                &Bad { segment: name.clone(), range: range.clone(), fault: Fault::Damage },
+            )?;
+        }
+        let shells = survey.shells();
+        let mut rewriting = Rewriting::new(deleted);
+        for block in &survey.blocks {
+            let read = block.for_each(|ordinal, record| {
+                let shell = record.shell().and_then(|number| shells.get(number as usize));
+                rewriting.push(ordinal, record, shell);
+                true
+            });
+            debug_assert!(read.is_some(), "a survey takes only blocks that can be read");
+        }
+        let mut sealer = rewriting.sealer(segment.number);
+        if !survey.bad.is_empty() {
+            remember(&mut sealer, &footer, deleted);
+        }
+        let (sealed, footer) = sealer.finish(now, footer.replaces);
+        let form = Form::Sealed(Arc::new(SealedIndex::new(&footer, sealed.len() as u64)));
+        self.install(&Segment { form, ..segment.clone() }, &sealed, &[], &[])
+    }
+
+    /// Lets go the segments that the rule names.
+    pub(super) fn retain(&mut self, rule: RetentionRule, now: Timestamp) -> Result<(), AppendError> {
+        let table = self.shared.table();
+        let summaries: Vec<SegmentSummary> = table.0.values().map(|segment| segment.summary()).collect();
+        let expired: BTreeSet<u64> = rule.expired(&summaries, now).into_iter().collect();
+        for segment in table.0.values().filter(|segment| expired.contains(&u64::from(segment.number))) {
+            self.let_go(segment, now)?;
+        }
+        if expired.is_empty() { Ok(()) } else { self.erase(now) }
+    }
+
+    fn let_go(&mut self, segment: &Segment, now: Timestamp) -> Result<(), AppendError> {
+        let bytes = self.shared.disk.read(&self.shared.path(&segment.name()));
+        let bytes = bytes.map_err(|error| self.refuse("read a segment", &error))?;
+        let survey = survey(&bytes, segment.number);
+        let footer = survey.footer.clone().unwrap_or_else(|| survey.rebuilt_footer());
+        let held = footer.contents.marks.iter().filter(|(_, marks)| !marks.held.is_empty());
+        let doomed: Deleted = held.map(|(shell, marks)| (*shell, marks.held.clone())).collect();
+        self.condemn(&doomed, now)?;
+        self.take_over(segment, &survey, now)?;
+        // Whatever lies there, or lay there before it was damaged.
+        let positions = (0..=u16::MAX).map(|ordinal| position(segment.slot, ordinal)).collect();
+        self.changes.push(Change::Removed(positions));
+        self.drop_segments(&[segment]).map_err(|error| self.refuse("remove a segment", &error))
+    }
+
+    /// Appends again what a segment says of events in others, before it goes.
+    fn take_over(&mut self, segment: &Segment, survey: &Survey, now: Timestamp) -> Result<(), AppendError> {
+        let deleted = self.shared.deleted();
+        let mut kept = Vec::new();
+        for block in &survey.blocks {
+            let read = block.for_each(|ordinal, record| {
+                let is_kept = match &record {
+                    Record::Deleted(..) => true,
+                    Record::Ended(shell, sequence, _) | Record::Lost(shell, sequence) => {
+                        !is_deleted(&deleted, (*shell, *sequence))
+                    }
+                    Record::Void | Record::Shell(..) | Record::Event(_) => false,
+                };
+                if is_kept {
+                    kept.push((position(segment.slot, ordinal), record));
+                }
+                true
+            });
+            debug_assert!(read.is_some(), "a survey takes only blocks that can be read");
+        }
+        for piece in kept.chunks(PIECE_RECORDS) {
+            let (from, records): (Vec<Position>, Vec<Record<'_>>) = piece.iter().cloned().unzip();
+            let to = self.append_records(&records, now)?;
+            self.changes.push(Change::Moved(from.into_iter().zip(to).collect()));
+        }
+        Ok(())
+    }
+
+    /// Takes segments out of the table, then their files away.
+    pub(super) fn drop_segments(&self, segments: &[&Segment]) -> io::Result<()> {
+        let exchanging = self.shared.exchanging();
+        self.shared.publish(|table| segments.iter().for_each(|segment| drop(table.0.remove(&segment.slot))));
+        let unlink = |segment: &&Segment| self.shared.disk.unlink(&self.shared.path(&segment.name()));
+        segments.iter().try_for_each(unlink)?;
+        drop(exchanging);
+        self.shared.disk.sync_directory(&self.shared.directory)
+    }
+}
+
+/// Returns the event that a record of a raw segment is about.
+fn subject(record: &Record<'_>, index: &RawIndex) -> Option<Key> {
+    match record {
+        Record::Event(event) => index.shell_of(record).map(|shell| (shell.id, event.sequence)),
+        Record::Ended(shell, sequence, _) | Record::Lost(shell, sequence) => Some((*shell, *sequence)),
+        Record::Void | Record::Shell(..) | Record::Deleted(..) => None,
+    }
+}
+
+/// Tells whether a segment holds anything of what was deleted.
+pub(super) fn meets(contents: &Contents, deleted: &Deleted) -> bool {
+    contents.marks.iter().any(|(shell, marks)| deleted.get(shell).is_some_and(|gone| marks.meets(gone)))
+}
+
+/// Keeps in mind the events of damaged blocks, which would count as new otherwise.
+fn remember(sealer: &mut Sealer, footer: &Footer, deleted: &Deleted) {
+    let none = Intervals::default();
+    for (shell, marks) in &footer.contents.marks {
+        let gone = deleted.get(shell).unwrap_or(&none);
+        let left = |set: &Intervals| set.without(gone);
+        let marks = Marks { held: left(&marks.held), settled: left(&marks.settled), lost: left(&marks.lost) };
+        sealer.remember(*shell, &marks);
+    }
+}

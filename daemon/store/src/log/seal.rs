@@ -1,0 +1,242 @@
+//! Sealing what is complete, and writing sealed segments anew.
+//!
+//! A sealed file is written under another name, synced, renamed, and the directory is synced; only then
+//! does the raw one go. So at every moment one of the two is whole, and if both are there the raw one
+//! is the truth. Records keep their ordinals: nothing moves.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use karo_core::search::Key;
+use karo_protocol::{Shell, ShellId, State, Timestamp};
+
+use super::raw::{self, Fault};
+use super::salvage::{Bad, UNFINISHED, set_aside};
+use super::sealed::Sealer;
+use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, read, sealed_name};
+use super::{AppendError, Standing, Store};
+use crate::payload::{self, Base};
+use crate::records::{PackedEnding, PackedEvent, Record};
+use crate::retention::RetentionRule;
+
+/// Raw segments that may wait to be sealed before appending does it itself.
+const WAITING_MAX: usize = 8;
+
+impl Store {
+    /// Does what can wait: seals complete segments, finishes deletions that were cut short, and lets go
+    /// what the rule says. Afterwards [`take_changes`](Self::take_changes) may have something.
+    ///
+    /// Meant for quiet moments; each segment takes some tens of milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub fn upkeep(&mut self, rule: RetentionRule, now: Timestamp) -> Result<(), AppendError> {
+        if let Standing::Poisoned(reason) = &self.standing {
+            return Err(AppendError::Poisoned { reason: reason.clone() });
+        }
+        if self.standing == Standing::Unrenewed {
+            self.renew(now)?;
+        }
+        self.seal_waiting(0, now)?;
+        if self.shared.is_loaded() {
+            self.erase(now)?;
+            self.retain(rule, now)?;
+        }
+        Ok(())
+    }
+
+    /// Seals complete segments before too many wait.
+    pub(super) fn seal_excess(&mut self, now: Timestamp) -> Result<(), AppendError> {
+        self.seal_waiting(WAITING_MAX, now)
+    }
+
+    /// Seals complete segments until so many are left.
+    pub(super) fn seal_waiting(&mut self, left: usize, now: Timestamp) -> Result<(), AppendError> {
+        let live = self.live.as_ref().map(|live| live.slot);
+        let table = self.shared.table();
+        let mut waiting: Vec<&Arc<Segment>> = table
+            .0
+            .values()
+            .filter(|segment| segment.raw().is_some() && Some(segment.slot) != live)
+            .collect();
+        waiting.sort_by_key(|segment| segment.number);
+        let excess = waiting.len().saturating_sub(left);
+        for segment in waiting.into_iter().take(excess) {
+            self.seal(segment, now).map_err(|error| self.refuse("seal a segment", &error))?;
+        }
+        Ok(())
+    }
+
+    /// Seals one complete segment.
+    fn seal(&self, segment: &Segment, now: Timestamp) -> io::Result<()> {
+        let Some(index) = segment.raw() else {
+            return Ok(());
+        };
+        let bytes = self.shared.disk.read(&self.shared.path(&segment.name()))?;
+        let index = read(index);
+        let records = self.sound_records(segment, &index, &bytes)?;
+        let deleted = self.shared.deleted();
+        let mut rewriting = Rewriting::new(&deleted);
+        for (ordinal, record) in records {
+            let shell = index.shell_of(&record).cloned();
+            rewriting.push(ordinal, record, shell.as_ref());
+        }
+        let (sealed, footer) = rewriting.sealer(segment.number).finish(now, Vec::new());
+        let form = Form::Sealed(Arc::new(SealedIndex::new(&footer, sealed.len() as u64)));
+        self.install(&Segment { form, ..segment.clone() }, &sealed, &[segment.name()], &[])
+    }
+
+    /// Returns the records of a raw segment that are as they were written; the bytes of others are kept.
+    fn sound_records<'a>(
+        &self,
+        segment: &Segment,
+        index: &RawIndex,
+        bytes: &'a [u8],
+    ) -> io::Result<Vec<(u16, Record<'a>)>> {
+        let mut records = Vec::with_capacity(index.offsets.len());
+        for (ordinal, offset) in index.offsets.iter().enumerate() {
+            let record = raw::read_record(bytes, segment.number, *offset, *offset as usize)
+                .and_then(|(kind, payload)| payload::read(kind, payload, &mut Base::default()).ok());
+            if let Some(record) = record {
+                records.push((ordinal as u16, record));
+                continue;
+            }
+            self.shared.note_damage(&segment.name(), u64::from(*offset), "its checksum is wrong");
+            let end = index.offsets.get(ordinal + 1).copied().unwrap_or(index.end);
+            let range = u64::from(*offset)..u64::from(end);
+            set_aside(&self.shared, &Bad { segment: segment.name(), range, fault: Fault::Damage })?;
+        }
+        Ok(records)
+    }
+
+    /// Puts a sealed file in its place, then takes files away that it makes needless, and tells readers.
+    pub(super) fn install(
+        &self,
+        segment: &Segment,
+        bytes: &[u8],
+        needless: &[String],
+        gone: &[u16],
+    ) -> io::Result<()> {
+        let disk = &self.shared.disk;
+        let name = sealed_name(segment.number);
+        let (path, unfinished) = (self.shared.path(&name), self.shared.path(&format!("{name}{UNFINISHED}")));
+        match disk.unlink(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = disk.create_new(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        {
+            let _exchanging = self.shared.exchanging();
+            disk.rename(&unfinished, &path)?;
+            self.shared.publish(|table| {
+                table.0.insert(segment.slot, Arc::new(segment.clone()));
+                gone.iter().for_each(|slot| drop(table.0.remove(slot)));
+            });
+        }
+        disk.sync_directory(&self.shared.directory)?;
+        if needless.is_empty() {
+            return Ok(());
+        }
+        let exchanging = self.shared.exchanging();
+        needless.iter().try_for_each(|name| disk.unlink(&self.shared.path(name)))?;
+        drop(exchanging);
+        disk.sync_directory(&self.shared.directory)
+    }
+}
+
+/// The records of a segment in the making: without what was deleted, outcomes folded into their events.
+#[derive(Debug)]
+pub(super) struct Rewriting<'a> {
+    deleted: &'a Deleted,
+    shells: Vec<Arc<Shell>>,
+    numbers: HashMap<ShellId, Vec<u32>>,
+    records: Vec<(u16, Record<'a>)>,
+    events: HashMap<Key, usize>,
+}
+
+impl<'a> Rewriting<'a> {
+    pub(super) fn new(deleted: &'a Deleted) -> Self {
+        Self {
+            deleted,
+            shells: Vec::new(),
+            numbers: HashMap::new(),
+            records: Vec::new(),
+            events: HashMap::new(),
+        }
+    }
+
+    /// Adds a record; `shell` is the one that an event names, in the numbering of its old segment.
+    /// Tells whether it took up the ordinal.
+    pub(super) fn push(&mut self, ordinal: u16, record: Record<'a>, shell: Option<&Arc<Shell>>) -> bool {
+        let before = self.records.len();
+        self.sort_in(ordinal, record, shell);
+        self.records.len() > before
+    }
+
+    fn sort_in(&mut self, ordinal: u16, record: Record<'a>, shell: Option<&Arc<Shell>>) {
+        match record {
+            Record::Void | Record::Shell(..) => {}
+            Record::Deleted(..) => self.records.push((ordinal, record)),
+            Record::Event(event) => {
+                // Without its shell nobody can say what it was.
+                let Some(shell) = shell else { return };
+                let key = (shell.id, event.sequence);
+                if is_deleted(self.deleted, key) {
+                    return;
+                }
+                let shell = self.number_of(shell);
+                self.events.insert(key, self.records.len());
+                self.records.push((ordinal, Record::Event(PackedEvent { shell, ..event })));
+            }
+            Record::Ended(shell, sequence, ending) => {
+                self.push_outcome(ordinal, (shell, sequence), record, State::Ended, ending);
+            }
+            Record::Lost(shell, sequence) => {
+                self.push_outcome(ordinal, (shell, sequence), record, State::Lost, PackedEnding::default());
+            }
+        }
+    }
+
+    fn push_outcome(
+        &mut self,
+        ordinal: u16,
+        key: Key,
+        record: Record<'a>,
+        state: State,
+        ending: PackedEnding<'a>,
+    ) {
+        if is_deleted(self.deleted, key) {
+            return;
+        }
+        let event = self.events.get(&key).and_then(|place| self.records.get_mut(*place));
+        let Some((_, Record::Event(event))) = event else {
+            self.records.push((ordinal, record));
+            return;
+        };
+        if event.state == State::Running || state == State::Ended && event.state == State::Lost {
+            (event.state, event.ending) = (state, ending);
+        }
+    }
+
+    fn number_of(&mut self, shell: &Arc<Shell>) -> u32 {
+        let numbers = self.numbers.entry(shell.id).or_default();
+        let known = numbers.iter().copied().find(|number| *self.shells[*number as usize] == **shell);
+        known.unwrap_or_else(|| {
+            let number = self.shells.len() as u32;
+            self.shells.push(Arc::clone(shell));
+            numbers.push(number);
+            number
+        })
+    }
+
+    /// Puts everything into a sealed segment of that number.
+    pub(super) fn sealer(&self, number: u32) -> Sealer {
+        let mut sealer = Sealer::begin(number, self.shells.clone());
+        self.records.iter().for_each(|(ordinal, record)| sealer.push(*ordinal, record));
+        sealer
+    }
+}
