@@ -60,7 +60,9 @@ fn beyond_the_limit_a_session_is_refused_and_later_served() {
     let mut karo = Karo::new();
     karo.configure("[socket]\nsessions_max = 8\n");
     karo.launch();
-    let crowd: Vec<UnixStream> = (0..40).map(|_| connected(&karo.socket())).collect();
+    let mut crowd: Vec<UnixStream> = (0..40).map(|_| connected(&karo.socket())).collect();
+    // Those who came too late are told, and hung up on: they need not wait for anything.
+    crowd.drain(8..).for_each(|mut late| await_end(&mut late));
     let mut shell = Typist::new(1);
     // With the house full, `karo-observe` must spool or be served in the end; its prompt is not our concern here.
     let delivered = deliver(&karo, &shell.ran("while full", 0));

@@ -78,6 +78,10 @@ fn a_full_queue_is_settled_before_the_end() {
     let events = karo.session().events(Default::default());
     let found = ledger.compare(&events);
     assert_eq!((found.lost, found.twice, found.torn), (0, 0, 0), "{found:?}");
+    // Each step of a stop has a deadline; a machine that is too busy to keep it leaves some untold, and says so.
+    if !karo.log().contains("missed its deadline") {
+        assert_eq!(found.kept, found.found, "whatever was kept was told: {found:?}");
+    }
 }
 
 #[test]
