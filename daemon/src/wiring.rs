@@ -26,6 +26,7 @@ use crate::actors::socket::{self, Socket};
 use crate::actors::spool::Spool;
 use crate::actors::store::{Listeners, StoreActor};
 use crate::actors::worker::Worker;
+use crate::actors::{Budget, Intake};
 use crate::counters::Counters;
 use crate::exit::Ending;
 use crate::ground::{self, GroundError};
@@ -165,24 +166,34 @@ fn wire(
     let understand = workers.iter().map(|worker| worker.clone().recipient()).collect();
     let ingest = Ingest::new(understand, store.clone().recipient(), lease("ingest")).start();
 
+    let intake = Intake {
+        ingest: ingest.clone().recipient(),
+        budget: Budget::default(),
+        counters: Arc::clone(&counters),
+    };
+
     let files = Arbiter::new();
     let spool = {
         let spools = places.spools().into_iter().map(ToOwned::to_owned).collect();
-        let (take, counters, lease) = (ingest.clone().recipient(), Arc::clone(&counters), lease("spool"));
-        Spool::start_in_arbiter(&files.handle(), move |_| Spool::new(spools, take, counters, lease))
+        let (intake, lease) = (intake.clone(), lease("spool"));
+        Spool::start_in_arbiter(&files.handle(), move |_| Spool::new(spools, intake, lease))
     };
     let follow = {
         let histories = settings.record.follow.clone();
-        let (take, counters, lease) = (ingest.clone().recipient(), Arc::clone(&counters), lease("follow"));
-        Follow::start_in_arbiter(&files.handle(), move |_| Follow::new(histories, take, counters, lease))
+        let (intake, lease) = (intake.clone(), lease("follow"));
+        Follow::start_in_arbiter(&files.handle(), move |_| Follow::new(histories, intake, lease))
     };
     let sessions_max = Arc::new(AtomicU32::new(settings.socket.sessions_max));
     let post = Post {
         uid: ground::uid(),
         counters: Arc::clone(&counters),
-        ingest: ingest.clone().recipient(),
+        intake,
         pages: query.clone().recipient(),
         tallies: query.clone().recipient(),
+        select: query.clone().recipient(),
+        delete: store.clone().recipient(),
+        compact: store.clone().recipient(),
+        reader: reader.clone(),
         status: StatusDesk {
             identity: identity(&places),
             counters,

@@ -14,17 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient, WrapFuture};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use karo_core::history::{Line, Reader};
 use karo_protocol::config::Follow as File;
-use karo_protocol::local::{ImportLine, Verdict};
+use karo_protocol::local::ImportLine;
 use karo_protocol::observation::{Ending, Shell};
 use karo_protocol::{Bytes, Observation, Phase, Precision, RawCommand, ShellId, Timestamp};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::ingest::Take;
-use super::{Reply, Source};
-use crate::counters::Counters;
+use super::{Intake, Source};
 use crate::lease::Lease;
 use crate::{clock, ground};
 
@@ -53,8 +51,7 @@ pub struct Ring;
 /// The actor. See the module.
 pub struct Follow {
     histories: Vec<History>,
-    ingest: Recipient<Take>,
-    counters: Arc<Counters>,
+    intake: Intake,
     watcher: Option<RecommendedWatcher>,
     is_rung: Arc<AtomicBool>,
     is_taking: bool,
@@ -134,17 +131,9 @@ fn changed_at(found: &std::fs::Metadata) -> Timestamp {
 
 impl Follow {
     /// Makes the actor of the files to follow.
-    pub fn new(files: Vec<File>, ingest: Recipient<Take>, counters: Arc<Counters>, lease: Lease) -> Self {
+    pub fn new(files: Vec<File>, intake: Intake, lease: Lease) -> Self {
         let histories = files.into_iter().filter_map(History::new).collect();
-        Self {
-            histories,
-            ingest,
-            counters,
-            watcher: None,
-            is_rung: Arc::default(),
-            is_taking: false,
-            _lease: lease,
-        }
+        Self { histories, intake, watcher: None, is_rung: Arc::default(), is_taking: false, _lease: lease }
     }
 
     /// Watches the directories of the files: a shell may replace the file itself.
@@ -185,10 +174,8 @@ impl Follow {
         let arrivals = waiting[..waiting.len().min(BATCH)].to_vec();
         let id = self.histories[place].id;
         let count = arrivals.len();
-        let (reply, verdicts) = Reply::new(Source::Follow, Arc::clone(&self.counters));
-        if let Err(full) = self.ingest.try_send(Take { arrivals, reply }) {
-            full.into_inner().reply.settle_all(count, Verdict::Busy);
-        }
+        let intake = self.intake.clone();
+        let verdicts = async move { intake.take(Source::Follow, arrivals).await.await };
         self.is_taking = true;
         ctx.spawn(verdicts.into_actor(self).map(move |verdicts, actor, ctx| {
             actor.is_taking = false;

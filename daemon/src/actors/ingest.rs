@@ -18,15 +18,8 @@ use tokio::sync::oneshot;
 
 use super::store::Append;
 use super::worker::{Understand, Understood};
-use super::{Drain, Reply};
+use super::{Drain, JOBS_MAX, Reply};
 use crate::lease::Lease;
-
-/// Jobs that may be outstanding: enough to keep the workers busy while a batch is synced, and few
-/// enough that all of them are done within a shutdown's second.
-pub const JOBS_MAX: u64 = 512;
-
-/// Messages that may wait here: each session has one on its way at most, most of the time.
-const MAILBOX: usize = 512;
 
 /// Observations, as a shell hook or another history saw them.
 ///
@@ -78,7 +71,7 @@ impl Actor for Ingest {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.set_mailbox_capacity(JOBS_MAX);
     }
 }
 
@@ -86,7 +79,7 @@ impl Handler<Take> for Ingest {
     type Result = ();
 
     fn handle(&mut self, Take { arrivals, reply }: Take, ctx: &mut Self::Context) {
-        if self.draining.is_some() || self.tickets.outstanding() >= JOBS_MAX {
+        if self.draining.is_some() {
             return reply.settle_all(arrivals.len(), Verdict::Busy);
         }
         let ticket = self.tickets.draw();

@@ -29,10 +29,11 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use actix::Message;
-use karo_protocol::local::Verdict;
-use tokio::sync::oneshot;
+use actix::{Message, Recipient};
+use karo_protocol::local::{ImportLine, Verdict};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use self::ingest::Take;
 use crate::counters::Counters;
 
 /// The last message before stopping: its answer means that everything sent before is done.
@@ -41,6 +42,36 @@ use crate::counters::Counters;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Drain;
+
+/// Jobs that may be outstanding between two actors: what the [`Budget`] lets through at the most, so
+/// that no mailbox is ever the limit.
+pub const JOBS_MAX: usize = Budget::STEPS as usize;
+
+/// The door to ingest: the same for sessions, spools and followed histories.
+#[derive(Clone)]
+pub struct Intake {
+    /// Puts observations in order.
+    pub ingest: Recipient<Take>,
+    /// What may be on its way.
+    pub budget: Budget,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Intake {
+    /// Hands observations over when there is room; the verdicts come in their order, and a sender
+    /// that is gone means that nothing can be said.
+    pub async fn take(&self, source: Source, arrivals: Vec<ImportLine>) -> oneshot::Receiver<Vec<Verdict>> {
+        let room = self.budget.reserve(&arrivals).await;
+        let (sender, verdicts) = oneshot::channel();
+        let reply = Reply { sender, source, counters: Arc::clone(&self.counters), _room: room };
+        if let Err(full) = self.ingest.try_send(Take { arrivals, reply }) {
+            let Take { arrivals, reply } = full.into_inner();
+            reply.settle_all(arrivals.len(), Verdict::Busy);
+        }
+        verdicts
+    }
+}
 
 /// Where observations came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +84,33 @@ pub enum Source {
     Follow,
 }
 
+/// What may be on its way to the disk at once, so that a stalled disk fills no memory.
+///
+/// Whoever brings observations waits here for room, and a client that waits for too long spools.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Semaphore>);
+
+impl Budget {
+    /// Sixty-four mebibytes in steps of a kibibyte: a second of the fastest intake measured.
+    const STEPS: u32 = 64 * 1024;
+
+    /// Waits for room for these observations.
+    pub async fn reserve(&self, arrivals: &[ImportLine]) -> Option<OwnedSemaphorePermit> {
+        let bytes =
+            |line: &ImportLine| line.observation.command.as_bytes().len() + line.observation.cwd.len() + 512;
+        let steps = arrivals.iter().map(bytes).sum::<usize>() / 1024 + 1;
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX).min(Self::STEPS);
+        // The semaphore is never closed.
+        Arc::clone(&self.0).acquire_many_owned(steps).await.ok()
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(Self::STEPS as usize)))
+    }
+}
+
 /// The way back to whoever brought observations: told exactly once, after the sync.
 ///
 /// Dropped untold, the other side reads it as failed.
@@ -61,15 +119,11 @@ pub struct Reply {
     sender: oneshot::Sender<Vec<Verdict>>,
     source: Source,
     counters: Arc<Counters>,
+    /// Gives room back when the observations are settled.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Reply {
-    /// Makes the way back and the end where the verdicts come out, in the order of the observations.
-    pub fn new(source: Source, counters: Arc<Counters>) -> (Self, oneshot::Receiver<Vec<Verdict>>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self { sender, source, counters }, receiver)
-    }
-
     /// Tells what became of the observations, and counts it.
     pub fn settle(self, verdicts: Vec<Verdict>) {
         self.counters.verdicts(&verdicts);

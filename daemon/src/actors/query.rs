@@ -118,7 +118,9 @@ pub struct QueryActor {
 impl QueryActor {
     /// Makes the actor with nothing loaded.
     pub fn new(reader: Reader, lease: Lease) -> Self {
-        Self { columns: Columns::new(), reader, _lease: lease }
+        let mut columns = Columns::new();
+        columns.set_partial_since(Some(Timestamp::MAX));
+        Self { columns, reader, _lease: lease }
     }
 
     /// Finds the positions of events that are asked for by id.

@@ -22,13 +22,14 @@ use karo_protocol::local::{
 };
 use karo_protocol::observation::OBSERVATION_VERSION;
 use karo_protocol::query::{Count, Detail, Filter, Query};
+use karo_store::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
-use super::ingest::Take;
-use super::query::{NextPage, Page, Tallying};
-use super::{Reply, Source};
+use super::query::{NextPage, Page, Select, Tallying};
+use super::store::{Compact, Delete};
+use super::{Intake, Source};
 use crate::counters::Counters;
 use crate::status::StatusDesk;
 
@@ -48,11 +49,19 @@ pub struct Post {
     /// What is counted.
     pub counters: Arc<Counters>,
     /// Takes observations in.
-    pub ingest: Recipient<Take>,
+    pub intake: Intake,
     /// Finds events.
     pub pages: Recipient<NextPage>,
     /// Counts events.
     pub tallies: Recipient<Tallying>,
+    /// Says which events a filter means.
+    pub select: Recipient<Select>,
+    /// Forgets events.
+    pub delete: Recipient<Delete>,
+    /// Makes the log smaller.
+    pub compact: Recipient<Compact>,
+    /// Checks the log.
+    pub reader: Reader,
     /// Knows how everything is.
     pub status: StatusDesk,
 }
@@ -189,11 +198,14 @@ impl Desk<'_> {
             Request::Observe(_) => return Ok(()),
             Request::Query(query) => self.query(id, query).await,
             Request::Count(count) => self.count(count).await,
+            Request::Delete(filter) => self.delete(filter).await,
             Request::Import(import) => self.import(import).await,
             Request::Status(()) => Answer::Status(Box::new(self.session.post.status.report().await)),
-            Request::Delete(_) | Request::StoreVerify(()) | Request::StoreCompact(()) => {
-                failure(FailureCode::Refused, "this karod does not change or check its store while it runs")
-            }
+            Request::StoreVerify(()) => self.verify().await,
+            Request::StoreCompact(()) => match self.session.post.compact.send(Compact).await {
+                Ok(compacted) => compacted.map_or_else(Answer::Failure, Answer::Compacted),
+                Err(_) => stopping(),
+            },
         };
         self.say(id, answer).await;
         Ok(())
@@ -216,25 +228,15 @@ impl Desk<'_> {
             is_lost: false,
             redactions: Vec::new(),
         };
-        let verdicts = self.take(vec![line]);
+        let verdicts = self.session.post.intake.take(Source::Session, vec![line]).await;
         let outgoing = self.outgoing.clone();
         tokio::task::spawn_local(async move {
-            let verdict = verdicts.await.first().copied().unwrap_or(Verdict::Failed);
+            let verdicts = verdicts.await.unwrap_or_default();
+            let verdict = verdicts.first().copied().unwrap_or(Verdict::Failed);
             say(&outgoing, id, Answer::Observed(verdict)).await;
             drop(permit);
         });
         Ok(())
-    }
-
-    /// Hands observations to ingest; the future gives what became of them, empty when nothing can be said.
-    fn take(&self, arrivals: Vec<ImportLine>) -> impl Future<Output = Vec<Verdict>> + 'static {
-        let post = &self.session.post;
-        let (reply, verdicts) = Reply::new(Source::Session, Arc::clone(&post.counters));
-        if let Err(full) = post.ingest.try_send(Take { arrivals, reply }) {
-            let Take { arrivals, reply } = full.into_inner();
-            reply.settle_all(arrivals.len(), Verdict::Busy);
-        }
-        async move { verdicts.await.unwrap_or_default() }
     }
 
     /// Streams the pages of an answer and returns its end.
@@ -276,6 +278,26 @@ impl Desk<'_> {
         }
     }
 
+    async fn delete(&self, filter: Filter) -> Answer {
+        if filter.is_empty() {
+            return failure(FailureCode::Refused, "a deletion needs ids or a filter");
+        }
+        if let Some(refusal) = excess(&filter) {
+            return refusal;
+        }
+        let post = &self.session.post;
+        let Ok(selection) = post.select.send(Select(filter)).await else { return stopping() };
+        if let Some(since) = selection.partial_since {
+            let message =
+                format!("the log is still being loaded, so far down to {}; try again", since.as_micros());
+            return failure(FailureCode::Busy, message);
+        }
+        match post.delete.send(Delete(selection.events)).await {
+            Ok(deleted) => deleted.map_or_else(Answer::Failure, Answer::Deleted),
+            Err(_) => stopping(),
+        }
+    }
+
     async fn import(&self, Import { lines }: Import) -> Answer {
         if lines.len() > IMPORT_LINES_MAX {
             let message =
@@ -283,7 +305,8 @@ impl Desk<'_> {
             return failure(FailureCode::BadRequest, message);
         }
         let bounded = |line: ImportLine| ImportLine { observation: line.observation.bounded(), ..line };
-        let verdicts = self.take(lines.into_iter().map(bounded).collect()).await;
+        let lines = lines.into_iter().map(bounded).collect();
+        let verdicts = self.session.post.intake.take(Source::Session, lines).await.await.unwrap_or_default();
         let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count() as u64;
         if count(Verdict::Busy) > 0 {
             return failure(FailureCode::Busy, "the daemon takes nothing at the moment; try again");
@@ -296,6 +319,15 @@ impl Desk<'_> {
             duplicates: count(Verdict::Duplicate),
             ignored: count(Verdict::Ignored),
         })
+    }
+
+    /// Reads all of the log on a thread of its own: it takes as long as the disk does.
+    async fn verify(&self) -> Answer {
+        let reader = self.session.post.reader.clone();
+        match tokio::task::spawn_blocking(move || reader.verify()).await {
+            Ok(verified) => Answer::Verified(verified),
+            Err(error) => failure(FailureCode::Bug, format!("the check ended early: {error}")),
+        }
     }
 }
 

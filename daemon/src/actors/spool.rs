@@ -21,8 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
-    WrapFuture,
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, MessageResult, WrapFuture,
 };
 use karo_protocol::local::{ImportLine, SpoolStatus, Verdict};
 use karo_protocol::spool::{self, RECORD_BYTES_MAX, SpoolError};
@@ -30,9 +29,7 @@ use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::fs::OFlags;
 
-use super::ingest::Take;
-use super::{Drain, Reply, Source};
-use crate::counters::Counters;
+use super::{Drain, Intake, Source};
 use crate::ground;
 use crate::lease::Lease;
 
@@ -61,8 +58,7 @@ pub struct Report;
 /// The actor. See the module.
 pub struct Spool {
     directories: Vec<Directory>,
-    ingest: Recipient<Take>,
-    counters: Arc<Counters>,
+    intake: Intake,
     watcher: Option<RecommendedWatcher>,
     /// Set while a ring is on its way, so that a thousand files ring once.
     is_rung: Arc<AtomicBool>,
@@ -99,12 +95,11 @@ struct Taken {
 
 impl Spool {
     /// Makes the actor of its directories.
-    pub fn new(paths: Vec<PathBuf>, ingest: Recipient<Take>, counters: Arc<Counters>, lease: Lease) -> Self {
+    pub fn new(paths: Vec<PathBuf>, intake: Intake, lease: Lease) -> Self {
         let directory = |path| Directory { path, parked: BTreeMap::new(), torn: 0 };
         Self {
             directories: paths.into_iter().map(directory).collect(),
-            ingest,
-            counters,
+            intake,
             watcher: None,
             is_rung: Arc::default(),
             is_taking: false,
@@ -157,10 +152,8 @@ impl Spool {
         }
         let (paths, arrivals): (Vec<_>, Vec<_>) =
             taken.into_iter().map(|taken| (taken.path, taken.line)).unzip();
-        let (reply, verdicts) = Reply::new(Source::Spool, Arc::clone(&self.counters));
-        if let Err(full) = self.ingest.try_send(Take { arrivals, reply }) {
-            full.into_inner().reply.settle_all(paths.len(), Verdict::Busy);
-        }
+        let intake = self.intake.clone();
+        let verdicts = async move { intake.take(Source::Spool, arrivals).await.await };
         self.is_taking = true;
         ctx.spawn(verdicts.into_actor(self).map(move |verdicts, actor, ctx| {
             actor.is_taking = false;

@@ -8,21 +8,24 @@
 //! | --- | --- | --- |
 //! | [`Append`] | ingest | through its [`Reply`] |
 //! | [`Lose`] | shells | none |
+//! | [`Delete`] | session | how many, after the rewritten segments are synced |
+//! | [`Compact`] | session | what it did |
 //! | [`Report`] | session | how the store is |
 //! | [`Retain`] | root, after a reload | none |
 //! | [`Drain`] | root | when everything before is synced, and the log is closed |
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, Recipient,
     ResponseFuture, WrapFuture,
 };
-use karo_core::search::Key;
+use karo_core::search::{Key, Position};
 use karo_protocol::config::StoreSettings;
-use karo_protocol::local::{StoreStatus, Verdict};
-use karo_protocol::{Event, Outcome, Shell};
-use karo_store::{AppendError, Appended, Entry, Store};
+use karo_protocol::local::{Compacted, Failure, FailureCode, StoreStatus, Verdict};
+use karo_protocol::{Event, Micros, Outcome, Shell};
+use karo_store::{AppendError, Appended, Entry, RetentionRule, Store};
 
 use tokio::sync::oneshot;
 
@@ -30,17 +33,17 @@ use super::query::Apply;
 use super::root::Stop;
 use super::shells::Begun;
 use super::worker::Place;
-use super::{Drain, Reply};
+use super::{Drain, JOBS_MAX, Reply};
 use crate::clock;
 use crate::counters::Counters;
 use crate::exit::Ending;
 use crate::lease::Lease;
 
-/// Messages that may wait for the next batch.
-const MAILBOX: usize = 512;
-
 /// Events in one batch: at the measured size of a record about half a mebibyte.
 const BATCH_MAX: usize = 4096;
+
+/// How long views may be behind the log, and how often retention is looked at.
+const UPKEEP: Duration = Duration::from_secs(30);
 
 /// Events to keep. Sent by ingest, in order.
 #[derive(Debug, Message)]
@@ -58,6 +61,16 @@ pub struct Append {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Lose(pub Vec<Key>);
+
+/// Forget these events for good. Sent by sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<u64, Failure>")]
+pub struct Delete(pub Vec<(Key, Position)>);
+
+/// Make the log smaller. Sent by sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Compacted, Failure>")]
+pub struct Compact;
 
 /// How is the store? Sent by sessions.
 #[derive(Debug, Message)]
@@ -82,6 +95,7 @@ pub struct StoreActor {
     waiting_events: usize,
     lost: Vec<Key>,
     has_commit: bool,
+    has_upkeep: bool,
     query: Recipient<Apply>,
     shells: Recipient<Begun>,
     root: Recipient<Stop>,
@@ -115,6 +129,7 @@ impl StoreActor {
             waiting_events: 0,
             lost: Vec::new(),
             has_commit: false,
+            has_upkeep: false,
             query,
             shells,
             root,
@@ -155,6 +170,7 @@ impl StoreActor {
             Ok(appended) => actor.tell(told, &appended, begun),
             Err(error) => actor.refuse(told, &error),
         });
+        self.upkeep_soon(ctx);
     }
 
     /// Gives the search what has changed, and goes on when it knows; nothing else is handled meanwhile.
@@ -218,6 +234,31 @@ impl StoreActor {
             reply.settle(places.iter().map(settled).collect());
         }
     }
+
+    /// Sees to it that views and retention follow, once, some time after the first change.
+    fn upkeep_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.has_upkeep {
+            self.has_upkeep = true;
+            ctx.run_later(UPKEEP, |actor, ctx| {
+                actor.has_upkeep = false;
+                actor.upkeep(ctx);
+            });
+        }
+    }
+
+    fn upkeep(&mut self, ctx: &mut Context<Self>) {
+        let rule = retention_of(&self.settings);
+        if let Err(error) = self.store.upkeep(rule, clock::now()) {
+            tracing::warn!(%error, "upkeep of the store failed");
+        }
+        self.when_found(ctx, |_, _| {});
+    }
+}
+
+/// What the store's rule of retention is by the settings.
+fn retention_of(settings: &StoreSettings) -> RetentionRule {
+    let micros = |age: Duration| Micros(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
+    RetentionRule { age: settings.retention.map(micros), bytes: settings.retention_bytes }
 }
 
 /// A command that runs in a process that can be watched.
@@ -226,11 +267,21 @@ fn begun_of(event: &Event) -> Option<(Arc<Shell>, u64)> {
     is_running.then(|| (Arc::new(event.shell.clone()), event.sequence))
 }
 
+/// What a person is told when the store cannot do something.
+fn failure(error: &AppendError) -> Failure {
+    let code = match error {
+        AppendError::Loading => FailureCode::Busy,
+        AppendError::Full { .. } | AppendError::Poisoned { .. } => FailureCode::Unwritable,
+    };
+    Failure { code, message: error.to_string() }
+}
+
 impl Actor for StoreActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.set_mailbox_capacity(JOBS_MAX);
+        self.upkeep_soon(ctx);
     }
 }
 
@@ -263,6 +314,28 @@ impl Handler<Commit> for StoreActor {
     }
 }
 
+impl Handler<Delete> for StoreActor {
+    type Result = Result<u64, Failure>;
+
+    fn handle(&mut self, Delete(keys): Delete, ctx: &mut Self::Context) -> Self::Result {
+        self.commit(ctx);
+        let deleted = self.store.delete(&keys, clock::now()).map_err(|error| failure(&error));
+        self.when_found(ctx, |_, _| {});
+        deleted
+    }
+}
+
+impl Handler<Compact> for StoreActor {
+    type Result = Result<Compacted, Failure>;
+
+    fn handle(&mut self, _: Compact, ctx: &mut Self::Context) -> Self::Result {
+        self.commit(ctx);
+        let compacted = self.store.compact(clock::now()).map_err(|error| failure(&error));
+        self.when_found(ctx, |_, _| {});
+        compacted
+    }
+}
+
 impl Handler<Report> for StoreActor {
     type Result = actix::MessageResult<Report>;
 
@@ -274,9 +347,10 @@ impl Handler<Report> for StoreActor {
 impl Handler<Retain> for StoreActor {
     type Result = ();
 
-    fn handle(&mut self, Retain(settings): Retain, _: &mut Self::Context) {
+    fn handle(&mut self, Retain(settings): Retain, ctx: &mut Self::Context) {
         self.settings = settings;
         self.store.set_reserve(settings.reserve_bytes);
+        self.upkeep(ctx);
     }
 }
 

@@ -16,7 +16,7 @@ use karo_protocol::event::{Outcome, Redaction, marker};
 use karo_protocol::local::{ImportLine, Verdict};
 use karo_protocol::{Event, Observation, Phase, RedactedCommand};
 
-use super::ingest::JOBS_MAX;
+use super::JOBS_MAX;
 use crate::lease::Lease;
 
 /// Observations to understand. Sent by ingest.
@@ -118,7 +118,7 @@ impl Actor for Worker {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // All jobs that ingest may have outstanding, so that none of them is ever refused here.
-        ctx.set_mailbox_capacity(JOBS_MAX as usize);
+        ctx.set_mailbox_capacity(JOBS_MAX);
     }
 }
 
