@@ -10,6 +10,8 @@
 if [[ $- == *i* && ${__karo_pid-} != "$$" ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) &&
     ! builtin shopt -q restricted_shell; then
 
+# With `set -a` in force all this would reach every child.
+[[ $- != *a* ]] || { __karo_all=1; set +a; }
 __karo_baked_uid=@KARO_UID@
 __karo_mode=@KARO_MODE@
 __karo_observe=@KARO_OBSERVE@
@@ -17,25 +19,25 @@ __karo_socket=@KARO_SOCKET@
 __karo_hook_spool=@KARO_HOOK_SPOOL@
 __karo_client_spool=@KARO_CLIENT_SPOOL@
 
-# First element of PROMPT_COMMAND: the statuses are taken before anything else runs.
+# First element of PROMPT_COMMAND. The arguments are the exit status of the line and those of its pipeline.
 __karo_precmd() {
-    local -a __karo_status=("$?" "${PIPESTATUS[@]}")
     local -
     set +aefkuvxCET
     local IFS=$' \t\n'
     __karo_seen=1
-    __karo_after "${__karo_status[@]}"
-    ((__karo_version >= 501)) || return "${__karo_status[0]}"
+    __karo_after "$@"
+    ((__karo_version >= 501)) || return "$1"
 }
 
 # Last element of PROMPT_COMMAND: what others did to the prompt is mended, and the line to come is prepared for.
 __karo_prompt() {
-    local -a __karo_status=("$?" "${PIPESTATUS[@]}")
     local -
     set +aefkuvxCET
     local IFS=$' \t\n'
     if [[ ! $__karo_seen ]]; then
-        __karo_after "${__karo_status[@]}"
+        # So it is at the first prompt, when the rc file with all its hooks has been read; and after somebody took
+        # the first element away.
+        __karo_after "$@"
         ((__karo_version < 501)) || PROMPT_COMMAND=("$__karo_first" "${PROMPT_COMMAND[@]}")
     fi
     __karo_seen=
@@ -47,7 +49,7 @@ __karo_prompt() {
     fi
     ((__karo_version < 501)) || __karo_keep_repeats
     ((__karo_version < 501)) || __karo_before=$HISTCMD
-    ((__karo_version >= 501)) || return "${__karo_status[0]}"
+    ((__karo_version >= 501)) || return "$1"
 }
 
 # With ignoredups a repeated line looks like one that was kept out on purpose. So no repeat is dropped while a line is
@@ -228,16 +230,16 @@ __karo_trap() {
     [[ $1 != *__karo_exit* ]] || return 0
     local -a __karo_words=()
     builtin eval "__karo_words=($1)"
-    builtin trap -- "__karo_exit${__karo_words[2]:+$'\n'${__karo_words[2]}}" EXIT
+    # shellcheck disable=SC2016
+    builtin trap -- '__karo_exit "$?"'"${__karo_words[2]:+$'\n'${__karo_words[2]}}" EXIT
 }
 
 __karo_exit() {
-    local -a __karo_status=("$?")
     local -
     set +aefkuvxCET
     local IFS=$' \t\n'
-    [[ $BASHPID != "$$" ]] || { __karo_after "${__karo_status[0]}"; __karo_leave; } 2>/dev/null
-    return "${__karo_status[0]}"
+    [[ $BASHPID != "$$" ]] || { __karo_after "$1"; __karo_leave; } 2>/dev/null
+    return "$1"
 }
 
 # The scratch file goes with the shell; one fork is no matter then.
@@ -346,17 +348,17 @@ __karo_write() {
 }
 
 # Holds the spool below 4,096 files. Counting is dear, so one count is good for an eighth of what is left; when the
-# spool is full, one look at a file that was there tells whether anybody has taken it since.
+# spool is full, a look at two files that were there tells whether anybody has taken one since.
 __karo_has_room() {
     ((__karo_room <= 0)) || { ((__karo_room -= 1)); return 0; }
-    [[ ! $__karo_full || ! -e $__karo_full ]] || return 1
+    [[ ! $__karo_full || ! -e $__karo_full || ! -e $__karo_full_too ]] || return 1
     local __karo_failglob=
     [[ :$BASHOPTS: != *:failglob:* ]] || { __karo_failglob=1; builtin shopt -u failglob; }
     local -a __karo_files=("$__karo_spool"/*)
     [[ ! $__karo_failglob ]] || builtin shopt -s failglob
     __karo_full=
     if ((${#__karo_files[@]} > 4032)); then
-        __karo_full=${__karo_files[0]}
+        __karo_full=${__karo_files[0]} __karo_full_too=${__karo_files[*]: -1}
         return 1
     fi
     ((__karo_room = (4096 - ${#__karo_files[@]}) / 8 - 1, 1))
@@ -372,14 +374,14 @@ __karo_place() {
             builtin umask 077
             [[ -d $__karo_at ]] || command mkdir -p -- "$__karo_at"
             [[ -d $__karo_at && ! -L $__karo_at && -O $__karo_at && -w $__karo_at ]] || builtin exit
-            : >|"$__karo_at/.$__karo_id.text" || builtin exit
             command stat -L -c '%a %i' -- "$__karo_at" "/proc/$$/ns/pid" || builtin echo 700
-            builtin umask -p
         ) </dev/null
         # Nobody else may write there.
         [[ $__karo_seen_stat =~ ^[0-7]*[0145][0145]( |$'\n'|$) ]] || continue
+        builtin umask 077
+        : >|"$__karo_at/.$__karo_id.text" && __karo_scratch=$__karo_at/.$__karo_id.text
+        builtin umask "$__karo_umask"
         __karo_spool=$__karo_at
-        __karo_scratch=$__karo_at/.$__karo_id.text
         __karo_seen_stat=${__karo_seen_stat#*$'\n'}
         __karo_pid_ns=${__karo_seen_stat#* }
         __karo_pid_ns=${__karo_pid_ns%%[!0-9]*}
@@ -421,15 +423,14 @@ __karo_describe() {
 __karo_load() {
     local -
     set +aefkuvxCET
-    local IFS=$' \t\n' __karo_text='' __karo_number=0 __karo_umask_now
+    local IFS=$' \t\n' __karo_text='' __karo_number=0
     [[ $__karo_baked_uid == "$EUID" && ${PROMPT_COMMAND@a} != *r* && ${PS0@a} != *r* ]] || return 0
     __karo_pid=$$ __karo_uid=$EUID __karo_version=$((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))
     __karo_id='' __karo_sequence=0 __karo_dropped=0 __karo_before='' __karo_h0=0 __karo_seen='' __karo_has_file=''
     __karo_void='' __karo_zero=0 __karo_control='' __karo_target=__karo_zero __karo_last='' __karo_last_number=-1
-    __karo_umask='' __karo_umask_kept='' __karo_pid_ns='' __karo_began='' __karo_precision=1
-    __karo_umask_now=$(builtin umask)
+    __karo_umask_kept='' __karo_pid_ns='' __karo_began='' __karo_precision=1
+    __karo_umask=$(builtin umask)
     __karo_describe
-    __karo_umask=$__karo_umask_now
     # Only so does the history keep a line as it was typed.
     builtin shopt -s cmdhist lithist
     # The mark expands to nothing. What it sets: the time, the number of the line, the directory, and HISTCONTROL again.
@@ -444,20 +445,23 @@ __karo_load() {
     ((__karo_version < 503)) || __karo_mark+='${ __karo_preexec; }'
     PS0=${PS0-}
     [[ $PS0 == *"$__karo_mark"* ]] || PS0+=$__karo_mark
-    __karo_first='{ __karo_precmd; } 2>/dev/null'
-    local __karo_second='{ __karo_prompt; } 2>/dev/null'
+    # shellcheck disable=SC2016
+    __karo_first='{ __karo_precmd "$?" "${PIPESTATUS[@]}"; } 2>/dev/null'
+    # shellcheck disable=SC2016
+    local __karo_second='{ __karo_prompt "$?" "${PIPESTATUS[@]}"; } 2>/dev/null'
     if ((__karo_version < 501)); then
         # shellcheck disable=SC2178,SC2128
         PROMPT_COMMAND=$__karo_first$'\n'${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}$__karo_second
-    elif [[ ${PROMPT_COMMAND+x} && ${PROMPT_COMMAND[*]: -1} == __bp_interactive_mode ]]; then
+    elif [[ ${PROMPT_COMMAND[*]+x} && ${PROMPT_COMMAND[*]: -1} == __bp_interactive_mode ]]; then
         # bash-preexec takes whatever follows its last element for the user's command.
-        PROMPT_COMMAND=("$__karo_first" "${PROMPT_COMMAND[@]::${#PROMPT_COMMAND[@]}-1}" "$__karo_second"
-            __bp_interactive_mode)
+        PROMPT_COMMAND=("${PROMPT_COMMAND[@]::${#PROMPT_COMMAND[@]}-1}" "$__karo_second" __bp_interactive_mode)
+    elif [[ ${PROMPT_COMMAND[*]+x} ]]; then
+        PROMPT_COMMAND+=("$__karo_second")
     else
-        PROMPT_COMMAND=("$__karo_first" "${PROMPT_COMMAND[@]}" "$__karo_second")
+        # The first element stays free for whoever sets PROMPT_COMMAND as if it were no array.
+        PROMPT_COMMAND[1]=$__karo_second
     fi
-    __karo_umask_now=$(builtin trap -p EXIT)
-    __karo_trap "$__karo_umask_now"
+    __karo_trap "$(builtin trap -p EXIT)"
 }
 
 # bash 5.3 can act at the start without a fork; older ones could not even read this syntax.
@@ -494,8 +498,7 @@ __karo_begin() {
     __karo_deliver start
 }
 
-{ __karo_load; } 2>/dev/null
-# With `set -a` in force they would reach every child.
-builtin export -nf __karo_precmd __karo_prompt __karo_after __karo_exit __karo_load 2>/dev/null
+__karo_load
+[[ ! ${__karo_all-} ]] || { unset -v __karo_all; set -a; }
 
-fi
+fi 2>/dev/null

@@ -21,7 +21,8 @@ if status is-interactive; and test "$__karo_pid" != $fish_pid
         if test "$KARO_PAUSE" = 1; or set -q fish_private_mode; or set -q fish_history; and test -z "$fish_history"
             return
         end
-        string match -qr '^(?: |\s*$)' -- "$argv[1]"
+        # Comments alone are no command either.
+        string match -qr '^(?: |(?:[ \t]*(?:#[^\n]*)?(?:\n|$))+$)' -- "$argv[1]"
         and return
         set __karo_text $argv[1]
         set __karo_cwd $PWD
@@ -150,10 +151,18 @@ if status is-interactive; and test "$__karo_pid" != $fish_pid
         or set -a given exit=$argv[2] duration_us=$argv[3] pipestatus=$argv[4]
         set -l before $umask
         set umask 0077
-        begin
-            printf '%s\0' 'karo 1' $__karo_fields $given
-            and printf 'command=%s\0end\n' $__karo_text
-        end >?$file
+        if test $__karo_dropped -eq 0
+            begin
+                printf '%s\0' 'karo 1' $__karo_fields $given
+                and printf 'command=%s\0end\n' $__karo_text
+            end >?$file
+        else
+            # When a disk is full, fish itself says so on the terminal, whatever is redirected; tee can be silenced.
+            begin
+                printf '%s\0' 'karo 1' $__karo_fields $given
+                printf 'command=%s\0end\n' $__karo_text
+            end | command tee -- $file >/dev/null
+        end
         set -l outcome $status
         set umask $before
         test $outcome -eq 0
@@ -165,18 +174,19 @@ if status is-interactive; and test "$__karo_pid" != $fish_pid
     end
 
     # Holds the spool below 4,096 files. Counting is dear, so one count is good for an eighth of what is left; when the
-    # spool is full, one look at a file that was there tells whether anybody has taken it since.
+    # spool is full, a look at two files that were there tells whether anybody has taken one since.
     function __karo_has_room
         if test $__karo_room -gt 0
             set __karo_room (math $__karo_room - 1)
             return 0
         end
-        test -n "$__karo_full" -a -e "$__karo_full"
+        test -n "$__karo_full" -a -e "$__karo_full" -a -e "$__karo_full_too"
         and return 1
         set -l files $__karo_spool/*
         set __karo_full
         if test (count $files) -gt 4032
             set __karo_full $files[1]
+            set __karo_full_too $files[-1]
             return 1
         end
         set __karo_room (math -s0 "(4096 - $(count $files)) / 8 - 1")
@@ -250,6 +260,7 @@ if status is-interactive; and test "$__karo_pid" != $fish_pid
         set -g __karo_cwd_cut 0
         set -g __karo_spool
         set -g __karo_full
+        set -g __karo_full_too
         set -g __karo_time 0
         set -g __karo_started 0
         set -g __karo_clock 0
@@ -259,5 +270,5 @@ if status is-interactive; and test "$__karo_pid" != $fish_pid
         __karo_now
     end
 
-    __karo_load 2>/dev/null
-end
+    __karo_load
+end 2>/dev/null

@@ -7,6 +7,8 @@
 
 if [[ -o interactive && ${__karo_pid-} != $$ ]] && builtin autoload -Uz add-zsh-hook is-at-least && is-at-least 5.3; then
 
+# With all_export in force all this would reach every child.
+[[ ! -o all_export ]] || { __karo_all=1; builtin unsetopt all_export }
 typeset -g __karo_baked_uid=@KARO_UID@
 typeset -g __karo_mode=@KARO_MODE@
 typeset -g __karo_observe=@KARO_OBSERVE@
@@ -19,28 +21,28 @@ __karo_preexec() {
     builtin emulate -L zsh
     builtin unsetopt err_exit err_return xtrace
     __karo_begin "$1" "$3"
+    return 0
   } 2>/dev/null
-  return 0
 }
 
 __karo_precmd() {
-  local __karo_status=( "$?" "${pipestatus[@]}" )
   {
+    local __karo_status=( "$?" "${pipestatus[@]}" )
     builtin emulate -L zsh
     builtin unsetopt err_exit err_return xtrace
     __karo_end "${(@)__karo_status}"
+    return 0
   } 2>/dev/null
-  return 0
 }
 
 __karo_zshexit() {
-  local __karo_status=( "$?" )
   {
+    local __karo_status=( "$?" )
     builtin emulate -L zsh
     builtin unsetopt err_exit err_return xtrace
     __karo_end "${__karo_status[1]}"
+    return 0
   } 2>/dev/null
-  return 0
 }
 
 # The typed text comes as $1; where zsh keeps no history at all it is empty, and $2 is what runs.
@@ -142,17 +144,17 @@ __karo_write() {
 }
 
 # Holds the spool below 4,096 files. Counting is dear, so one count is good for an eighth of what is left; when the
-# spool is full, one look at a file that was there tells whether anybody has taken it since.
+# spool is full, a look at two files that were there tells whether anybody has taken one since.
 __karo_has_room() {
   if (( __karo_room > 0 )); then
     (( --__karo_room ))
     return 0
   fi
-  [[ -z $__karo_full || ! -e $__karo_full ]] || return 1
+  [[ -z $__karo_full || ! -e $__karo_full || ! -e $__karo_full_too ]] || return 1
   local -a files=( $__karo_spool/*(NoN) )
   __karo_full=
   if (( $#files > 4032 )); then
-    __karo_full=$files[1]
+    __karo_full=$files[1] __karo_full_too=$files[-1]
     return 1
   fi
   (( __karo_room = (4096 - $#files) / 8 - 1, 1 ))
@@ -197,24 +199,23 @@ __karo_describe() {
 }
 
 __karo_load() {
-  {
-    builtin emulate -L zsh
-    builtin unsetopt err_exit err_return xtrace all_export
-    [[ $__karo_baked_uid == $EUID ]] || return 0
-    builtin zmodload zsh/datetime zsh/system && builtin zmodload -F zsh/files b:zf_mkdir b:zf_rm &&
-      builtin zmodload -F zsh/stat b:zstat || return 0
-    typeset -g __karo_pid=$$ __karo_uid=$EUID __karo_id= __karo_text= __karo_cwd= __karo_has_file=
-    typeset -g __karo_spool= __karo_full= __karo_cut=0 __karo_cwd_cut=0
-    typeset -gi __karo_sequence=0 __karo_dropped=0 __karo_started=0 __karo_time=0 __karo_room=0
-    typeset -ga __karo_fields __karo_options
-    __karo_describe
-    __karo_place
-    add-zsh-hook preexec __karo_preexec
-    add-zsh-hook precmd __karo_precmd
-    add-zsh-hook zshexit __karo_zshexit
-  } 2>/dev/null
+  builtin emulate -L zsh
+  builtin unsetopt err_exit err_return xtrace all_export
+  [[ $__karo_baked_uid == $EUID ]] || return 0
+  builtin zmodload zsh/datetime zsh/system && builtin zmodload -F zsh/files b:zf_mkdir b:zf_rm &&
+    builtin zmodload -F zsh/stat b:zstat || return 0
+  typeset -g __karo_pid=$$ __karo_uid=$EUID __karo_id= __karo_text= __karo_cwd= __karo_has_file=
+  typeset -g __karo_spool= __karo_full= __karo_full_too= __karo_cut=0 __karo_cwd_cut=0
+  typeset -gi __karo_sequence=0 __karo_dropped=0 __karo_started=0 __karo_time=0 __karo_room=0
+  typeset -ga __karo_fields __karo_options
+  __karo_describe
+  __karo_place
+  add-zsh-hook preexec __karo_preexec
+  add-zsh-hook precmd __karo_precmd
+  add-zsh-hook zshexit __karo_zshexit
 }
 
 __karo_load
+[[ -z ${__karo_all-} ]] || { unset __karo_all; builtin setopt all_export }
 
-fi
+fi 2>/dev/null

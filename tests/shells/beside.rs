@@ -86,17 +86,21 @@ fn case_43_history_shared_by_prompt_command(setup: Setup) {
 }
 
 fn case_43_debug_trap(setup: Setup) {
-    in_either_order(&setup, "trap 'echo \"debug $BASH_COMMAND\"' DEBUG", |setup| {
-        let shown = plain_story(setup);
-        assert!(shown.contains("debug echo one"), "{shown}");
-    });
+    in_either_order(
+        &setup,
+        "trap '[[ $BASH_COMMAND == *karo* ]] || echo \"debug $BASH_COMMAND\"' DEBUG",
+        |setup| {
+            let shown = plain_story(setup);
+            assert!(shown.contains("debug echo one"), "{shown}");
+        },
+    );
 }
 
 /// As the well-known library does: a DEBUG trap that is armed by the last element of `PROMPT_COMMAND`,
 /// installed at the first prompt, which calls a function for each line.
 fn case_43_preexec_by_debug_trap(setup: Setup) {
     let stand_in = r#"
-        their_debug() { [[ $armed ]] || return 0; armed=; echo "preexec: $BASH_COMMAND"; }
+        their_debug() { [[ $armed && $BASH_COMMAND != __bp_* ]] || return 0; armed=; echo "preexec: $BASH_COMMAND"; }
         their_precmd() { echo "precmd: $?"; }
         __bp_interactive_mode() { armed=1; }
         their_install() {
@@ -123,7 +127,7 @@ fn case_43_preexec_by_debug_trap(setup: Setup) {
 fn case_43_ps0(setup: Setup) {
     in_either_order(&setup, "PS0='starts\\n'", |setup| {
         let shown = plain_story(setup);
-        assert!(shown.contains("starts\r\n"), "{shown}");
+        assert!(shown.contains("\rstarts"), "{shown}");
     });
 }
 

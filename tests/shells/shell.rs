@@ -7,10 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use karo_tests::binaries::binaries;
-use karo_tests::wait::within;
 use karo_protocol::observation::{Ending, Observation, Phase};
 use karo_protocol::spool;
+use karo_tests::binaries::binaries;
+use karo_tests::wait::within;
 use tempfile::TempDir;
 
 use crate::hook::{Baked, HookShell, Mode, script};
@@ -326,9 +326,12 @@ impl Shell {
 
     /// Waits until this is shown on a line of its own, so that the echo of the keys is not taken for it.
     pub fn wait_for_line(&mut self, line: &str) {
-        let (from, wanted) = (self.seen, format!("\n{line}\r\n"));
+        // A line editor may put escapes and a carriage return between the line feed and the output.
+        let (from, wanted) = (self.seen, format!("{line}\r\n"));
         self.seen = self.pty.read_until(line, |shown| {
-            let at = shown[from..].windows(wanted.len()).position(|window| window == wanted.as_bytes())?;
+            let is_start = |at: usize| at > 0 && matches!(shown[from + at - 1], b'\r' | b'\n');
+            let mut places = shown[from..].windows(wanted.len()).enumerate();
+            let (at, _) = places.find(|(at, window)| *window == wanted.as_bytes() && is_start(*at))?;
             Some(from + at + wanted.len())
         });
     }
