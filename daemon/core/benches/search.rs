@@ -5,6 +5,7 @@
 //! percentile of 83, a third of them distinct. The floor is one pass of `memmem` over the same text.
 
 #![expect(clippy::print_stdout, reason = "a benchmark is read by people")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -104,11 +105,11 @@ fn live(mut columns: Columns, made: &Made) {
     let moves: Vec<_> = moves.map(|position| (Position(position), Position(position + (1 << 31)))).collect();
     let start = Instant::now();
     columns.apply(Change::Moved(moves));
-    print_samples("35,000 records moved", &mut vec![start.elapsed()], None);
+    print_samples("35,000 records moved", &mut [start.elapsed()], None);
     let gone = made.events.iter().skip(made.events.len() / 2).map(|line| Position(line.position)).collect();
     let start = Instant::now();
     columns.apply(Change::Removed(gone));
-    print_samples("half of all removed", &mut vec![start.elapsed()], None);
+    print_samples("half of all removed", &mut [start.elapsed()], None);
 }
 
 fn print_sizes(columns: &Columns) {
@@ -277,7 +278,7 @@ fn counts(columns: &Columns) {
     }
 }
 
-fn print_samples(name: &str, samples: &mut Vec<Duration>, floor: Option<Duration>) {
+fn print_samples(name: &str, samples: &mut [Duration], floor: Option<Duration>) {
     samples.sort();
     let at = |part: f64| samples[((samples.len() - 1) as f64 * part).round() as usize];
     let ratio = floor.map_or(String::new(), |floor| {

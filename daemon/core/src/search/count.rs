@@ -1,10 +1,10 @@
 //! Answers with numbers: how many events there are by category, by hour, by directory.
 
 use std::collections::BTreeMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use karo_protocol::query::{Count, CountBy, CountKey, Order, Tally, Zone};
-use karo_protocol::{Bytes, Category};
+use karo_protocol::{Bytes, Category, Timestamp};
 
 use super::change::Position;
 use super::chunk::{CATEGORY_BITS, Chunk, NO_EXIT};
@@ -117,13 +117,13 @@ impl<'a> Counting<'a> {
     /// Counts by a key of the hour, counted from 1970-01-01T00 in the asker's zone.
     fn by_time(&mut self, zone: &Zone, key: impl Fn(i64) -> CountKey) -> BTreeMap<CountKey, Pair> {
         let mut hours: Vec<(i64, Pair)> = Vec::new();
-        let mut current = 0..0;
+        let mut end = None;
         self.plan.walk(Order::OldestFirst, None, |chunk, row| {
             let started = chunk.started[row];
-            // Rows come in order of time: the hour is worked out only where it changes.
-            if !current.contains(&started) || hours.is_empty() {
-                let (hour, range) = hour_around(zone, started);
-                current = range;
+            // Rows come in order of time: the hour is worked out only where the last one ends.
+            if end.is_none_or(|end| started >= end) {
+                let (hour, hour_end) = hour_at(zone, started);
+                end = Some(hour_end);
                 if hours.last().is_none_or(|(last, _)| *last != hour) {
                     hours.push((hour, (0, 0)));
                 }
@@ -137,16 +137,13 @@ impl<'a> Counting<'a> {
     }
 }
 
-/// Returns the local hour of a moment, and a span of moments around it that lie in the same.
-fn hour_around(zone: &Zone, at: i64) -> (i64, Range<i64>) {
-    let offset = i64::from(zone.offset_seconds(karo_protocol::Timestamp::from_micros(at))) * 1_000_000;
+/// Returns the local hour of a moment, and a later moment up to which it lasts at least.
+fn hour_at(zone: &Zone, at: i64) -> (i64, i64) {
+    let offset = i64::from(zone.offset_seconds(Timestamp::from_micros(at))) * 1_000_000;
     let hour = at.saturating_add(offset).div_euclid(HOUR_MICROS);
-    let start = hour.saturating_mul(HOUR_MICROS).saturating_sub(offset);
+    let end = (hour + 1).saturating_mul(HOUR_MICROS).saturating_sub(offset);
     let later = zone.steps.partition_point(|(from, _)| from.as_micros() <= at);
-    let bound = |step: usize| zone.steps.get(step).map(|(from, _)| from.as_micros());
-    let first = later.checked_sub(1).and_then(bound).unwrap_or(i64::MIN);
-    let end = bound(later).unwrap_or(i64::MAX);
-    (hour, start.max(first)..start.saturating_add(HOUR_MICROS).min(end))
+    (hour, zone.steps.get(later).map_or(end, |(from, _)| from.as_micros().min(end)))
 }
 
 /// Returns the day of the week of an hour since 1970-01-01T00, which was a Thursday; Monday is 0.

@@ -253,6 +253,17 @@ mod tests {
     }
 
     #[test]
+    fn every_case_of_a_text_is_another() {
+        let typed =
+            |n: u32| -> Vec<u8> { (0..13).map(|bit| if n >> bit & 1 == 0 { b'a' } else { b'A' }).collect() };
+        let mut texts = Texts::default();
+        for round in [0..8192, 0..8192] {
+            round.for_each(|n| assert_eq!(texts.intern(&typed(n)), n));
+        }
+        assert!((0..8192).all(|n| texts.text(n) == typed(n)));
+    }
+
+    #[test]
     fn compaction_keeps_what_is_used_in_the_order_of_use() {
         let text = |n: u32| format!("Text {n}").into_bytes();
         let mut texts = Texts::default();

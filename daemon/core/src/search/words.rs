@@ -239,3 +239,70 @@ impl HeuristicFrequencyRank for Ranks<'_> {
         ((power - 3) * 8 + (count >> (power - 3) & 7) as u32).min(255) as u8
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks for words in texts, one by one and in a pass over all; both must find the same.
+    fn check(texts: &[&str], words: &[&str], expected: &[u32]) {
+        let mut packed = Texts::default();
+        let numbers: Vec<u32> = texts.iter().map(|text| packed.intern(text.as_bytes())).collect();
+        let words = || words.iter().map(|word| word.as_bytes());
+        let mut single = WordSearch::new(&packed, words(), 1).expect("there are words");
+        let found: Vec<u32> = numbers.iter().copied().filter(|number| single.holds(*number)).collect();
+        assert_eq!(found, expected, "one by one");
+        let mut pass = WordSearch::new(&packed, words(), usize::MAX).expect("there are words");
+        pass.mark_all();
+        let mut marks = vec![false; numbers.len()];
+        assert!(pass.mark(&mut marks, &numbers));
+        let marked: Vec<u32> = numbers.iter().copied().filter(|number| marks[*number as usize]).collect();
+        assert_eq!(marked, expected, "in a pass");
+        let mut rows: Vec<u16> = (0..numbers.len() as u16).collect();
+        pass.narrow(&mut rows, &numbers);
+        assert_eq!(rows.into_iter().map(u32::from).collect::<Vec<_>>(), expected, "row by row");
+        assert_eq!(pass.is_hopeless(), expected.is_empty());
+    }
+
+    #[test]
+    fn words_are_found_within_texts_only() {
+        check(&["ab", "cd", "abcd", "", "bc"], &["bc"], &[2, 4]);
+        check(&["ab", "cd"], &["bc"], &[]);
+        check(&["a1", "a2", "a3", "a4", "a5", "a6", "b"], &["a"], &[0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_capital_makes_a_word_exact() {
+        check(&["aAab", "Ab", "ab", "AB"], &["Ab"], &[1]);
+        check(&["aAab", "Ab", "ab", "AB"], &["ab"], &[0, 1, 2, 3]);
+        check(&["aAAb", "AaAb"], &["AAb"], &[0]);
+    }
+
+    #[test]
+    fn all_words_must_occur_in_any_order() {
+        check(&["git push", "git pull", "push", "PUSH the GIT"], &["push", "git", "push"], &[0, 3]);
+        check(&["git push", "x"], &["push", "absent"], &[]);
+    }
+
+    #[test]
+    fn a_long_word_is_compared_as_a_whole() {
+        let word = format!("{}q{}", "l0ng ".repeat(6), "l0ng ".repeat(2));
+        let twins = [word.replacen('l', "1", 1), format!("{}{}", &word[..40], "1")];
+        let texts = [&word, &twins[0], &twins[1], &word[5..], "l0ng l0ng ", &word[10..], &word[1..]];
+        check(&texts, &[&word], &[0]);
+        check(&["l0ng l0ng ", &word[10..]], &[&word], &[]);
+        check(&[&word[..38], &word[38..]], &[&word], &[]);
+    }
+
+    #[test]
+    fn what_is_not_found_soon_is_looked_for_in_all_texts() {
+        let mut packed = Texts::default();
+        let numbers: Vec<u32> = (0..200).map(|n| packed.intern(format!("text {n}").as_bytes())).collect();
+        let mut search = WordSearch::new(&packed, [&b"t 199"[..]].into_iter(), 10).expect("there is a word");
+        for strip in numbers.chunks(4) {
+            search.narrow(&mut (0..strip.len() as u16).collect(), strip);
+        }
+        assert_eq!(search.checked, 4, "the pass is made once patience is at its end");
+        assert!(matches!(search.marked, Some(Marked::Few(few)) if few == [199]));
+    }
+}
