@@ -1,0 +1,8 @@
+//! Any bytes as a frame: header, scan, decode, and back.
+#![no_main]
+
+#[path = "../../tests/reading/mod.rs"]
+#[allow(dead_code, reason = "the other target reads records")]
+mod reading;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| reading::frame(bytes));
