@@ -128,6 +128,12 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Makes an error of one that left names in doubt: it must not pass for a full disk, where the same
+/// may be tried again.
+pub(crate) fn in_doubt(error: io::Error) -> io::Error {
+    io::Error::other(error)
+}
+
 /// The disk itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;

@@ -19,6 +19,7 @@ use super::seal::Rewriting;
 use super::sealed::{Sealer, Survey, survey};
 use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, position, read};
 use super::{AppendError, Standing, Store};
+use crate::disk::in_doubt;
 use crate::payload::{self, Base};
 use crate::records::Record;
 use crate::retention::{RetentionRule, SegmentSummary};
@@ -239,9 +240,9 @@ impl Store {
         let exchanging = self.shared.exchanging();
         self.shared.publish(|table| segments.iter().for_each(|segment| drop(table.0.remove(&segment.slot))));
         let unlink = |segment: &&Segment| self.shared.disk.unlink(&self.shared.path(&segment.name()));
-        segments.iter().try_for_each(unlink)?;
+        segments.iter().try_for_each(unlink).map_err(in_doubt)?;
         drop(exchanging);
-        self.shared.disk.sync_directory(&self.shared.directory)
+        self.shared.disk.sync_directory(&self.shared.directory).map_err(in_doubt)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -69,6 +70,9 @@ impl Store {
         let mut opened = Opened { was_closed: true, ..Opened::default() };
         let mut census = Census::default();
         let names = store.tidy_names()?;
+        if names.is_empty() {
+            store.sync_above(directory)?;
+        }
         store.open_sealed(&names, &mut census)?;
         store.open_raws(&names, &mut census, &mut opened)?;
         store.is_unerased = census.is_unerased();
@@ -78,6 +82,18 @@ impl Store {
         store.first_renewal(now, &mut opened)?;
         store.shared.keep_opening();
         Ok((store, opened))
+    }
+
+    /// Makes the names of the directories last that lead to a new log.
+    fn sync_above(&self, directory: &Path) -> Result<(), OpenError> {
+        for above in directory.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+            match self.shared.disk.sync_directory(above) {
+                // A directory that we may not read is none that we have made.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced.map_err(OpenError::disk("sync", above))?,
+            }
+        }
+        Ok(())
     }
 
     /// Takes away what was never finished and returns the other names.
@@ -121,14 +137,15 @@ impl Store {
         if let Header::Newer(version) = scan.header {
             return Err(OpenError::Newer { path, version, known: FORMAT });
         }
-        let (index, contents) = self.take_in(&scan, number, bytes.len());
+        let (index, contents, faults) = take_in(&scan, bytes.len());
         census.add(&contents);
         let index = Arc::new(RwLock::new(index));
         let slot = self.enter(number, Form::Raw(Arc::clone(&index)));
-        self.unsaved.extend(scan.faults.iter().map(|(range, fault)| Bad {
-            segment: raw_name(number),
-            range: range.clone(),
-            fault: *fault,
+        let name = raw_name(number);
+        self.unsaved.extend(faults.into_iter().map(|(range, fault)| Bad {
+            segment: name.clone(),
+            range,
+            fault,
         }));
         if !is_last {
             return Ok(());
@@ -141,32 +158,6 @@ impl Store {
             self.standing = Standing::Unrenewed;
         }
         Ok(())
-    }
-
-    /// Makes the index of a raw segment of what was found in it, and the sum of its records.
-    fn take_in(&self, scan: &Scan<'_>, number: u32, length: usize) -> (RawIndex, Contents) {
-        let mut index = RawIndex { end: length as u32, ..RawIndex::default() };
-        // Shells first: one that was lost in one place may stand in a later one.
-        for found in scan.records.iter().filter(|found| found.kind == Kind::Shell) {
-            if let Ok(Record::Shell(number, shell)) =
-                payload::read(found.kind, found.payload, &mut Base::default())
-            {
-                index.name(number, shell);
-            }
-        }
-        let mut contents = Contents::default();
-        for found in &scan.records {
-            index.offsets.push(found.offset);
-            let reason = match payload::read(found.kind, found.payload, &mut Base::default()) {
-                Ok(record) => match index.add(&record, &mut contents) {
-                    true => continue,
-                    false => "the record of its shell is lost",
-                },
-                Err(_) => "it is no record of ours",
-            };
-            self.shared.note_damage(&raw_name(number), u64::from(found.offset), reason);
-        }
-        (index, contents)
     }
 
     /// Renews what a crash left; a full disk puts that off.
@@ -217,6 +208,31 @@ impl Store {
         self.standing = Standing::Sound;
         Ok(places)
     }
+}
+
+/// Makes the index of a raw segment of what was found in it, and the sum of its records; what has no
+/// meaning, because the record of its shell is lost, is one of the faults.
+fn take_in(scan: &Scan<'_>, length: usize) -> (RawIndex, Contents, Vec<(Range<u64>, Fault)>) {
+    let mut index = RawIndex { end: length as u32, ..RawIndex::default() };
+    // Shells first: one that was lost in one place may stand in a later one.
+    for found in scan.records.iter().filter(|found| found.kind == Kind::Shell) {
+        if let Ok(Record::Shell(number, shell)) =
+            payload::read(found.kind, found.payload, &mut Base::default())
+        {
+            index.name(number, shell);
+        }
+    }
+    let mut contents = Contents::default();
+    let mut faults = scan.faults.clone();
+    for found in &scan.records {
+        let record = payload::read(found.kind, found.payload, &mut Base::default());
+        match record.is_ok_and(|record| index.add(&record, &mut contents)) {
+            true => index.offsets.push(found.offset),
+            false => faults.push((found.range(), scan.fault_of(&found.range()))),
+        }
+    }
+    faults.sort_unstable_by_key(|(range, _)| range.start);
+    (index, contents, faults)
 }
 
 impl Opened {

@@ -220,6 +220,14 @@ pub(super) struct Found<'a> {
     pub(super) payload: &'a [u8],
 }
 
+impl Found<'_> {
+    /// Returns the bytes that it takes.
+    pub(super) fn range(&self) -> Range<u64> {
+        let start = u64::from(self.offset);
+        start..start + (RECORD_HEAD_BYTES + self.payload.len()) as u64
+    }
+}
+
 /// Why bytes of a file are no records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
@@ -242,6 +250,18 @@ pub(super) struct Scan<'a> {
     pub(super) is_closed: bool,
     /// What the first bytes say.
     pub(super) header: Header,
+    /// The offset up to which all was synced.
+    synced: u64,
+    /// What is wrong with what lies behind it.
+    tail: Fault,
+}
+
+impl Scan<'_> {
+    /// Judges a record that is as it was written but has no meaning without others.
+    pub(super) fn fault_of(&self, range: &Range<u64>) -> Fault {
+        let is_tail_sound = self.faults.iter().all(|(_, fault)| *fault == Fault::Damage);
+        if range.end <= self.synced || is_tail_sound { Fault::Damage } else { self.tail }
+    }
 }
 
 /// Reads all that can be read of a raw segment; `is_complete` when it is known that all of it was
@@ -272,7 +292,9 @@ pub(super) fn scan(bytes: &[u8], number: u32, is_complete: bool) -> Scan<'_> {
         faults.push((end..batch_end, if is_complete { Fault::Damage } else { Fault::Torn }));
     }
     let is_closed = walk.last.is_some_and(|head| head.is_closing && head.end == end) && faults.is_empty();
-    Scan { records: walk.records, faults, is_closed, header }
+    let synced = if is_complete { end } else { walk.last.map_or(0, |head| head.synced) };
+    let tail = if missing.is_some() { Fault::Torn } else { Fault::Undecided };
+    Scan { records: walk.records, faults, is_closed, header, synced, tail }
 }
 
 /// A walk over the bytes of a file.

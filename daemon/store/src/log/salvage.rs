@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::raw::{self, BatchWriter, Fault, HEADER_BYTES};
 use super::table::{RawIndex, Segment, Shared, raw_name, read, write};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, in_doubt};
 use crate::payload::{self, Base};
 use crate::records::{Kind, Record};
 
@@ -106,11 +106,11 @@ pub(super) fn rewrite_raw(
     let (mut file, offsets, end) = rewriting.finish()?;
     file.sync_data()?;
     let exchanging = shared.exchanging();
-    shared.disk.rename(&unfinished, &path)?;
+    shared.disk.rename(&unfinished, &path).map_err(in_doubt)?;
     let mut index = write(index);
     (index.offsets, index.end) = (offsets, end);
     drop((index, exchanging));
-    shared.disk.sync_directory(&shared.directory)?;
+    shared.disk.sync_directory(&shared.directory).map_err(in_doubt)?;
     Ok(file)
 }
 

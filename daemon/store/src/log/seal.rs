@@ -16,6 +16,7 @@ use super::salvage::{Bad, UNFINISHED, set_aside};
 use super::sealed::Sealer;
 use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, read, sealed_name};
 use super::{AppendError, Standing, Store};
+use crate::disk::in_doubt;
 use crate::payload::{self, Base};
 use crate::records::{PackedEnding, PackedEvent, Record};
 use crate::retention::RetentionRule;
@@ -131,20 +132,20 @@ impl Store {
         file.sync_data()?;
         {
             let _exchanging = self.shared.exchanging();
-            disk.rename(&unfinished, &path)?;
+            disk.rename(&unfinished, &path).map_err(in_doubt)?;
             self.shared.publish(|table| {
                 table.0.insert(segment.slot, Arc::new(segment.clone()));
                 gone.iter().for_each(|slot| drop(table.0.remove(slot)));
             });
         }
-        disk.sync_directory(&self.shared.directory)?;
+        disk.sync_directory(&self.shared.directory).map_err(in_doubt)?;
         if needless.is_empty() {
             return Ok(());
         }
         let exchanging = self.shared.exchanging();
-        needless.iter().try_for_each(|name| disk.unlink(&self.shared.path(name)))?;
+        needless.iter().try_for_each(|name| disk.unlink(&self.shared.path(name))).map_err(in_doubt)?;
         drop(exchanging);
-        disk.sync_directory(&self.shared.directory)
+        disk.sync_directory(&self.shared.directory).map_err(in_doubt)
     }
 }
 

@@ -93,14 +93,15 @@ impl RawIndex {
 
     /// Counts a record that was read; `false` when it is an event whose shell is not known.
     pub(super) fn add(&mut self, record: &Record<'_>, contents: &mut Contents) -> bool {
-        let Record::Event(event) = record else {
-            contents.add(record, None);
-            return true;
-        };
-        let shell = self.shells.get(event.shell as usize).and_then(Option::as_ref).map(|shell| shell.id);
+        let shell = self.shell_of(record).map(|shell| shell.id);
+        if let Record::Event(event) = record {
+            if shell.is_none() {
+                return false;
+            }
+            self.span.add(event.started_at, event.id);
+        }
         contents.add(record, shell);
-        self.span.add(event.started_at, event.id);
-        shell.is_some()
+        true
     }
 }
 

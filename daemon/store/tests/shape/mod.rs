@@ -81,7 +81,7 @@ pub(crate) struct Search {
     early: BTreeMap<Key, (State, Option<Position>)>,
 }
 
-const fn rank(state: State) -> u8 {
+pub(crate) const fn rank(state: State) -> u8 {
     match state {
         State::Running => 0,
         State::Lost => 1,
