@@ -1,7 +1,7 @@
 //! One open client connection: reads requests, passes them on, writes the answers.
 //!
-//! Observations may be sent without waiting for the answers to those before, up to a window; they
-//! are answered as they are settled. Everything else is answered in the order of the requests. A
+//! Observations and imports may be sent without waiting for the answers to those before, up to a
+//! window; they are answered as they are settled. Everything else is answered in the order of the requests. A
 //! slow reader blocks only its own session, and a slow writer has a deadline for each frame.
 
 use std::io;
@@ -199,7 +199,7 @@ impl Desk<'_> {
             Request::Query(query) => self.query(id, query).await,
             Request::Count(count) => self.count(count).await,
             Request::Delete(filter) => self.delete(filter).await,
-            Request::Import(import) => self.import(import).await,
+            Request::Import(import) => return self.import(id, import).await,
             Request::Status(()) => Answer::Status(Box::new(self.session.post.status.report().await)),
             Request::StoreVerify(()) => self.verify().await,
             Request::StoreCompact(()) => match self.session.post.compact.send(Compact).await {
@@ -298,27 +298,24 @@ impl Desk<'_> {
         }
     }
 
-    async fn import(&self, Import { lines }: Import) -> Answer {
+    /// Passes lines on and lets the next request come, as [`observe`](Self::observe) does.
+    async fn import(&self, id: RequestId, Import { lines }: Import) -> Result<(), Over> {
         if lines.len() > IMPORT_LINES_MAX {
             let message =
                 format!("{} lines in one import, at most {IMPORT_LINES_MAX} are allowed", lines.len());
-            return failure(FailureCode::BadRequest, message);
+            self.say(id, failure(FailureCode::BadRequest, message)).await;
+            return Ok(());
         }
+        let Ok(permit) = Arc::clone(&self.window).acquire_owned().await else { return Ok(()) };
         let bounded = |line: ImportLine| ImportLine { observation: line.observation.bounded(), ..line };
         let lines = lines.into_iter().map(bounded).collect();
-        let verdicts = self.session.post.intake.take(Source::Session, lines).await.await.unwrap_or_default();
-        let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count() as u64;
-        if count(Verdict::Busy) > 0 {
-            return failure(FailureCode::Busy, "the daemon takes nothing at the moment; try again");
-        }
-        if verdicts.is_empty() || count(Verdict::Failed) > 0 {
-            return failure(FailureCode::Unwritable, "the lines could not be kept");
-        }
-        Answer::Imported(Imported {
-            added: count(Verdict::Committed),
-            duplicates: count(Verdict::Duplicate),
-            ignored: count(Verdict::Ignored),
-        })
+        let verdicts = self.session.post.intake.take(Source::Session, lines).await;
+        let outgoing = self.outgoing.clone();
+        tokio::task::spawn_local(async move {
+            say(&outgoing, id, imported(&verdicts.await.unwrap_or_default())).await;
+            drop(permit);
+        });
+        Ok(())
     }
 
     /// Reads all of the log on a thread of its own: it takes as long as the disk does.
@@ -329,6 +326,22 @@ impl Desk<'_> {
             Err(error) => failure(FailureCode::Bug, format!("the check ended early: {error}")),
         }
     }
+}
+
+/// What became of the lines of one import, in one answer.
+fn imported(verdicts: &[Verdict]) -> Answer {
+    let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count() as u64;
+    if count(Verdict::Busy) > 0 {
+        return failure(FailureCode::Busy, "the daemon takes nothing at the moment; try again");
+    }
+    if count(Verdict::Failed) > 0 {
+        return failure(FailureCode::Unwritable, "the lines could not be kept");
+    }
+    Answer::Imported(Imported {
+        added: count(Verdict::Committed),
+        duplicates: count(Verdict::Duplicate),
+        ignored: count(Verdict::Ignored),
+    })
 }
 
 async fn say(outgoing: &mpsc::Sender<Vec<u8>>, id: RequestId, answer: Answer) {
