@@ -8,7 +8,7 @@ use karo_protocol::{
 };
 use serde::Deserialize;
 
-use super::identity::{Sequences, shell_id};
+use super::identity::{Name, Names};
 use crate::ctl::{base64, when};
 
 /// What every line may say; what else it says is not read.
@@ -66,14 +66,14 @@ pub struct Origin {
 /// Reads lines of one file.
 pub struct Lines {
     origin: Origin,
-    sequences: Sequences,
+    names: Names,
     untimed: i64,
 }
 
 impl Lines {
     /// Starts a file.
     pub fn new(origin: Origin) -> Self {
-        Self { origin, sequences: Sequences::default(), untimed: 0 }
+        Self { origin, names: Names::default(), untimed: 0 }
     }
 
     /// Reads one line.
@@ -90,21 +90,19 @@ impl Lines {
         let cwd = text_of("cwd", line.cwd.as_deref(), line.cwd_b64.as_deref())?.unwrap_or_default();
         let stated = line.stated_start()?;
         let kind = line.shell.as_deref().map_or(Ok(ShellKind::Other), |kind| field("shell", kind))?;
-        let (id, sequence) = match (&line.shell_id, line.seq) {
-            (Some(id), Some(sequence)) if sequence > 0 => (field("shell_id", id)?, sequence),
+        let named = line.shell_id.as_deref().map(|id| field::<ShellId>("shell_id", id)).transpose()?;
+        let name = match (named, line.seq) {
+            (Some(shell), Some(sequence)) if sequence > 0 => Name { shell, sequence },
             (None | Some(_), _) => {
                 let host = line.host.as_deref().unwrap_or_default();
-                let parts = [command.as_slice(), &cwd, host.as_bytes()];
-                let named =
-                    line.shell_id.as_deref().map(|id| field::<ShellId>("shell_id", id)).transpose()?;
-                let time = stated.map(Timestamp::as_micros);
-                (named.unwrap_or_else(|| shell_id(kind)), self.sequences.next(time, &parts))
+                let name = self.names.next(kind, stated, &[&command, &cwd, host.as_bytes()]);
+                Name { shell: named.unwrap_or(name.shell), ..name }
             }
         };
         let state = line.state.as_deref().map_or(Ok(State::Ended), |state| field("state", state))?;
         let observation = Observation {
-            shell: self.shell(&line, kind, id)?,
-            sequence,
+            shell: self.shell(&line, kind, name.shell)?,
+            sequence: name.sequence,
             phase: match state {
                 State::Ended => Phase::End(line.ending()?),
                 State::Running | State::Lost => Phase::Start,

@@ -26,7 +26,7 @@ use karo_protocol::{Bytes, Observation, Phase, Precision, RawCommand, Shell, She
 use serde::Serialize;
 
 use self::history::Entry;
-use self::identity::{Sequences, shell_id};
+use self::identity::Names;
 use self::known::Known;
 use self::lines::{Lines, Origin};
 use self::sender::Sender;
@@ -278,21 +278,22 @@ fn observed<'a>(
     kind: ShellKind,
     origin: &'a Origin,
 ) -> impl Iterator<Item = ImportLine> + 'a {
-    let shell = Shell {
-        kind,
-        id: shell_id(kind),
-        user: origin.user.clone(),
-        host: origin.host.clone(),
-        tty: None,
-        is_remote: false,
-        parent: None,
-        process: None,
-    };
-    let mut sequences = Sequences::default();
+    let mut names = Names::default();
     entries.iter().zip(starts(entries, origin.now)).map(move |(entry, started_at)| {
+        let stated = entry.started.map(|second| Timestamp::from_micros(second.saturating_mul(1_000_000)));
+        let name = names.next(kind, stated, &[&entry.command]);
         let observation = Observation {
-            shell: shell.clone(),
-            sequence: sequences.next(entry.started, &[&entry.command]),
+            shell: Shell {
+                kind,
+                id: name.shell,
+                user: origin.user.clone(),
+                host: origin.host.clone(),
+                tty: None,
+                is_remote: false,
+                parent: None,
+                process: None,
+            },
+            sequence: name.sequence,
             phase: Phase::End(Ending { duration: entry.duration, exit: None, pipestatus: Vec::new() }),
             command: RawCommand::new(entry.command.clone()),
             cwd: Bytes::default(),
