@@ -5,6 +5,7 @@ use std::ops::Range;
 use karo_protocol::{Category, State};
 
 use super::change::Position;
+use super::column::{Column, Growth, Slim};
 
 /// Rows in a chunk at most: a row that comes into the middle moves 2.5 MB at the worst.
 ///
@@ -32,51 +33,57 @@ macro_rules! chunk {
         /// Rows ordered by (start, position).
         #[derive(Debug, Clone, Default)]
         pub(super) struct Chunk {
-            $($(#[$doc])* pub(super) $column: Vec<$type>,)*
+            $($(#[$doc])* pub(super) $column: $type,)*
         }
 
         impl Chunk {
             /// Makes a chunk with room for that many rows.
             pub(super) fn with_room(rows: usize) -> Self {
-                Self { outcome: Vec::new(), ..Self { $($column: Vec::with_capacity(rows),)* } }
+                Self { outcome: Vec::new(), ..Self { $($column: Column::with_room(rows),)* } }
             }
 
             /// Moves the rows from `at` on into a chunk of their own.
             pub(super) fn split_off(&mut self, at: usize) -> Self {
-                Self { $($column: split_off(&mut self.$column, at),)* }
+                Self { $($column: Column::split_off(&mut self.$column, at),)* }
             }
 
             /// Adds rows that come after all that are there.
             pub(super) fn append(&mut self, rows: &Self, range: Range<usize>, growth: Growth) {
-                self.align_outcomes(rows);
-                $(append(&mut self.$column, &rows.$column, range.clone(), growth);)*
+                self.make_room_for_outcomes(rows);
+                $(Column::append(&mut self.$column, &rows.$column, range.clone(), growth);)*
+                self.fill_outcomes();
             }
 
             /// Adds rows in order, wherever they belong.
             pub(super) fn splice(&mut self, rows: &Self, range: Range<usize>, growth: Growth) {
                 let places: Vec<usize> = range.clone().map(|row| self.row_from(rows.key(row))).collect();
-                self.align_outcomes(rows);
-                $(splice(&mut self.$column, &places, &rows.$column, range.start, growth);)*
+                self.make_room_for_outcomes(rows);
+                let outcomes = self.outcome.len();
+                $(Column::splice(&mut self.$column, &places, &rows.$column, range.start, growth);)*
+                if self.outcome.len() == outcomes && outcomes > 0 {
+                    let none = vec![NO_POSITION; places.len()];
+                    Column::splice(&mut self.outcome, &places, &none, 0, growth);
+                }
             }
 
             /// Brings the rows into the order of these places.
-            pub(super) fn permute(&mut self, order: &[u32]) {
-                $(permute(&mut self.$column, order);)*
+            fn permute(&mut self, order: &[u32]) {
+                $(Column::permute(&mut self.$column, order);)*
             }
 
             /// Takes the marked rows out and returns them.
             pub(super) fn take(&mut self, is_taken: &[bool]) -> Self {
-                Self { $($column: take(&mut self.$column, is_taken),)* }
+                Self { $($column: Column::take(&mut self.$column, is_taken),)* }
             }
 
             /// Gives back the memory that no row needs.
             pub(super) fn shrink(&mut self) {
-                $(self.$column.shrink_to_fit();)*
+                $(Column::shrink(&mut self.$column);)*
             }
 
             /// Returns name and size in bytes of each column.
             pub(super) fn sizes(&self) -> Vec<(&'static str, usize)> {
-                vec![$((stringify!($column), self.$column.capacity() * size_of::<$type>()),)*]
+                vec![$((stringify!($column), Column::size(&self.$column)),)*]
             }
         }
     };
@@ -84,27 +91,27 @@ macro_rules! chunk {
 
 chunk! {
     /// Start, in microseconds since the epoch.
-    started: i64,
+    started: Vec<i64>,
     /// Where the event lies in the log.
-    position: u32,
+    position: Vec<u32>,
     /// Number in [`Texts`](super::texts::Texts).
-    text: u32,
+    text: Vec<u32>,
     /// Microseconds, or [`NO_DURATION`] or [`LONG_DURATION`].
-    duration: u32,
+    duration: Vec<u32>,
     /// Status, or [`NO_EXIT`] or [`WIDE_EXIT`].
-    exit: u8,
+    exit: Vec<u8>,
     /// Category and state, see [`kind`].
-    kind: u8,
+    kind: Vec<u8>,
     /// Number in [`Shells`](super::shells::Shells).
-    shell: u32,
+    shell: Slim,
     /// Number in its shell, or [`HIGH_SEQUENCE`].
-    sequence: u32,
+    sequence: Slim,
     /// Number in the dictionary of directories.
-    cwd: u32,
+    cwd: Slim,
     /// Number in the dictionary of lists of programs.
-    tools: u32,
+    tools: Slim,
     /// Where the outcome lies in the log, or [`NO_POSITION`]; empty while no row has one.
-    outcome: u32,
+    outcome: Vec<u32>,
 }
 
 /// Bits of the category in a kind.
@@ -186,93 +193,17 @@ impl Chunk {
         }
     }
 
-    /// Makes room for the column that most chunks do without, when the rows to come have it.
-    fn align_outcomes(&mut self, rows: &Self) {
+    /// Makes the column that many chunks do without, when the rows to come have it.
+    fn make_room_for_outcomes(&mut self, rows: &Self) {
         if self.outcome.is_empty() && !rows.outcome.is_empty() {
             self.outcome = vec![NO_POSITION; self.len()];
         }
     }
-}
 
-/// How much room a column gets when it is full.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Growth {
-    /// For the rows that came.
-    Exact,
-    /// For a fifth more, not for twice as many: what is never used still counts as memory.
-    Roomy,
-}
-
-fn reserve<T>(column: &mut Vec<T>, added: usize, growth: Growth) {
-    let needed = column.len() + added;
-    if needed > column.capacity() {
-        let room = match growth {
-            Growth::Exact => needed,
-            Growth::Roomy => (needed + needed / 5 + 16).min(CHUNK_ROWS).max(needed),
-        };
-        column.reserve_exact(room - column.len());
+    /// Completes that column after rows came that do without.
+    fn fill_outcomes(&mut self) {
+        if !self.outcome.is_empty() {
+            self.outcome.resize(self.started.len(), NO_POSITION);
+        }
     }
-}
-
-fn split_off<T: Copy>(column: &mut Vec<T>, at: usize) -> Vec<T> {
-    let tail = column.get(at..).map_or_else(Vec::new, <[T]>::to_vec);
-    column.truncate(at);
-    column.shrink_to_fit();
-    tail
-}
-
-fn append<T: Copy + Filler>(column: &mut Vec<T>, rows: &[T], range: Range<usize>, growth: Growth) {
-    if column.is_empty() && rows.is_empty() {
-        return;
-    }
-    reserve(column, range.len(), growth);
-    match rows.get(range.clone()) {
-        Some(rows) => column.extend_from_slice(rows),
-        None => column.resize(column.len() + range.len(), T::FILLER),
-    }
-}
-
-fn splice<T: Copy + Filler>(column: &mut Vec<T>, places: &[usize], rows: &[T], from: usize, growth: Growth) {
-    if column.is_empty() && rows.is_empty() {
-        return;
-    }
-    reserve(column, places.len(), growth);
-    let mut tail = column.len();
-    column.resize(tail + places.len(), T::FILLER);
-    // From the back, so that each old row moves once, straight to its place.
-    for (before, place) in places.iter().enumerate().rev() {
-        column.copy_within(*place..tail, place + before + 1);
-        column[place + before] = rows.get(from + before).copied().unwrap_or(T::FILLER);
-        tail = *place;
-    }
-}
-
-fn permute<T: Copy>(column: &mut Vec<T>, order: &[u32]) {
-    if !column.is_empty() {
-        *column = order.iter().map(|row| column[*row as usize]).collect();
-    }
-}
-
-fn take<T: Copy>(column: &mut Vec<T>, is_taken: &[bool]) -> Vec<T> {
-    let taken = column.iter().zip(is_taken).filter(|(_, taken)| **taken).map(|(value, _)| *value).collect();
-    let mut marks = is_taken.iter();
-    column.retain(|_| !marks.next().copied().unwrap_or(false));
-    taken
-}
-
-/// The value of a column for rows that came without it.
-trait Filler {
-    const FILLER: Self;
-}
-
-impl Filler for i64 {
-    const FILLER: Self = 0;
-}
-
-impl Filler for u8 {
-    const FILLER: Self = 0;
-}
-
-impl Filler for u32 {
-    const FILLER: Self = NO_POSITION;
 }

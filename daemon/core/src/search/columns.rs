@@ -12,9 +12,10 @@ use karo_protocol::{Bytes, Micros, Shell, State, Timestamp};
 use super::beside::{Moves, Places, Unsettled, Wide, settled};
 use super::change::{Batch, BriefOutcome, Change, Entry, Key, Position};
 use super::chunk::{
-    CHUNK_ROWS, Chunk, Growth, HIGH_SEQUENCE, LONG_DURATION, NO_DURATION, NO_EXIT, NO_POSITION, RowKey,
-    WIDE_EXIT, kind, state_of,
+    CHUNK_ROWS, Chunk, HIGH_SEQUENCE, LONG_DURATION, NO_DURATION, NO_EXIT, NO_POSITION, RowKey, WIDE_EXIT,
+    kind, state_of,
 };
+use super::column::Growth;
 use super::dictionary::Dictionary;
 use super::shells::Shells;
 use super::texts::Texts;
@@ -81,7 +82,7 @@ impl Columns {
         self.unsettled.open.iter().filter_map(|((_, sequence), (started_at, position))| {
             let (chunk, row) = self.find((started_at.as_micros(), *position))?;
             let is_running = state_of(chunk.kind[row]) == State::Running;
-            is_running.then(|| (self.shells.shell(chunk.shell[row]), *sequence, *started_at))
+            is_running.then(|| (self.shells.shell(chunk.shell.at(row)), *sequence, *started_at))
         })
     }
 
@@ -160,7 +161,7 @@ impl Columns {
             duration: self.duration(chunk, row),
             state: state_of(chunk.kind[row]),
             exit: self.exit(chunk, row),
-            cwd: Bytes::from(self.cwds.string(chunk.cwd[row])),
+            cwd: Bytes::from(self.cwds.string(chunk.cwd.at(row))),
             command: Bytes(self.texts.text(chunk.text[row])),
         }
     }
@@ -183,7 +184,7 @@ impl Columns {
 
     pub(super) fn sequence(&self, chunk: &Chunk, row: usize) -> u64 {
         let wide = || self.wide.sequences.get(&Position(chunk.position[row])).copied();
-        match chunk.sequence[row] {
+        match chunk.sequence.at(row) {
             HIGH_SEQUENCE => wide().unwrap_or(u64::from(HIGH_SEQUENCE)),
             sequence => u64::from(sequence),
         }
@@ -202,7 +203,7 @@ impl Columns {
         for (entry, shell) in batch.iter_with_shells() {
             // Neighbours were typed in the same place more often than not.
             let cwd = match rows.cwd.last() {
-                Some(last) if self.cwds.string(*last) == entry.cwd => *last,
+                Some(last) if self.cwds.string(last) == entry.cwd => last,
                 Some(_) | None => self.cwds.intern(entry.cwd),
             };
             rows.cwd.push(cwd);
@@ -259,7 +260,7 @@ impl Columns {
 
     /// Adds rows that come after the first row of a chunk and before the next chunk.
     fn insert_at(&mut self, number: usize, rows: &Chunk, range: Range<usize>) {
-        let growth = if number + 1 == self.chunks.len() { Growth::Roomy } else { Growth::Exact };
+        let growth = if number + 1 == self.chunks.len() { Growth::Roomy(CHUNK_ROWS) } else { Growth::Exact };
         let chunk = &mut self.chunks[number];
         if chunk.last() < rows.key(range.start) {
             let room = CHUNK_ROWS.saturating_sub(chunk.len()).min(range.len());
@@ -334,7 +335,7 @@ impl Columns {
         let taken = self.take(|position| places.contains(position));
         for chunk in &taken {
             for row in 0..chunk.len() {
-                let shell = self.shells.id(chunk.shell[row]);
+                let shell = self.shells.id(chunk.shell.at(row));
                 let position = Position(chunk.position[row]);
                 let key = (shell, self.sequence(chunk, row));
                 if self.unsettled.open.get(&key).is_some_and(|(_, open)| *open == position) {

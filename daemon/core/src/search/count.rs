@@ -69,13 +69,13 @@ impl<'a> Counting<'a> {
 
     fn by_cwd(&mut self) -> BTreeMap<CountKey, Pair> {
         let columns = self.columns;
-        let pairs = self.by_number(columns.cwds.len(), |chunk, row| chunk.cwd[row] as usize);
+        let pairs = self.by_number(columns.cwds.len(), |chunk, row| chunk.cwd.at(row) as usize);
         collect(columns.cwds.iter().map(text).zip(pairs))
     }
 
     fn by_host(&mut self) -> BTreeMap<CountKey, Pair> {
         let columns = self.columns;
-        let pairs = self.by_number(columns.shells.len(), |chunk, row| chunk.shell[row] as usize);
+        let pairs = self.by_number(columns.shells.len(), |chunk, row| chunk.shell.at(row) as usize);
         // Many shells share a machine: its name is copied once.
         let mut by_name: BTreeMap<&[u8], Pair> = BTreeMap::new();
         for (host, pair) in columns.shells.hosts().zip(pairs) {
@@ -86,7 +86,7 @@ impl<'a> Counting<'a> {
 
     fn by_tool(&mut self) -> BTreeMap<CountKey, Pair> {
         let columns = self.columns;
-        let pairs = self.by_number(columns.tools.len(), |chunk, row| chunk.tools[row] as usize);
+        let pairs = self.by_number(columns.tools.len(), |chunk, row| chunk.tools.at(row) as usize);
         let mut by_name: BTreeMap<&[u8], Pair> = BTreeMap::new();
         for (list, pair) in columns.tools.iter().zip(pairs).filter(|(_, pair)| pair.0 > 0) {
             let mut names: Vec<&[u8]> =

@@ -10,6 +10,7 @@
 mod beside;
 mod change;
 mod chunk;
+mod column;
 mod columns;
 mod count;
 mod dictionary;

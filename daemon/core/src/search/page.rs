@@ -98,7 +98,7 @@ impl Columns {
     pub fn keys(&self, filter: &Filter, only: Option<&[Position]>) -> Vec<(Key, Position)> {
         let mut keys = Vec::new();
         Plan::new(self, filter, only, usize::MAX).walk(Order::OldestFirst, None, |chunk, row| {
-            let shell = self.shells.id(chunk.shell[row]);
+            let shell = self.shells.id(chunk.shell.at(row));
             keys.push(((shell, self.sequence(chunk, row)), Position(chunk.position[row])));
             ControlFlow::Continue(())
         });
@@ -241,7 +241,7 @@ impl<'a> Rows<'a> {
     }
 
     fn show(&mut self, chunk: &Chunk, row: usize) -> ControlFlow<()> {
-        let shell = self.shell(chunk.shell[row]);
+        let shell = self.shell(chunk.shell.at(row));
         self.hits.push(Hit {
             position: Position(chunk.position[row]),
             outcome_position: chunk.outcome_position(row),

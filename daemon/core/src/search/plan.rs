@@ -11,6 +11,7 @@ use karo_protocol::{Filter, State};
 use super::beside::Places;
 use super::change::Position;
 use super::chunk::{CATEGORY_BITS, Chunk, NO_EXIT, RowKey, STATE_BITS, WIDE_EXIT};
+use super::column::Slim;
 use super::columns::Columns;
 use super::words::WordSearch;
 
@@ -158,8 +159,8 @@ impl<'a> Plan<'a> {
         if let Some(exit) = self.exit {
             self.select_exits(exit, chunk, strip.clone(), marks);
         }
-        self.cwds.narrow(marks, &chunk.cwd[strip.clone()]);
-        self.shells.narrow(marks, &chunk.shell[strip.clone()]);
+        self.cwds.narrow(&chunk.cwd, strip.clone(), marks);
+        self.shells.narrow(&chunk.shell, strip.clone(), marks);
         if let Some(only) = &self.only {
             narrow(marks, &chunk.position[strip], |position| only.contains(Position(position)));
         }
@@ -197,12 +198,12 @@ impl Numbers {
         }
     }
 
-    fn narrow(&self, marks: &mut [bool], numbers: &[u32]) {
+    fn narrow(&self, column: &Slim, rows: Range<usize>, marks: &mut [bool]) {
         match self {
             Self::All => {}
             Self::None => marks.fill(false),
-            Self::One(member) => narrow(marks, numbers, |number| number == *member),
-            Self::Many(is_member) => narrow(marks, numbers, |number| is_member[number as usize]),
+            Self::One(member) => column.narrow(rows, marks, |number| number == *member),
+            Self::Many(is_member) => column.narrow(rows, marks, |number| is_member[number as usize]),
         }
     }
 }

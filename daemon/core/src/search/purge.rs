@@ -1,6 +1,7 @@
 //! Forgets what no row has any more: after a deletion nothing of an event is left in memory.
 
 use super::chunk::Chunk;
+use super::column::Numbers;
 use super::columns::Columns;
 
 impl Columns {
@@ -45,25 +46,30 @@ impl Columns {
 }
 
 /// Returns the numbers that a column of the taken rows has and that of the kept ones has not.
-fn orphans(numbers: usize, taken: &[Chunk], kept: &[Chunk], column: impl Fn(&Chunk) -> &[u32]) -> Vec<u32> {
+fn orphans<C: Numbers>(
+    numbers: usize,
+    taken: &[Chunk],
+    kept: &[Chunk],
+    column: impl Fn(&Chunk) -> &C,
+) -> Vec<u32> {
     let mut is_orphan = used(numbers, taken, &column);
-    for number in kept.iter().flat_map(column) {
-        is_orphan[*number as usize] = false;
+    for chunk in kept {
+        column(chunk).each(|number| is_orphan[number as usize] = false);
     }
     (0..numbers as u32).filter(|number| is_orphan[*number as usize]).collect()
 }
 
 /// Tells for each number whether a column has it.
-fn used(numbers: usize, chunks: &[Chunk], column: impl Fn(&Chunk) -> &[u32]) -> Vec<bool> {
+fn used<C: Numbers>(numbers: usize, chunks: &[Chunk], column: impl Fn(&Chunk) -> &C) -> Vec<bool> {
     let mut is_used = vec![false; numbers];
-    for number in chunks.iter().flat_map(column) {
-        is_used[*number as usize] = true;
+    for chunk in chunks {
+        column(chunk).each(|number| is_used[number as usize] = true);
     }
     is_used
 }
 
-fn renumber(chunks: &mut [Chunk], renumbered: &[u32], column: impl Fn(&mut Chunk) -> &mut Vec<u32>) {
-    for number in chunks.iter_mut().flat_map(column) {
-        *number = renumbered[*number as usize];
+fn renumber<C: Numbers>(chunks: &mut [Chunk], renumbered: &[u32], column: impl Fn(&mut Chunk) -> &mut C) {
+    for chunk in chunks {
+        column(chunk).renumber(|number| renumbered[number as usize]);
     }
 }

@@ -159,7 +159,7 @@ fn check_rows(columns: &Columns) {
     };
     assert_eq!(columns.wide.durations.len(), rows(|chunk, row| chunk.duration[row] == LONG_DURATION));
     assert_eq!(columns.wide.exits.len(), rows(|chunk, row| chunk.exit[row] == WIDE_EXIT));
-    assert_eq!(columns.wide.sequences.len(), rows(|chunk, row| chunk.sequence[row] == HIGH_SEQUENCE));
+    assert_eq!(columns.wide.sequences.len(), rows(|chunk, row| chunk.sequence.at(row) == HIGH_SEQUENCE));
 }
 
 /// Asks both the same in all orders, page by page.
