@@ -294,6 +294,7 @@ pub(super) struct Survey {
     /// The blocks of records that are as they were written, in order.
     pub(super) blocks: Vec<Block>,
     pub(super) shells: Option<Vec<Arc<Shell>>>,
+    shell_block: BlockPlace,
     pub(super) footer: Option<Footer>,
     /// What is not as it was written, in order.
     pub(super) bad: Vec<Range<u64>>,
@@ -341,7 +342,7 @@ impl Survey {
         match block.kind {
             RECORDS if block.for_each(|_, _| true).is_some() => self.blocks.push(block),
             SHELLS => match read_shells(&block.bytes) {
-                Ok(shells) => self.shells = Some(shells),
+                Ok(shells) => (self.shells, self.shell_block) = (Some(shells), block.place),
                 Err(_) => return false,
             },
             FOOTER => match Footer::read(&block.bytes) {
@@ -369,7 +370,8 @@ impl Survey {
 
     /// Makes a footer of what can be read, for a file whose own cannot.
     pub(super) fn rebuilt_footer(&self) -> Footer {
-        let mut footer = Footer { shells: self.shells(), ..Footer::default() };
+        let (shells, shell_block) = (self.shells(), self.shell_block);
+        let mut footer = Footer { shells, shell_block, ..Footer::default() };
         for block in &self.blocks {
             let mut ids = Span::default();
             let read = block.for_each(|ordinal, record| {

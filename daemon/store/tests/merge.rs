@@ -1,0 +1,150 @@
+//! Phases of an event come in any order, any number of times, across seals, reopenings and deletions.
+
+mod model;
+mod shape;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use karo_core::search::Key;
+use karo_protocol::{Event, EventId, Outcome};
+use karo_store::{Appended, Entry, Options, RetentionRule, Store};
+use model::ModelDisk;
+use proptest::prelude::*;
+use shape::{Search, at, end, event, lost, shell, start};
+
+fn open(disk: &ModelDisk) -> Store {
+    let options = Options { segment_bytes: 1500, reserve_bytes: 0 };
+    Store::open(Path::new("/data"), options, Arc::new(disk.clone()), at(0)).expect("it opens").0
+}
+
+/// What happens to a store.
+#[derive(Debug, Clone)]
+enum Deed {
+    Deliver(u8, u64, u8),
+    Shell(u8, u64),
+    Delete(u8, u64),
+    Upkeep,
+    Compact,
+    Reopen(bool),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        12 => (0..2_u8, 1..6_u64, 0..3_u8).prop_map(|(shell, sequence, phase)| Deed::Deliver(shell, sequence, phase)),
+        2 => (0..2_u8, 1..6_u64).prop_map(|(shell, sequence)| Deed::Shell(shell, sequence)),
+        1 => (0..2_u8, 1..6_u64).prop_map(|(shell, sequence)| Deed::Delete(shell, sequence)),
+        1 => Just(Deed::Upkeep),
+        1 => Just(Deed::Compact),
+        1 => any::<bool>().prop_map(Deed::Reopen),
+    ]
+}
+
+fn phase(number: u8) -> Outcome {
+    match number {
+        0 => start(),
+        1 => lost(),
+        _ => end(Some(4)),
+    }
+}
+
+/// What must be there: how far each event has come, and what was deleted.
+#[derive(Debug, Default)]
+struct Reference {
+    events: BTreeMap<Key, u8>,
+    deleted: BTreeSet<Key>,
+}
+
+impl Reference {
+    /// Takes in a phase and tells whether it says anything new.
+    fn deliver(&mut self, key: Key, phase: u8) -> bool {
+        if self.deleted.contains(&key) {
+            return false;
+        }
+        let known = self.events.get(&key).copied();
+        let is_new = known.is_none_or(|known| phase > known);
+        if is_new {
+            self.events.insert(key, phase);
+        }
+        is_new
+    }
+}
+
+fn followed(store: &mut Store, search: &mut Search) {
+    store.take_changes().iter().for_each(|change| search.apply(change));
+}
+
+fn loaded(store: &Store) -> Search {
+    let mut search = Search::default();
+    store.reader().everything().flat_map(|(changes, _)| changes).for_each(|change| search.apply(&change));
+    search
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_is_what_its_reference_is(deeds in prop::collection::vec(deed(), 1..60)) {
+        let disk = ModelDisk::new();
+        let (mut store, mut search, mut reference) = (open(&disk), Search::default(), Reference::default());
+        let mut ids: BTreeMap<Key, EventId> = BTreeMap::new();
+        for deed in deeds {
+            match deed {
+                Deed::Deliver(number, sequence, which) => {
+                    let key = (shell(number).id, sequence);
+                    let entry = Entry::Observed(event(&shell(number), sequence, "echo", phase(which)));
+                    let is_new = reference.deliver(key, which);
+                    let appended = store.append(vec![entry.clone(), entry], at(0)).expect("it is taken");
+                    prop_assert_eq!(matches!(appended[0], Appended::Committed(_)), is_new);
+                    prop_assert_eq!(appended[1], Appended::Duplicate);
+                    if let Appended::Committed(id) = appended[0] && id != EventId::default() {
+                        ids.insert(key, id);
+                    }
+                }
+                Deed::Shell(number, sequence) => {
+                    let key = (shell(number).id, sequence);
+                    let is_running = reference.events.get(&key) == Some(&0);
+                    if is_running {
+                        reference.deliver(key, 1);
+                    }
+                    let appended = store.append(vec![Entry::Lost { key }], at(0)).expect("it is taken");
+                    prop_assert_eq!(matches!(appended[0], Appended::Committed(_)), is_running);
+                }
+                Deed::Delete(number, sequence) => {
+                    let key = (shell(number).id, sequence);
+                    let known = search.events.get(&key).map(|known| (key, known.position));
+                    let deleted = store.delete(&Vec::from_iter(known), at(0)).expect("it is deleted");
+                    prop_assert_eq!(deleted == 1, reference.events.remove(&key).is_some());
+                    if deleted == 1 {
+                        reference.deleted.insert(key);
+                    }
+                }
+                Deed::Upkeep => store.upkeep(RetentionRule::default(), at(0)).expect("it is sealed"),
+                Deed::Compact => drop(store.compact(at(0)).expect("it is compacted")),
+                Deed::Reopen(is_closed) => {
+                    followed(&mut store, &mut search);
+                    if is_closed {
+                        store.close().expect("it is closed");
+                    }
+                    drop(store);
+                    store = open(&disk);
+                    drop(store.reader().load());
+                    search = loaded(&store);
+                }
+            }
+            followed(&mut store, &mut search);
+            let expected: Vec<Event> = reference
+                .events
+                .iter()
+                .map(|((id, sequence), which)| Event {
+                    id: ids[&(*id, *sequence)],
+                    ..event(&shell(id.as_bytes()[0]), *sequence, "echo", phase(*which))
+                })
+                .collect();
+            prop_assert_eq!(search.read(&store.reader()), expected.clone());
+            prop_assert_eq!(loaded(&store).read(&store.reader()), expected);
+        }
+        prop_assert_eq!(store.reader().verify().damage_count, 0);
+    }
+}
