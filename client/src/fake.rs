@@ -23,18 +23,28 @@ pub(crate) struct FakeDaemon {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What is done in one session.
+pub(crate) type Script = Box<dyn FnOnce(&mut FakeSession) + Send>;
+
 /// One session, as the script sees it.
 pub(crate) struct FakeSession(UnixStream);
 
 impl FakeDaemon {
     /// Serves one session by that script.
     pub(crate) fn serve(script: impl FnOnce(&mut FakeSession) + Send + 'static) -> Self {
+        Self::serve_all(vec![Box::new(script)])
+    }
+
+    /// Serves as many sessions as there are scripts, one after the other.
+    pub(crate) fn serve_all(scripts: Vec<Script>) -> Self {
         let directory = private_directory();
         let listener = UnixListener::bind(directory.path().join("karod.sock")).expect("the path is free");
         let thread = std::thread::spawn(move || {
-            let (stream, _) = listener.accept().expect("a client comes");
-            stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-            script(&mut FakeSession(stream));
+            for script in scripts {
+                let (stream, _) = listener.accept().expect("a client comes");
+                stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+                script(&mut FakeSession(stream));
+            }
         });
         Self { directory, thread: Some(thread) }
     }

@@ -16,15 +16,14 @@ use crate::connection::{ConnectionError, Patience};
 ///
 /// When nothing says what to delete, the person does not agree, or the daemon cannot.
 pub fn run(scene: &mut Scene, args: &DeleteArgs) -> Result<Exit, Trouble> {
-    let cwd = current_directory()?;
+    let cwd = current_directory();
     let filter = filter(&args.words, &args.ids, &args.filter, &scene.bearings(&cwd))?;
     if filter.is_empty() {
         return Err(Trouble::usage(
             "nothing says what to delete; name events by id, or give at least one of the options of `karoctl query`",
         ));
     }
-    let mut connection = scene.connect()?;
-    let counted = query::tallies(scene, &mut connection, filter.clone(), None)?;
+    let counted = query::tallies(scene, &mut scene.connect()?, filter.clone(), None)?;
     let count: u64 = counted.tallies.iter().map(|tally| tally.count).sum();
     let is_partial = counted.partial_since.is_some();
     if count == 0 && !is_partial {
@@ -36,6 +35,8 @@ pub fn run(scene: &mut Scene, args: &DeleteArgs) -> Result<Exit, Trouble> {
     if !args.yes && !scene.confirm(&format!("delete {at_least}{count} {things} for good?"))? {
         return Err(Trouble::refused("nothing was deleted"));
     }
+    // A person may have thought for longer than the daemon keeps a silent session open.
+    let mut connection = scene.connect()?;
     connection.wait_for_answers(Patience::LONG);
     let Reply::Deleted(deleted) = connection.ask(&Request::Delete(filter))? else {
         return Err(ConnectionError::Unexpected("the number of deleted events").into());
@@ -51,3 +52,7 @@ fn write_deleted(scene: &mut Scene, deleted: u64) -> Result<(), Trouble> {
     writeln!(scene.out, "{deleted} deleted")?;
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "delete_tests.rs"]
+mod tests;

@@ -16,8 +16,8 @@ use super::when;
 pub struct Bearings<'a> {
     /// The wall clock, in the user's zone.
     pub now: &'a Zoned,
-    /// The current directory, as the shell names it.
-    pub cwd: &'a Path,
+    /// The current directory, as the shell names it; `None` when it is gone.
+    pub cwd: Option<&'a Path>,
 }
 
 /// Makes a filter.
@@ -35,7 +35,7 @@ pub fn filter(
         words: words.iter().map(|word| Bytes::from(word.as_bytes())).collect(),
         since: moment("--since", args.since.as_deref(), bearings)?,
         until: moment("--until", args.until.as_deref(), bearings)?,
-        directory: directory(args, bearings),
+        directory: directory(args, bearings)?,
         exit: exit(args),
         state: state(args),
         category: args.category,
@@ -62,10 +62,22 @@ fn moment(option: &str, text: Option<&str>, bearings: &Bearings<'_>) -> Result<O
     text.map(read).transpose()
 }
 
-fn directory(args: &FilterArgs, bearings: &Bearings<'_>) -> Option<Directory> {
-    let resolved = |path: &Path| Bytes(absolute(path.as_os_str(), bearings.cwd));
-    let exactly = args.cwd.as_deref().map(|path| Directory::Exactly(resolved(path)));
-    exactly.or_else(|| args.under.as_deref().map(|path| Directory::Under(resolved(path))))
+fn directory(args: &FilterArgs, bearings: &Bearings<'_>) -> Result<Option<Directory>, Trouble> {
+    let resolved = |path: &Path| match (bearings.cwd, path.is_absolute()) {
+        (Some(cwd), _) => Ok(Bytes(absolute(path.as_os_str(), cwd))),
+        (None, true) => Ok(Bytes(absolute(path.as_os_str(), Path::new("/")))),
+        (None, false) => {
+            let path = path.display();
+            Err(Trouble::usage(format!(
+                "{path} is relative, and the current directory is gone; give an absolute path"
+            )))
+        }
+    };
+    match (&args.cwd, &args.under) {
+        (Some(path), _) => Ok(Some(Directory::Exactly(resolved(path)?))),
+        (None, Some(path)) => Ok(Some(Directory::Under(resolved(path)?))),
+        (None, None) => Ok(None),
+    }
 }
 
 const fn exit(args: &FilterArgs) -> Option<Exit> {
@@ -108,7 +120,18 @@ mod tests {
 
     fn read(args: &FilterArgs) -> Result<Filter, Trouble> {
         let now = "2026-11-02T12:00:00+00:00[UTC]".parse().expect("the moment is right");
-        filter(&[], &[], args, &Bearings { now: &now, cwd: Path::new("/home/u/src") })
+        filter(&[], &[], args, &Bearings { now: &now, cwd: Some(Path::new("/home/u/src")) })
+    }
+
+    #[test]
+    fn a_current_directory_that_is_gone_matters_to_relative_paths_alone() {
+        let now = "2026-11-02T12:00:00+00:00[UTC]".parse().expect("the moment is right");
+        let read = |path: &str| {
+            let args = FilterArgs { cwd: Some(path.into()), ..FilterArgs::default() };
+            filter(&[], &[], &args, &Bearings { now: &now, cwd: None }).map(|filter| filter.directory)
+        };
+        assert_eq!(read("/a/"), Ok(Some(Directory::Exactly(Bytes::from("/a")))));
+        assert!(read("a").is_err());
     }
 
     #[test]

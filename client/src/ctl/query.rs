@@ -25,7 +25,7 @@ const BLOCK_ROWS_MAX: usize = 10_000;
 ///
 /// When there is no answer.
 pub fn run(scene: &mut Scene, args: &QueryArgs) -> Result<Exit, Trouble> {
-    let cwd = current_directory()?;
+    let cwd = current_directory();
     let filter = filter(&args.words, &[], &args.filter, &scene.bearings(&cwd))?;
     let format = if scene.is_json { Format::Json } else { args.format };
     if let Some(by) = args.count_by {

@@ -25,6 +25,8 @@ pub struct Scene {
     pub is_terminal: bool,
     /// How long each step with the daemon may take.
     pub patience: Patience,
+    /// Asks the person and returns whether the answer is yes, or why nobody can be asked.
+    pub person: fn(&str) -> Result<bool, Trouble>,
     places: Option<Places>,
     now: OnceCell<Zoned>,
 }
@@ -37,6 +39,7 @@ impl Scene {
             out: Box::new(BufWriter::with_capacity(64 * 1024, io::stdout())),
             is_terminal: io::stdout().is_terminal(),
             patience: Patience::default(),
+            person: ask_on_terminal,
             places: None,
             now: OnceCell::new(),
         }
@@ -51,6 +54,7 @@ impl Scene {
             out,
             is_terminal: false,
             patience: Patience::default(),
+            person: |_| Err(Trouble::refused("nobody is there")),
             places: Some(places),
             now,
         }
@@ -83,8 +87,8 @@ impl Scene {
     }
 
     /// Returns what relative paths and moments are read against; `cwd` is what [`current_directory`] gave.
-    pub fn bearings<'a>(&'a self, cwd: &'a Path) -> Bearings<'a> {
-        Bearings { now: self.now(), cwd }
+    pub fn bearings<'a>(&'a self, cwd: &'a Option<PathBuf>) -> Bearings<'a> {
+        Bearings { now: self.now(), cwd: cwd.as_deref() }
     }
 
     /// Returns what tables are fitted to.
@@ -109,35 +113,34 @@ impl Scene {
     /// When there is no terminal to ask on.
     pub fn confirm(&mut self, question: &str) -> Result<bool, Trouble> {
         self.out.flush()?;
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return Err(Trouble::refused(format!(
-                "{question} there is no terminal to ask on; add --yes to go on without asking"
-            )));
-        }
-        eprint!("{question} [y/N] ");
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map_err(|error| {
-            Trouble::refused(format!("could not read the answer from the terminal: {error}"))
-        })?;
-        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+        (self.person)(question)
     }
 }
 
-/// Returns the current directory as the shell names it, links and all.
-///
-/// # Errors
-///
-/// When it is gone.
-pub fn current_directory() -> Result<PathBuf, Trouble> {
-    let real = std::env::current_dir()
-        .map_err(|error| Trouble::refused(format!("could not read the current directory: {error}")))?;
+fn ask_on_terminal(question: &str) -> Result<bool, Trouble> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Trouble::refused(format!(
+            "{question} there is no terminal to ask on; add --yes to go on without asking"
+        )));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| Trouble::refused(format!("could not read the answer from the terminal: {error}")))?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Returns the current directory as the shell names it, links and all; `None` when it is gone.
+pub fn current_directory() -> Option<PathBuf> {
+    let real = std::env::current_dir().ok()?;
     let named = std::env::var_os("PWD").map(PathBuf::from).filter(|named| named.is_absolute());
     let is_same = |named: &Path| {
         use std::os::unix::fs::MetadataExt;
         let identity = |path: &Path| path.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
         identity(named).is_some() && identity(named) == identity(&real)
     };
-    Ok(named.filter(|named| is_same(named)).unwrap_or(real))
+    Some(named.filter(|named| is_same(named)).unwrap_or(real))
 }
 
 fn terminal_columns() -> usize {

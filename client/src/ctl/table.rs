@@ -147,10 +147,16 @@ impl Surface {
     }
 
     fn key(&self, key: &CountKey) -> String {
-        if let CountKey::Text(text) = key {
-            return self.directory(text);
+        match key {
+            CountKey::Text(text) if text.is_empty() => "unknown".to_owned(),
+            CountKey::Text(text) => self.directory(text),
+            CountKey::All
+            | CountKey::Category(_)
+            | CountKey::Hour(_)
+            | CountKey::Weekday(_)
+            | CountKey::Day(_)
+            | CountKey::Exit(_) => key_name(key),
         }
-        key_name(key)
     }
 }
 

@@ -81,7 +81,6 @@ fn run_auto(scene: &mut Scene, args: &ImportArgs) -> Result<Exit, Trouble> {
         scene.note("no history file of bash, zsh, fish, mksh or ksh was found; name one");
         return Ok(Exit::NothingFound);
     }
-    let mut connection = connect(scene)?;
     for (path, format) in &found {
         let count = history::parse(*format, &read_file(path)?).len();
         scene.note(&format!("{} holds {count} commands", path.display()));
@@ -91,6 +90,7 @@ fn run_auto(scene: &mut Scene, args: &ImportArgs) -> Result<Exit, Trouble> {
         return Err(Trouble::refused("nothing was imported"));
     }
     let mut reports = Vec::new();
+    let mut connection = connect(scene)?;
     for (path, format) in found {
         let report = import(scene, &mut connection, &path, Some(format))?;
         write_report(scene, &report)?;
