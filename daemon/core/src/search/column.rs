@@ -165,6 +165,14 @@ impl Slim {
         }
     }
 
+    /// Tells whether one of the rows has that number.
+    pub(super) fn has(&self, rows: Range<usize>, number: u32) -> bool {
+        match self {
+            Self::Narrow(numbers) => u16::try_from(number).is_ok_and(|number| has(&numbers[rows], number)),
+            Self::Wide(numbers) => has(&numbers[rows], number),
+        }
+    }
+
     /// Takes back the marks of those rows whose number is not meant.
     pub(super) fn narrow(&self, rows: Range<usize>, marks: &mut [bool], is_meant: impl Fn(u32) -> bool) {
         match self {
@@ -188,6 +196,14 @@ impl Slim {
             Self::Narrow(_) => unreachable!("a narrow column was made wide above"),
         }
     }
+}
+
+/// Tells whether a number is among others.
+///
+/// All are compared, although the first that is equal would do: without a way out of the loop,
+/// several are compared in one instruction.
+pub(super) fn has<T: Copy + PartialEq>(numbers: &[T], wanted: T) -> bool {
+    numbers.iter().fold(false, |has, number| has | (*number == wanted))
 }
 
 fn widened(numbers: &[u16]) -> Vec<u32> {

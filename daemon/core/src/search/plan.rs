@@ -131,6 +131,10 @@ impl<'a> Plan<'a> {
 
     /// Lists the rows of a strip that are meant, counted from its start.
     fn select(&mut self, chunk: &Chunk, strip: Range<usize>, rows: &mut Vec<u16>) {
+        rows.clear();
+        if self.words.as_ref().is_some_and(|words| words.is_none_of(&chunk.text[strip.clone()])) {
+            return;
+        }
         let mut marks = [true; STRIP_ROWS];
         let marks = &mut marks[..strip.len()];
         if self.has_columns {
@@ -138,10 +142,7 @@ impl<'a> Plan<'a> {
         }
         let texts = &chunk.text[strip];
         match (&mut self.words, self.has_columns) {
-            (None, false) => {
-                rows.clear();
-                rows.extend(0..marks.len() as u16);
-            }
+            (None, false) => rows.extend(0..marks.len() as u16),
             (None, true) => list(marks, rows),
             (Some(words), false) if words.mark(marks, texts) => list(marks, rows),
             (Some(words), _) => {
@@ -202,6 +203,7 @@ impl Numbers {
         match self {
             Self::All => {}
             Self::None => marks.fill(false),
+            Self::One(member) if !column.has(rows.clone(), *member) => marks.fill(false),
             Self::One(member) => column.narrow(rows, marks, |number| number == *member),
             Self::Many(is_member) => column.narrow(rows, marks, |number| is_member[number as usize]),
         }
@@ -250,9 +252,8 @@ fn strips(mut range: Range<usize>, order: Order) -> impl Iterator<Item = Range<u
     })
 }
 
-/// Lists the places of the marks that are set.
+/// Lists the places of the marks that are set, after none.
 fn list(marks: &[bool], places: &mut Vec<u16>) {
-    places.clear();
     // Most strips of a rare question are empty, and this sees it in a few instructions.
     if !marks.contains(&true) {
         return;

@@ -9,6 +9,7 @@ use std::ops::Range;
 use memchr::arch::all::packedpair::HeuristicFrequencyRank;
 use memchr::memmem::{Finder, FinderBuilder};
 
+use super::column::has;
 use super::texts::{BLOCK_TEXTS, Block, Texts};
 
 /// Single texts that are looked into at least: a quarter of a millisecond or so.
@@ -73,6 +74,14 @@ impl<'a> WordSearch<'a> {
         }
         let words = words.into_iter().map(|word| Word::new(word, texts)).collect();
         Some(Self { texts, words, checked: 0, found: 0, wanted, marked: None })
+    }
+
+    /// Tells whether none of these texts holds the words, as far as that is known at a glance.
+    pub(super) fn is_none_of(&self, texts: &[u32]) -> bool {
+        match &self.marked {
+            Some(Marked::Few(few)) => !few.iter().any(|wanted| has(texts, *wanted)),
+            Some(Marked::Many(_)) | None => false,
+        }
     }
 
     /// Marks the rows of a strip whose text holds the words, if the pass over all texts was made.
