@@ -12,6 +12,7 @@ readonly demo_data=$checkout/tests/data/history/kypo-part.jsonl
 
 daemon=
 short=
+place=
 
 usage() {
     cat <<'USAGE'
@@ -118,7 +119,7 @@ RC
 }
 
 record() {
-    local place=$checkout/.karo
+    place=$checkout/.karo
     build
     settle_in "$place"
     trap stop_daemon EXIT
@@ -131,8 +132,14 @@ record() {
     say "stopped; what was recorded stays in .karo/"
 }
 
+# Delivers one command of our own, as a hook does: text and directory in the environment of that one process.
+deliver() {
+    KARO_COMMAND=$1 KARO_CWD=$HOME karo-observe end --shell bash --shell-id 6b61726f000000000000000000000000 \
+        --seq 1 --started-us "$(($(date +%s) * 1000000))" --duration-us 41000 --exit 22
+}
+
 demo() {
-    local place=$checkout/.karo/demo
+    place=$checkout/.karo/demo
     build demo
     rm -rf "$place"
     settle_in "$place"
@@ -145,7 +152,9 @@ demo() {
     show status
     show query nmap --limit 6
     show query --unique ssh --limit 6
-    show query redacted --limit 4
+    say $'\n'"and one command of our own, with a password in it: curl -u admin:correct-horse https://localhost/"
+    deliver 'curl -u admin:correct-horse https://localhost/'
+    show query curl --failed
     show query --count-by category
     show query --count-by hour
     show query sudo --oldest-first --limit 1 --format json
