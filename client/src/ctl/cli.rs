@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint};
 use karo_protocol::{Category, EventId, ShellId, ShellKind};
 
 use super::exit;
@@ -223,13 +223,11 @@ pub struct ImportArgs {
 }
 
 /// What `karoctl import --help` says besides.
-const IMPORT_HELP: &str = "\
-A line is known again by its shell's kind, its time, its text and how many before it say the same, so a
-file that has grown, was cut by its shell or was copied adds only what is new. What the hooks recorded in
-the same second is not taken in again either. Without a time in the file, a command has the time of the
-nearest one before it that has one, else the time of the import.
-
-JSON Lines need only `command`; `started_at` (RFC 3339) or `started_us`, `duration_ms` or `duration_us`,
+const IMPORT_HELP: &str = "A line is known again by its shell's kind, its time, its text and how many \
+before it say the same, so a file that has grown, was cut by its shell or was copied adds only what is new. \
+What the hooks recorded in the same second is not taken in again either. Without a time in the file, a \
+command has the time of the nearest one before it that has one, else the time of the import.\n\n\
+JSON Lines need only `command`; `started_at` (RFC 3339) or `started_us`, `duration_ms` or `duration_us`, \
 `cwd`, `exit`, `host`, `user`, `shell` and all else that `karoctl export` writes is read where it is there.";
 
 /// What a history file is.
@@ -327,6 +325,23 @@ pub enum StoreCommand {
     Verify,
     /// Make it as small as it can be.
     Compact,
+}
+
+/// Returns the definition with the exit codes below the help of every command.
+pub fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|command| {
+        let before = command.get_after_long_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
+        command.after_long_help(format!("{before}{}", exit::table_of_karoctl()))
+    })
+}
+
+/// Reads the command line of this process.
+///
+/// # Errors
+///
+/// What clap says, the wish for help or the version among it.
+pub fn parse() -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches()?)
 }
 
 /// Accepts the names of one of the protocol's closed lists.

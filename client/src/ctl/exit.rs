@@ -68,11 +68,16 @@ pub fn karod_codes() -> impl Iterator<Item = (u8, &'static str)> {
 
 /// Writes both tables for people.
 pub fn table() -> String {
-    let rows = |rows: &mut dyn Iterator<Item = (u8, &str)>| -> String {
-        rows.map(|(code, meaning)| format!("  {code:>2}  {meaning}\n")).collect()
-    };
-    let (karoctl, karod) = (rows(&mut codes()), rows(&mut karod_codes()));
-    format!("Exit codes:\n{karoctl}\nExit codes of karod:\n{karod}")
+    format!("{}\nExit codes of karod:\n{}", table_of_karoctl(), rows(karod_codes()))
+}
+
+/// Writes the table of karoctl for people.
+pub fn table_of_karoctl() -> String {
+    format!("Exit codes:\n{}", rows(codes()))
+}
+
+fn rows(codes: impl Iterator<Item = (u8, &'static str)>) -> String {
+    codes.map(|(code, meaning)| format!("  {code:>2}  {meaning}\n")).collect()
 }
 
 /// What ends a command before it is done: a code, and a sentence for a person.

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use clap::CommandFactory as _;
 use clap_mangen::Man;
 use serde_json::json;
 
-use super::cli::Cli;
+use super::cli::command;
 use super::exit::{self, Exit, Trouble};
 use super::json;
 use super::scene::Scene;
@@ -43,7 +42,7 @@ pub fn run(scene: &mut Scene, directory: Option<&Path>) -> Result<Exit, Trouble>
     };
     let failed = |error: std::io::Error| Trouble::file("write man pages to", directory, &error);
     fs::create_dir_all(directory).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), directory).map_err(failed)?;
+    clap_mangen::generate_to(command(), directory).map_err(failed)?;
     fs::write(directory.join("karoctl.1"), first_page()?).map_err(failed)?;
     if scene.is_json {
         json::write_line(&mut scene.out, &json!({ "directory": directory.to_string_lossy() }))?;
@@ -55,7 +54,7 @@ pub fn run(scene: &mut Scene, directory: Option<&Path>) -> Result<Exit, Trouble>
 
 fn first_page() -> Result<Vec<u8>, Trouble> {
     // The tables of codes are sections of their own here, so the help's text of them is left out.
-    let command = Cli::command().after_help(None::<&str>).after_long_help(None::<&str>);
+    let command = command().after_help(None::<&str>).after_long_help(None::<&str>);
     let man = Man::new(command);
     let mut page = Vec::new();
     man.render_title(&mut page)?;
@@ -92,7 +91,7 @@ fn roff(text: &str) -> String {
 /// When they cannot be written.
 pub fn completions(scene: &mut Scene, shell: clap_complete::Shell) -> Result<Exit, Trouble> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "karoctl", &mut script);
+    clap_complete::generate(shell, &mut command(), "karoctl", &mut script);
     if scene.is_json {
         json::write_line(&mut scene.out, &json!({ "script": String::from_utf8_lossy(&script) }))?;
     } else {
@@ -107,13 +106,13 @@ mod tests {
 
     #[test]
     fn the_command_line_has_no_contradictions() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn the_man_page_lists_every_command_and_code() {
         let page = String::from_utf8(first_page().expect("memory takes it")).expect("it is text");
-        for command in Cli::command().get_subcommands() {
+        for command in command().get_subcommands() {
             assert!(page.contains(&format!("karoctl\\-{}(1)", command.get_name())), "{}", command.get_name());
         }
         for part in ["EXIT STATUS OF KAROD", "\\fB74\\fR", "\\fB70\\fR", "/run/user/UID/karo/karod.sock"] {

@@ -42,16 +42,14 @@ mod samples;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use cli::{Cli, Command};
+use cli::Command;
 use exit::{Exit, Trouble};
 use scene::Scene;
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     end_bugs_with_their_code();
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Where neither output can be written to, nobody is there to be told.

@@ -98,7 +98,26 @@ pub fn pad(text: &mut String, columns_wanted: usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_shown_without_what_acts(bytes in proptest::collection::vec(any::<u8>(), 0..64), text: String) {
+            for bytes in [bytes.as_slice(), text.as_bytes()] {
+                prop_assert!(!shown(bytes, Newline::Arrow).chars().any(is_active));
+                prop_assert!(!shown(bytes, Newline::Kept).chars().any(|c| c != '\n' && is_active(c)));
+            }
+        }
+
+        #[test]
+        fn no_cut_is_wider_than_asked(text: String, width in 1_usize..40) {
+            let text = shown(text.as_bytes(), Newline::Arrow);
+            prop_assert!(columns(&cut_end(&text, width)) <= width);
+            prop_assert!(columns(&cut_start(&text, width)) <= width);
+        }
+    }
 
     #[test]
     fn nothing_recorded_drives_the_terminal() {

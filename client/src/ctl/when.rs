@@ -111,7 +111,7 @@ pub fn long(at: Timestamp, zone: &TimeZone) -> String {
     to_jiff(at).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
-/// Writes a span as a person would say it, in at most seven columns.
+/// Writes a span as a person would say it, in at most seven columns below a thousand days.
 pub fn humanised(span: Micros) -> String {
     let micros = span.0;
     let seconds = micros / 1_000_000;
@@ -149,7 +149,24 @@ pub fn difference_seconds(first: Timestamp, second: Timestamp) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_moment_or_refused(text: String, like in "[0-9]{0,20}[smhdwy:T@+ -]{0,3}[0-9a-z]{0,8}") {
+            drop(parse(&text, &berlin_noon()));
+            drop(parse(&like, &berlin_noon()));
+        }
+
+        #[test]
+        fn any_moment_can_be_written(micros: i64) {
+            let at = Timestamp::from_micros(micros);
+            prop_assert!(!rfc3339(at, 3).is_empty() && !short(at, &berlin_noon()).is_empty());
+            prop_assert!(humanised(Micros(micros.unsigned_abs())).len() <= 13);
+        }
+    }
 
     fn berlin_noon() -> Zoned {
         "2026-11-02T12:00:00+01:00[Europe/Berlin]".parse().expect("the zone database has Berlin")

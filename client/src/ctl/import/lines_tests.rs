@@ -1,6 +1,8 @@
 use karo_protocol::event::Outcome;
 use karo_protocol::{Event, EventId};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::ctl::record::Record;
 use crate::ctl::samples::{ago, event, full_event};
@@ -38,6 +40,19 @@ fn what_query_writes_reads_back_to_the_millisecond() {
     assert_eq!(observation.started_at, Timestamp::from_micros(event.started_at.as_micros() / 1000 * 1000));
     assert_eq!(observation.shell.id, event.shell.id);
     assert!(matches!(observation.phase, Phase::End(ending) if ending.duration == Some(Micros(5_000))));
+}
+
+proptest! {
+    #[test]
+    fn any_command_and_directory_read_back(command: Vec<u8>, cwd: Vec<u8>) {
+        let mut event = event(&command);
+        event.cwd = Bytes(cwd);
+        let mut text = Vec::new();
+        crate::ctl::json::write_line(&mut text, &Record::whole(&event)).expect("memory takes it");
+        let observation = lines().read(&text).expect("it was ours").observation;
+        prop_assert_eq!(observation.command.as_bytes(), event.command.as_bytes());
+        prop_assert_eq!(observation.cwd, event.cwd);
+    }
 }
 
 #[test]
