@@ -88,9 +88,7 @@ impl fmt::Display for ConnectionError {
                     let lead = if place == 0 { " at" } else { ", nor at" };
                     write!(f, "{lead} {} ({})", socket.display(), in_words(error))?;
                 }
-                f.write_str(
-                    "; start it with `systemctl --user start karod`, or run `karod` in another terminal",
-                )
+                f.write_str("; start it with `karod &`, or through the service manager that looks after it")
             }
             Self::Unsafe(path, reason) => write!(f, "{} {reason}", path.display()),
             Self::Stranger { socket, uid } => {
