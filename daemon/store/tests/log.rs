@@ -30,16 +30,17 @@ fn what_was_appended_is_read_back_and_survives() {
     let appended = store.append(vec![Entry::Observed(whole.clone())], at(5)).unwrap();
     let [Appended::Committed(id)] = appended[..] else { panic!("{appended:?}") };
     let expected = Event { id, ..whole.clone() };
-    assert_eq!(shape::events(&store.reader(), &store.take_changes()), [expected.clone()]);
+    let expected = [expected];
+    assert_eq!(shape::events(&store.reader(), &store.take_changes()), expected);
     assert_eq!(store.append(vec![Entry::Observed(whole)], at(6)).unwrap(), [Appended::Duplicate]);
     store.close().unwrap();
     drop(store);
 
     let store = open(directory.path());
-    assert_eq!(loaded(&store.reader()), [expected.clone()]);
+    assert_eq!(loaded(&store.reader()), expected);
     assert_eq!(store.reader().find(&[id, EventId::default()]), [Position(1)]);
     drop(store);
-    assert_eq!(loaded(&open(directory.path()).reader()), [expected]);
+    assert_eq!(loaded(&open(directory.path()).reader()), expected);
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn fill(store: &mut Store, search: &mut Search) {
                 batch.push(Entry::Observed(event(&shell(number), sequence - 1, "late", end(Some(1)))));
             }
         }
-        store.append(batch, at(0)).unwrap();
+        store.append(batch, at(0)).expect("there is room");
         store.take_changes().iter().for_each(|change| search.apply(change));
     }
 }

@@ -78,6 +78,7 @@ impl Default for Options {
 
 /// Something to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are events")]
 pub enum Entry {
     /// One side of a command: running for its start, ended for its end; a lost one is an import.
     ///
