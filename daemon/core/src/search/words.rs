@@ -300,6 +300,7 @@ mod tests {
         let texts = [&word, &twins[0], &twins[1], &word[5..], "l0ng l0ng ", &word[10..], &word[1..]];
         check(&texts, &[&word], &[0]);
         check(&["l0ng l0ng ", &word[10..]], &[&word], &[]);
+        check(&["l0ng ", &word[5..]], &[&word], &[]);
         check(&[&word[..38], &word[38..]], &[&word], &[]);
     }
 

@@ -159,8 +159,10 @@ pub(super) fn outcome() -> impl Strategy<Value = BriefOutcome> {
     let duration = prop::option::of(select(vec![0, 5, long - 2, long - 1, long, long + 1, u64::MAX]));
     let exit = prop::option::of(select(vec![0, 0, 1, 253, 254, 255, 256, -1, i32::MIN]));
     (select(State::ALL), duration, exit).prop_map(|(state, duration, exit)| match state {
-        State::Ended => BriefOutcome { state, duration: duration.map(Micros), exit, position: None },
-        State::Running | State::Lost => BriefOutcome { state, duration: None, exit: None, position: None },
+        State::Ended | State::Lost => {
+            BriefOutcome { state, duration: duration.map(Micros), exit, position: None }
+        }
+        State::Running => BriefOutcome { state, duration: None, exit: None, position: None },
     })
 }
 
