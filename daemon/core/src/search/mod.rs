@@ -4,6 +4,16 @@
 //! numbers, in chunks ordered by time. A question is judged row by row from the end it asks about;
 //! its words are looked for in the distinct texts, each read at most once.
 //!
+//! | file | holds |
+//! | --- | --- |
+//! | `change` | what the store says: rows that came, ended, went, or lie elsewhere |
+//! | `columns`, `purge` | all rows, and how changes come in and leave no trace |
+//! | `chunk`, `column` | a run of rows, one array for each field |
+//! | `texts`, `dictionary`, `shells`, `index` | what many rows share, each kept once |
+//! | `beside` | what does not fit into a row, or waits for one |
+//! | `plan`, `words` | a filter, ready for the rows as they are |
+//! | `page`, `count` | the answers |
+//!
 //! It does not know the log, ids of events, or files: the store says what changed, and answers for
 //! ids. It does not rank: the order is always (start, position).
 
