@@ -44,10 +44,10 @@ __karo_prompt() {
     if [[ :$BASHOPTS: != *:promptvars:* ]]; then
         PS0=${PS0-}
         PS0=${PS0//"$__karo_mark"/}
-    elif [[ ${PS0-} != *"$__karo_mark"* ]]; then
-        PS0=${PS0-}$__karo_mark
+    else
+        [[ ${PS0-} == *"$__karo_mark"* ]] || PS0=${PS0-}$__karo_mark
+        ((__karo_version < 501)) || __karo_keep_repeats
     fi
-    ((__karo_version < 501)) || __karo_keep_repeats
     ((__karo_version < 501)) || __karo_before=$HISTCMD
     ((__karo_version >= 501)) || return "$1"
 }
@@ -56,6 +56,7 @@ __karo_prompt() {
 # read; PS0 gives HISTCONTROL back before the line runs, and the repeat is dropped afterwards. A leading space is
 # meanwhile kept out by HISTIGNORE, which means the same.
 __karo_keep_repeats() {
+    PS0=${PS0/"$__karo_mark_control"/}
     [[ ${HISTCONTROL@a}${HISTIGNORE@a} != *r* ]] || return 0
     local __karo_space=
     [[ :${HISTCONTROL-}: != *:ignore@(space|both):* ]] || __karo_space='[ ]*'
@@ -70,8 +71,9 @@ __karo_keep_repeats() {
         HISTIGNORE=${HISTIGNORE:+$HISTIGNORE:}$__karo_space
     fi
     [[ :${HISTCONTROL-}: == *:@(ignoredups|ignoreboth|erasedups):* ]] || return 0
+    [[ $PS0 == *"$__karo_mark_control"* ]] || PS0+=$__karo_mark_control
     __karo_control=$HISTCONTROL
-    __karo_target=HISTCONTROL
+    __karo_is_altered=1
     HISTCONTROL=
 }
 
@@ -90,20 +92,18 @@ __karo_drop_repeat() {
 __karo_after() {
     ((EUID == __karo_uid)) || return 0
     local __karo_exit=$1 __karo_pipes=${*:2} __karo_duration='' __karo_now
-    local __karo_started=${__karo_t0-} __karo_cwd=${__karo_dir-} __karo_own=$((__karo_h0))
-    local __karo_repeats=
-    if [[ $__karo_target == HISTCONTROL ]]; then
+    local __karo_started=${__karo_at[0]-} __karo_own=${__karo_at[1]:-0} __karo_cwd=${__karo_at[2]-}
+    local __karo_repeats=$__karo_is_altered
+    if [[ $__karo_is_altered ]]; then
         [[ ${HISTCONTROL-} ]] || HISTCONTROL=$__karo_control
-        __karo_target=__karo_zero
-        __karo_repeats=1
+        __karo_is_altered=
     fi
     if [[ $__karo_umask_kept ]]; then
         builtin umask "$__karo_umask_kept"
         __karo_umask_kept=
     fi
     [[ ! ${HISTFILE-} ]] || __karo_has_file=1
-    builtin unset -v __karo_t0 __karo_dir
-    __karo_h0=0
+    __karo_at=()
     __karo_now
     if [[ ${__karo_pending-} ]]; then
         __karo_end_pending
@@ -173,14 +173,14 @@ __karo_unmarked() {
 # Lines $1 to $2 of the history came from an editor; the first is what had been typed before it was called.
 __karo_edited() {
     (($2 > $1 && $2 - $1 < 64)) && ! __karo_is_private || return 0
-    local __karo_raw='' __karo_at __karo_line __karo_text='' __karo_exit='' __karo_pipes='' __karo_duration=''
+    local __karo_raw='' __karo_entry __karo_line __karo_text='' __karo_exit='' __karo_pipes='' __karo_duration=''
     local __karo_started __karo_cwd=$PWD __karo_precision=1000000
     __karo_list "$((__karo_number - $1))" '%s '
-    for ((__karo_at = $1 + 1; __karo_at <= $2; __karo_at++)); do
+    for ((__karo_entry = $1 + 1; __karo_entry <= $2; __karo_entry++)); do
         __karo_line=$'\n'$__karo_raw
-        builtin printf -v __karo_text '\n%5d' "$__karo_at"
+        builtin printf -v __karo_text '\n%5d' "$__karo_entry"
         __karo_line=${__karo_line#*"$__karo_text"[ *] }
-        builtin printf -v __karo_text '\n%5d' "$((__karo_at + 1))"
+        builtin printf -v __karo_text '\n%5d' "$((__karo_entry + 1))"
         __karo_line=${__karo_line%%"$__karo_text"[ *] *}
         __karo_started=${__karo_line%% *}000000
         __karo_text=${__karo_line#* }
@@ -296,11 +296,11 @@ __karo_limit() {
 # Tells whether the client could put the record anywhere: to a socket, or into a spool.
 __karo_reachable() {
     [[ ! -S $__karo_socket ]] || return 0
-    local __karo_at=$__karo_client_spool
-    while [[ ! -e $__karo_at && $__karo_at == */?* ]]; do
-        __karo_at=${__karo_at%/*}
+    local __karo_path=$__karo_client_spool
+    while [[ ! -e $__karo_path && $__karo_path == */?* ]]; do
+        __karo_path=${__karo_path%/*}
     done
-    [[ -w ${__karo_at:-/} || $__karo_spool && -w $__karo_spool ]]
+    [[ -w ${__karo_path:-/} || $__karo_spool && -w $__karo_spool ]]
 }
 
 # One child in the background: `$!`, the job table and the terminal see nothing of it.
@@ -354,6 +354,7 @@ __karo_has_room() {
     [[ ! $__karo_full || ! -e $__karo_full || ! -e $__karo_full_too ]] || return 1
     local __karo_failglob=
     [[ :$BASHOPTS: != *:failglob:* ]] || { __karo_failglob=1; builtin shopt -u failglob; }
+    [[ ! ${GLOBIGNORE-} ]] || local GLOBIGNORE=
     local -a __karo_files=("$__karo_spool"/*)
     [[ ! $__karo_failglob ]] || builtin shopt -s failglob
     __karo_full=
@@ -366,22 +367,22 @@ __karo_has_room() {
 
 # Finds the spool and makes the scratch file: forks, but once for each shell.
 __karo_place() {
-    local __karo_at __karo_seen_stat
+    local __karo_path __karo_seen_stat
     __karo_spool='' __karo_scratch='' __karo_room=0 __karo_full=''
-    for __karo_at in "$__karo_hook_spool" "$__karo_client_spool"; do
-        [[ $__karo_at == /* ]] || continue
+    for __karo_path in "$__karo_hook_spool" "$__karo_client_spool"; do
+        [[ $__karo_path == /* ]] || continue
         __karo_seen_stat=$(
             builtin umask 077
-            [[ -d $__karo_at ]] || command mkdir -p -- "$__karo_at"
-            [[ -d $__karo_at && ! -L $__karo_at && -O $__karo_at && -w $__karo_at ]] || builtin exit
-            command stat -L -c '%a %i' -- "$__karo_at" "/proc/$$/ns/pid" || builtin echo 700
+            [[ -d $__karo_path ]] || command mkdir -p -- "$__karo_path"
+            [[ -d $__karo_path && ! -L $__karo_path && -O $__karo_path && -w $__karo_path ]] || builtin exit
+            command stat -L -c '%a %i' -- "$__karo_path" "/proc/$$/ns/pid" || builtin echo 700
         ) </dev/null
         # Nobody else may write there.
         [[ $__karo_seen_stat =~ ^[0-7]*[0145][0145]( |$'\n'|$) ]] || continue
         builtin umask 077
-        : >|"$__karo_at/.$__karo_id.text" && __karo_scratch=$__karo_at/.$__karo_id.text
+        : >|"$__karo_path/.$__karo_id.text" && __karo_scratch=$__karo_path/.$__karo_id.text
         builtin umask "$__karo_umask"
-        __karo_spool=$__karo_at
+        __karo_spool=$__karo_path
         __karo_seen_stat=${__karo_seen_stat#*$'\n'}
         __karo_pid_ns=${__karo_seen_stat#* }
         __karo_pid_ns=${__karo_pid_ns%%[!0-9]*}
@@ -391,7 +392,7 @@ __karo_place() {
 
 # What is the same for every record of this shell.
 __karo_describe() {
-    local __karo_a='' __karo_b='' __karo_stat='' __karo_boot='' __karo_parent='' __karo_tty='' __karo_ssh=0
+    local __karo_a='' __karo_b='' __karo_stat='' __karo_boot='' __karo_parent='' __karo_tty='\l' __karo_ssh=0
     local __karo_user='\u' __karo_field
     builtin read -r __karo_a </proc/sys/kernel/random/uuid
     builtin read -r __karo_b </proc/sys/kernel/random/uuid
@@ -405,13 +406,13 @@ __karo_describe() {
     # shellcheck disable=SC2206
     local -a __karo_words=($__karo_stat)
     set +f
-    for __karo_tty in /dev/pts/* /dev/tty* ''; do
-        [[ ! -c $__karo_tty || ! $__karo_tty -ef /proc/self/fd/0 ]] || break
-    done
+    __karo_tty=pts/${__karo_tty@P}
+    [[ /dev/$__karo_tty -ef /dev/fd/0 ]] || __karo_tty=${__karo_tty#pts/}
+    [[ /dev/$__karo_tty -ef /dev/fd/0 ]] || __karo_tty=
     [[ ! ${SSH_CONNECTION-}${SSH_CLIENT-}${SSH_TTY-} ]] || __karo_ssh=1
     __karo_place
     __karo_fields=(shell=bash "shell_id=$__karo_id" "user=${__karo_user@P}" "host=${HOSTNAME-}"
-        "tty=${__karo_tty#/dev/}" "ssh=$__karo_ssh" "pid=$$" "pid_start=${__karo_words[19]-}" "boot_id=$__karo_boot"
+        "tty=$__karo_tty" "ssh=$__karo_ssh" "pid=$$" "pid_start=${__karo_words[19]-}" "boot_id=$__karo_boot"
         "pid_ns=$__karo_pid_ns" "parent=$__karo_parent")
     __karo_options=(--socket "$__karo_socket" --spool "$__karo_client_spool")
     for __karo_field in "${__karo_fields[@]}"; do
@@ -424,23 +425,27 @@ __karo_load() {
     local -
     set +aefkuvxCET
     local IFS=$' \t\n' __karo_text='' __karo_number=0
+    __karo_at=()
     [[ $__karo_baked_uid == "$EUID" && ${PROMPT_COMMAND@a} != *r* && ${PS0@a} != *r* ]] || return 0
     __karo_pid=$$ __karo_uid=$EUID __karo_version=$((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))
-    __karo_id='' __karo_sequence=0 __karo_dropped=0 __karo_before='' __karo_h0=0 __karo_seen='' __karo_has_file=''
-    __karo_void='' __karo_zero=0 __karo_control='' __karo_target=__karo_zero __karo_last='' __karo_last_number=-1
+    __karo_id='' __karo_sequence=0 __karo_dropped=0 __karo_before='' __karo_seen='' __karo_has_file=''
+    __karo_void='' __karo_zero=0 __karo_control='' __karo_is_altered='' __karo_last='' __karo_last_number=-1
     __karo_umask_kept='' __karo_pid_ns='' __karo_began='' __karo_precision=1
     __karo_umask=$(builtin umask)
     __karo_describe
     # Only so does the history keep a line as it was typed.
     builtin shopt -s cmdhist lithist
-    # The mark expands to nothing. What it sets: the time, the number of the line, the directory, and HISTCONTROL again.
+    # The mark expands to nothing. What it sets: the time, the number of the line, the directory, all of them in an array,
+    # as arrays are never exported. A `!` would be a number in posix mode.
     # shellcheck disable=SC2016
-    local __karo_clock='10#0${EPOCHREALTIME//[!0-9]/}'
+    local __karo_clock='10#0${EPOCHREALTIME//[^0-9]/}'
     ((__karo_version >= 500)) || __karo_clock='\D{%s}000000' __karo_precision=1000000
     # shellcheck disable=SC2016
-    __karo_mark='${__karo_void:$((__karo_t0='$__karo_clock',__karo_h0=HISTCMD,'
+    __karo_mark='${__karo_void:$((__karo_at[0]='$__karo_clock',__karo_at[1]=HISTCMD,'
     # shellcheck disable=SC2016
-    __karo_mark+='0${__karo_zero/${__karo_dir:=${PWD-}}/}${__karo_zero/${!__karo_target:=$__karo_control}/})):0}'
+    __karo_mark+='0${__karo_zero/${__karo_at[2]:=${PWD-}}/})):0}'
+    # shellcheck disable=SC2016
+    __karo_mark_control='${__karo_void:$((0${__karo_zero/${HISTCONTROL:=$__karo_control}/})):0}'
     # shellcheck disable=SC2016
     ((__karo_version < 503)) || __karo_mark+='${ __karo_preexec; }'
     PS0=${PS0-}
@@ -487,14 +492,14 @@ fi
 
 # The start of a line, called by PS0 in bash 5.3.
 __karo_begin() {
-    ((EUID == __karo_uid && __karo_h0 == __karo_before + 1)) || return 0
+    ((EUID == __karo_uid && __karo_at[1] == ${__karo_before:-0} + 1)) || return 0
     local IFS=$' \t\n' __karo_text __karo_number
-    local __karo_exit='' __karo_pipes='' __karo_duration='' __karo_started=$__karo_t0 __karo_cwd=$__karo_dir
+    local __karo_exit='' __karo_pipes='' __karo_duration='' __karo_started=${__karo_at[0]} __karo_cwd=${__karo_at[2]}
     __karo_capture
-    [[ $__karo_text && $__karo_text != ' '* ]] && ((__karo_number == __karo_h0 - 1)) || return 0
+    [[ $__karo_text && $__karo_text != ' '* ]] && ((__karo_number == __karo_at[1] - 1)) || return 0
     [[ ! ${HISTFILE-} ]] || __karo_has_file=1
     ! __karo_is_private || return 0
-    __karo_before=$__karo_h0 __karo_pending=$__karo_text __karo_pending_cwd=$__karo_cwd
+    __karo_before=${__karo_at[1]} __karo_pending=$__karo_text __karo_pending_cwd=$__karo_cwd
     __karo_deliver start
 }
 

@@ -130,8 +130,16 @@ if status is-interactive; and test "$__karo_pid" != $fish_pid
         set -lx KARO_COMMAND $__karo_text
         set -lx KARO_CWD $__karo_cwd
         set -l before $last_pid
+        # In a group of its own the child does not go down with the terminal.
+        set -l control interactive
+        status is-full-job-control
+        and set control full
+        status is-no-job-control
+        and set control none
+        status job-control full
         command $__karo_observe $argv[1] $__karo_options $given </dev/null >/dev/null 2>&1 &
         disown $last_pid
+        status job-control $control
         if set -q before[1]
             set -g last_pid $before
         else

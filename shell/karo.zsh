@@ -118,6 +118,8 @@ __karo_send() {
   [[ $1 == start ]] || given+=( --exit "$2" --duration-us "$3" --pipestatus "$4" )
   builtin unsetopt monitor bg_nice notify
   (
+    # Only so does the child of this child ignore the end of the terminal too.
+    builtin setopt posix_traps
     builtin trap '' HUP
     KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd "$__karo_observe" "$1" "${(@)__karo_options}" "${(@)given}" &
   ) </dev/null >/dev/null 2>&1
@@ -187,7 +189,7 @@ __karo_describe() {
   IFS= builtin read -r boot </proc/sys/kernel/random/boot_id
   IFS= builtin read -r parent <"/proc/$PPID/comm"
   IFS= builtin read -r stat_line <"/proc/$$/stat"
-  local -a words=( ${=stat_line##*\) } )
+  local -a words=( ${(s: :)stat_line##*\) } )
   zstat -H inode "/proc/$$/ns/pid"
   [[ -z ${SSH_CONNECTION-}${SSH_CLIENT-}${SSH_TTY-} ]] || ssh=1
   __karo_fields=( shell=zsh "shell_id=$__karo_id" "user=${(%):-%n}" "host=${HOST-}" "tty=${${TTY-}#/dev/}" "ssh=$ssh"

@@ -185,9 +185,11 @@ fn root_case_47_disk_full(setup: Setup) {
         // What is left of the file system after this is nothing.
         assert!(fs::write(spool.join("filler"), vec![b'x'; 40 * 1024]).is_err());
     }
-    for line in ["echo one", "echo two", "echo three"] {
+    for (turn, line) in ["echo one", "echo two", "echo three"].into_iter().enumerate() {
         let shown = shell.run(line);
-        assert!(!shown.contains("space"), "{shown}");
+        // fish itself complains of a full disk, past every redirection; the hook does not let it twice.
+        let is_fishs_own = turn == 0 && shell.kind() == HookShell::Fish;
+        assert!(is_fishs_own || !shown.contains("space"), "{shown}");
     }
     for spool in &spools {
         fs::remove_file(spool.join("filler")).expect("it is there");

@@ -87,15 +87,16 @@ fn case_38_not_ascii(setup: Setup) {
 }
 
 fn case_38_not_utf8(setup: Setup) {
-    let mut shell = setup
-        .variable("LANG", "C")
-        .variable("LC_ALL", "C")
-        .before("bind 'set convert-meta off' 2>/dev/null")
-        .start();
+    let is_bash = setup.shell == HookShell::Bash;
+    let setup =
+        if is_bash { setup.variable("LC_ALL", "C").before("bind 'set convert-meta off'") } else { setup };
+    let mut shell = setup.start();
     shell.run_bytes(b"echo 'a\xff\xfeb'");
     let seen = shell.finish();
     assert_eq!(seen.len(), 1);
-    assert_eq!(seen[0].command(), b"echo 'a\xff\xfeb'", "{}", shell.pty.screen());
+    // zsh's line editor itself runs question marks in their place.
+    let wanted: &[u8] = if is_bash { b"echo 'a\xff\xfeb'" } else { b"echo 'a??b'" };
+    assert_eq!(seen[0].command(), wanted, "{}", shell.pty.screen());
 }
 
 fn case_39_very_long(setup: Setup) {
