@@ -80,13 +80,13 @@ fn a_directory_has_one_store() {
 }
 
 fn small(directory: &std::path::Path) -> Store {
-    let options = Options { reserve_bytes: 0, segment_bytes: 20_000 };
+    let options = Options { reserve_bytes: 0, segment_bytes: 8_000 };
     Store::open(directory, options, Arc::new(RealDisk), at(0)).expect("the log opens").0
 }
 
 /// Takes in starts and ends of three shells, some left open, and applies what changes.
 fn fill(store: &mut Store, search: &mut Search) {
-    for sequence in 0..300_u64 {
+    for sequence in 0..120_u64 {
         let mut batch = Vec::new();
         for number in 1..4 {
             let text = format!("make target-{number}-{sequence}");
@@ -111,7 +111,7 @@ fn sealing_changes_nothing_that_can_be_seen() {
     let mut search = Search::default();
     fill(&mut store, &mut search);
     let before = search.read(&store.reader());
-    assert_eq!(before.len(), 900);
+    assert_eq!(before.len(), 360);
     store.upkeep(RetentionRule::default(), at(0)).unwrap();
     applied(&mut store, &mut search);
     assert!(store.status().segments > 3);
@@ -125,7 +125,7 @@ fn sealing_changes_nothing_that_can_be_seen() {
     let mut store = small(directory.path());
     assert_eq!(loaded(&store.reader()), before);
     let ids: Vec<EventId> = before.iter().map(|event| event.id).collect();
-    assert_eq!(store.reader().find(&ids).len(), 900);
+    assert_eq!(store.reader().find(&ids).len(), 360);
     let again = before.iter().map(|event| Entry::Observed(event.clone())).collect();
     let appended = store.append(again, at(0)).unwrap();
     assert!(appended.iter().all(|appended| *appended == Appended::Duplicate));
@@ -153,7 +153,7 @@ fn what_is_deleted_is_gone_from_every_file_and_stays_away() {
     applied(&mut store, &mut search);
     let all = search.read(&store.reader());
     let is_doomed = |event: &Event| {
-        event.shell.id == shell(2).id && event.sequence < 200 || event.shell.id == shell(9).id
+        event.shell.id == shell(2).id && event.sequence < 80 || event.shell.id == shell(9).id
     };
     let (doomed, kept): (Vec<Event>, Vec<Event>) = all.into_iter().partition(is_doomed);
     let keys: Vec<_> = doomed
@@ -161,7 +161,7 @@ fn what_is_deleted_is_gone_from_every_file_and_stays_away() {
         .map(|event| (event.shell.id, event.sequence))
         .map(|key| (key, search.events[&key].position))
         .collect();
-    assert_eq!(store.delete(&keys, at(0)), Ok(201));
+    assert_eq!(store.delete(&keys, at(0)), Ok(81));
     applied(&mut store, &mut search);
     assert_eq!(search.read(&store.reader()), kept);
     assert_eq!(store.delete(&keys, at(0)), Ok(0));
@@ -194,7 +194,7 @@ fn retention_lets_whole_segments_go_and_nothing_of_them_comes_back() {
     let kept = search.read(&store.reader());
     assert!(!kept.is_empty() && kept.len() < all.len());
     assert!(all.iter().filter(|event| kept.contains(event)).eq(kept.iter()));
-    assert!(store.status().log_bytes <= bytes / 2 + 20_000);
+    assert!(store.status().log_bytes <= bytes / 2 + 8_000);
     drop(store);
     let mut store = small(directory.path());
     assert_eq!(loaded(&store.reader()), kept);
