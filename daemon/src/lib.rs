@@ -7,6 +7,7 @@
 //! | [`settings`] | the configuration file, read and checked |
 //! | [`ground`] | the directories that Karo stands on, made and judged |
 //! | [`logging`] | where the log goes |
+//! | [`roll_ups`] | how far the views are, and when they are made anew |
 //! | [`counters`], [`clock`], [`lease`], [`exit`] | small things that the actors share |
 //!
 //! This is the only place where the pure crates, the store and the world meet. Nothing on the main
@@ -19,6 +20,7 @@ pub mod exit;
 pub mod ground;
 pub mod lease;
 pub mod logging;
+pub mod roll_ups;
 pub mod settings;
 pub mod status;
 pub mod wiring;

@@ -12,13 +12,14 @@ use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Recipient, System};
 use interprocess::local_socket::tokio::Listener;
 use karo_protocol::config::Settings;
 use karo_protocol::places::Places;
+use karo_store::views::Views;
 use karo_store::{OpenError, Opened, Options, RealDisk, SetAside, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::actors::follow::Follow;
 use crate::actors::ingest::Ingest;
-use crate::actors::query::{Apply, Loaded, QueryActor};
+use crate::actors::query::{Load, QueryActor};
 use crate::actors::root::{Household, Ready, Reload, Root, Stop};
 use crate::actors::session::Post;
 use crate::actors::shells::Shells;
@@ -70,8 +71,8 @@ impl Start {
 /// The lock and the check of the live segment come first, then the socket opens: whoever connects
 /// is served durably. What is in the log becomes searchable meanwhile.
 pub fn run(start: Start) -> Ending {
-    let store = match open(&start) {
-        Ok(store) => store,
+    let kept = match open(&start) {
+        Ok(kept) => kept,
         Err(ending) => return ending,
     };
     System::new().block_on(async move {
@@ -80,7 +81,7 @@ pub fn run(start: Start) -> Ending {
             Err(ending) => return ending,
         };
         let (sender, ended) = oneshot::channel();
-        let root = Root::create(|ctx| wire(ctx, start, store, listener, sender));
+        let root = Root::create(|ctx| wire(ctx, start, kept, listener, sender));
         match heed_signals(root) {
             Ok(()) => ended.await.unwrap_or_else(|_| Ending::Bug("the root is gone".to_owned())),
             Err(error) => Ending::Bug(format!("signals cannot be heard: {error}")),
@@ -89,7 +90,7 @@ pub fn run(start: Start) -> Ending {
 }
 
 /// Makes the ground safe and opens the store.
-fn open(start: &Start) -> Result<Store, Ending> {
+fn open(start: &Start) -> Result<(Store, Views), Ending> {
     let places = &start.places;
     ground::secure_directory(&places.data)?;
     for spool in places.spools() {
@@ -102,7 +103,26 @@ fn open(start: &Start) -> Result<Store, Ending> {
         OpenError::Newer { .. } | OpenError::Disk { .. } => Ending::Store(error.to_string()),
     })?;
     report(&opened);
-    Ok(store)
+    let views = Views::open(&places.data, clock::now()).map_err(|error| Ending::Store(error.to_string()))?;
+    Ok((store, views_reported(views)))
+}
+
+/// Says in the log what was found of the views.
+fn views_reported((views, opened): (Views, karo_store::views::Opened)) -> Views {
+    use karo_store::views::Opened;
+    match opened {
+        Opened::New | Opened::Kept => {}
+        Opened::Unfinished => {
+            tracing::info!("the views were not closed in order; they are made anew from the log")
+        }
+        Opened::OtherFormat(format) => {
+            tracing::info!(format, "the views were of another format; they are made anew")
+        }
+        Opened::Damaged { moved_to, reason } => {
+            tracing::warn!(moved_to = %moved_to.display(), %reason, "the views were damaged; they are made anew from the log");
+        }
+    }
+    views
 }
 
 /// Says in the log what was found in the store.
@@ -141,7 +161,7 @@ fn listen(places: &Places) -> Result<Listener, Ending> {
 fn wire(
     ctx: &mut Context<Root>,
     start: Start,
-    store: Store,
+    (store, views): (Store, Views),
     listener: Listener,
     ending: oneshot::Sender<Ending>,
 ) -> Root {
@@ -155,7 +175,7 @@ fn wire(
         let (reader, lease) = (reader.clone(), lease("query"));
         QueryActor::start_in_arbiter(&Arbiter::new().handle(), move |_| QueryActor::new(reader, lease))
     };
-    let (shells, store) = wire_store(&root, store, &settings, &query, &counters);
+    let (shells, store) = wire_store(&root, (store, views), &settings, &query, &counters);
     let rules = Arc::new(settings.record.clone());
     let workers: Vec<Addr<Worker>> = (0..available_parallelism().map_or(1, usize::from).min(WORKERS_MAX))
         .map(|_| {
@@ -194,6 +214,7 @@ fn wire(
         delete: store.clone().recipient(),
         compact: store.clone().recipient(),
         reader: reader.clone(),
+        compare: store.clone().recipient(),
         status: StatusDesk {
             identity: identity(&places),
             counters,
@@ -213,7 +234,7 @@ fn wire(
 /// Makes the store and the watch over shells, which need each other.
 fn wire_store(
     root: &Addr<Root>,
-    store: Store,
+    (store, views): (Store, Views),
     settings: &Settings,
     query: &Addr<QueryActor>,
     counters: &Arc<Counters>,
@@ -223,12 +244,13 @@ fn wire_store(
     let shells = Shells::create(|ctx| {
         let listeners = Listeners {
             query: query.clone().recipient(),
+            whole: query.clone().recipient(),
             shells: ctx.address().recipient(),
             root: root.clone().recipient(),
         };
         let (settings, counters, lease) = (settings.store, Arc::clone(counters), Lease::new("store", gone()));
         let address = StoreActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            StoreActor::new(store, settings, listeners, counters, lease)
+            StoreActor::new((store, views), settings, listeners, counters, lease)
         });
         writer = Some(address.clone());
         Shells::new(address.recipient(), Lease::new("shells", gone()))
@@ -242,11 +264,11 @@ fn load(reader: karo_store::Reader, query: Addr<QueryActor>, root: Recipient<Rea
     let handle = arbiter.handle();
     let loading = async move {
         for (changes, since) in reader.load() {
-            if query.send(Apply(changes)).await.is_err() || query.send(Loaded(Some(since))).await.is_err() {
+            if query.send(Load { changes, since: Some(since) }).await.is_err() {
                 return;
             }
         }
-        if query.send(Loaded(None)).await.is_ok() {
+        if query.send(Load { changes: Vec::new(), since: None }).await.is_ok() {
             tracing::info!("everything can be found");
             // The root may be stopping.
             drop(root.try_send(Ready));

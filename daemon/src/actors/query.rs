@@ -5,8 +5,9 @@
 //!
 //! | message | from | answer |
 //! | --- | --- | --- |
-//! | [`Apply`] | store, after each commit; loader, at the start | when it can be found |
-//! | [`Loaded`] | loader | none |
+//! | [`Apply`] | store, after each commit | what it means for roll-ups, when it can be found |
+//! | [`Load`] | loader, at the start | when it can be found |
+//! | [`Whole`] | store | what all events add up to |
 //! | [`NextPage`] | session | some hits, and where to go on |
 //! | [`Tallying`] | session | counts |
 //! | [`Select`] | session, before a deletion | the events meant |
@@ -16,6 +17,7 @@
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, MessageResponse, MessageResult};
+use karo_core::rollup::{Delta, Rollup};
 use karo_core::search::{Change, Columns, Cursor, Hit, Key, Position};
 use karo_protocol::local::Tallies;
 use karo_protocol::query::{Count, Detail, Filter, Query, Row};
@@ -27,15 +29,28 @@ use crate::lease::Lease;
 /// Questions that may wait: one per session, most of the time.
 const MAILBOX: usize = 512;
 
-/// Changes of what can be found. Sent by the store after each commit, and by the loader.
+/// Changes of what can be found. Sent by the store after each commit.
+///
+/// Answered, when they can be found, with what they mean for roll-ups; `None` when that cannot be
+/// told before everything is loaded.
 #[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Option<Vec<Delta>>")]
 pub struct Apply(pub Vec<Change>);
 
-/// From when on everything can be found; `None` when all of it can. Sent by the loader.
+/// What the log holds already. Sent by the loader, from the newest end.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Loaded(pub Option<Timestamp>);
+pub struct Load {
+    /// Some of it.
+    pub changes: Vec<Change>,
+    /// From when on everything can be found with it; `None` when all of it can.
+    pub since: Option<Timestamp>,
+}
+
+/// What all events add up to. Sent by the store, which waits for it.
+#[derive(Debug, Message)]
+#[rtype(result = "Rollup")]
+pub struct Whole;
 
 /// The next hits of a question. Sent by sessions.
 #[derive(Debug, Message)]
@@ -159,20 +174,33 @@ impl Actor for QueryActor {
 }
 
 impl Handler<Apply> for QueryActor {
-    type Result = ();
+    type Result = MessageResult<Apply>;
 
-    fn handle(&mut self, Apply(changes): Apply, _: &mut Self::Context) {
+    fn handle(&mut self, Apply(changes): Apply, _: &mut Self::Context) -> Self::Result {
+        let mut deltas = Some(Vec::new());
         for change in changes {
-            self.columns.apply(change);
+            // Every change is applied, whether or not those before could be told.
+            let meant = self.columns.apply_counted(change);
+            deltas = deltas.zip(meant).map(|(deltas, meant)| [deltas, meant].concat());
         }
+        MessageResult(deltas)
     }
 }
 
-impl Handler<Loaded> for QueryActor {
+impl Handler<Load> for QueryActor {
     type Result = ();
 
-    fn handle(&mut self, Loaded(since): Loaded, _: &mut Self::Context) {
+    fn handle(&mut self, Load { changes, since }: Load, _: &mut Self::Context) {
+        changes.into_iter().for_each(|change| self.columns.apply(change));
         self.columns.set_partial_since(since);
+    }
+}
+
+impl Handler<Whole> for QueryActor {
+    type Result = MessageResult<Whole>;
+
+    fn handle(&mut self, _: Whole, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.columns.rollup())
     }
 }
 

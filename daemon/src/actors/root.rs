@@ -25,7 +25,7 @@ use super::query::{QueryActor, Running};
 use super::shells::{Begun, Shells};
 use super::socket::{Farewell, Limits, Socket};
 use super::spool::Spool;
-use super::store::{Retain, StoreActor};
+use super::store::{Retain, Searchable, StoreActor};
 use super::worker::{Rules, Worker};
 use super::{Drain, follow::Follow};
 use crate::exit::Ending;
@@ -215,6 +215,9 @@ impl Handler<Ready> for Root {
     type Result = ();
 
     fn handle(&mut self, _: Ready, ctx: &mut Self::Context) {
+        if self.household.store.try_send(Searchable).is_err() {
+            tracing::warn!("the views are not looked after before the next start");
+        }
         let shells = self.household.shells.clone();
         let running = self.household.query.send(Running).into_actor(self);
         ctx.spawn(running.map(move |running, _, _| {

@@ -18,7 +18,7 @@ use karo_protocol::frame::{self, FrameError, Header};
 use karo_protocol::limits::{FRAME_BYTES_MAX, IMPORT_LINES_MAX, PAGE_BYTES_TARGET, PAGE_EVENTS_MAX};
 use karo_protocol::local::{
     End, Failure, FailureCode, Import, ImportLine, Imported, Observe, Reply as Answer, Request, Verdict,
-    peek_id,
+    Verified, peek_id,
 };
 use karo_protocol::observation::OBSERVATION_VERSION;
 use karo_protocol::query::{Count, Detail, Filter, Query};
@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
 use super::query::{NextPage, Page, Select, Tallying};
-use super::store::{Compact, Delete};
+use super::store::{Compact, Compare, Delete};
 use super::{Intake, Source};
 use crate::counters::Counters;
 use crate::status::StatusDesk;
@@ -62,6 +62,8 @@ pub struct Post {
     pub compact: Recipient<Compact>,
     /// Checks the log.
     pub reader: Reader,
+    /// Checks the views.
+    pub compare: Recipient<Compare>,
     /// Knows how everything is.
     pub status: StatusDesk,
 }
@@ -322,7 +324,12 @@ impl Desk<'_> {
     async fn verify(&self) -> Answer {
         let reader = self.session.post.reader.clone();
         match tokio::task::spawn_blocking(move || reader.verify()).await {
-            Ok(verified) => Answer::Verified(verified),
+            Ok(verified) => {
+                let Ok(views_agree) = self.session.post.compare.send(Compare).await else {
+                    return stopping();
+                };
+                Answer::Verified(Verified { views_agree, ..verified })
+            }
             Err(error) => failure(FailureCode::Bug, format!("the check ended early: {error}")),
         }
     }

@@ -10,6 +10,8 @@
 //! | [`Lose`] | shells | none |
 //! | [`Delete`] | session | how many, after the rewritten segments are synced |
 //! | [`Compact`] | session | what it did |
+//! | [`Searchable`] | root, once everything is loaded | none; views that are behind are made anew |
+//! | [`Compare`] | session | whether the views are what the log says |
 //! | [`Report`] | session | how the store is |
 //! | [`Retain`] | root, after a reload | none |
 //! | [`Drain`] | root | when everything before is synced, and the log is closed |
@@ -25,11 +27,12 @@ use karo_core::search::{Key, Position};
 use karo_protocol::config::StoreSettings;
 use karo_protocol::local::{Compacted, Failure, FailureCode, StoreStatus, Verdict};
 use karo_protocol::{Event, Micros, Outcome, Shell};
+use karo_store::views::Views;
 use karo_store::{AppendError, Appended, Entry, RetentionRule, Store};
 
 use tokio::sync::oneshot;
 
-use super::query::Apply;
+use super::query::{Apply, Whole};
 use super::root::Stop;
 use super::shells::Begun;
 use super::worker::Place;
@@ -38,6 +41,7 @@ use crate::clock;
 use crate::counters::Counters;
 use crate::exit::Ending;
 use crate::lease::Lease;
+use crate::roll_ups::RollUps;
 
 /// Events in one batch: at the measured size of a record about half a mebibyte.
 const BATCH_MAX: usize = 4096;
@@ -82,6 +86,16 @@ pub struct Report;
 #[rtype(result = "()")]
 pub struct Retain(pub StoreSettings);
 
+/// Everything in the log can be found. Sent by the root.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Searchable;
+
+/// Are the views what the log says? Sent by sessions.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct Compare;
+
 /// Write and sync what was collected. Sent by the actor to itself.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -90,6 +104,7 @@ struct Commit;
 /// The actor. See the module.
 pub struct StoreActor {
     store: Store,
+    roll_ups: RollUps,
     settings: StoreSettings,
     waiting: Vec<Append>,
     waiting_events: usize,
@@ -97,6 +112,7 @@ pub struct StoreActor {
     has_commit: bool,
     has_upkeep: bool,
     query: Recipient<Apply>,
+    whole: Recipient<Whole>,
     shells: Recipient<Begun>,
     root: Recipient<Stop>,
     counters: Arc<Counters>,
@@ -107,6 +123,8 @@ pub struct StoreActor {
 pub struct Listeners {
     /// What can be found.
     pub query: Recipient<Apply>,
+    /// The same, for what everything adds up to.
+    pub whole: Recipient<Whole>,
     /// What has begun.
     pub shells: Recipient<Begun>,
     /// That it cannot go on.
@@ -116,13 +134,14 @@ pub struct Listeners {
 impl StoreActor {
     /// Makes the actor of an opened store.
     pub fn new(
-        store: Store,
+        (store, views): (Store, Views),
         settings: StoreSettings,
-        Listeners { query, shells, root }: Listeners,
+        Listeners { query, whole, shells, root }: Listeners,
         counters: Arc<Counters>,
         lease: Lease,
     ) -> Self {
         Self {
+            roll_ups: RollUps::new(views, store.position()),
             store,
             settings,
             waiting: Vec::new(),
@@ -131,6 +150,7 @@ impl StoreActor {
             has_commit: false,
             has_upkeep: false,
             query,
+            whole,
             shells,
             root,
             counters,
@@ -187,8 +207,9 @@ impl StoreActor {
             .send(Apply(changes))
             .into_actor(self)
             .map(move |applied, actor, ctx| {
-                if applied.is_err() {
-                    tracing::error!("the search is gone");
+                match applied {
+                    Ok(deltas) => actor.roll_ups.apply(deltas, actor.store.position()),
+                    Err(_) => tracing::error!("the search is gone"),
                 }
                 then(actor, ctx);
             })
@@ -340,7 +361,45 @@ impl Handler<Report> for StoreActor {
     type Result = actix::MessageResult<Report>;
 
     fn handle(&mut self, _: Report, _: &mut Self::Context) -> Self::Result {
-        actix::MessageResult(self.store.status())
+        actix::MessageResult(StoreStatus { view_bytes: self.roll_ups.bytes(), ..self.store.status() })
+    }
+}
+
+impl Handler<Searchable> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Searchable, ctx: &mut Self::Context) {
+        if self.roll_ups.is_behind() {
+            // Nothing is applied meanwhile, so the sum and the position belong together.
+            let sum = self.whole.send(Whole).into_actor(self);
+            let made = sum.map(|whole, actor, _| {
+                if let Ok(whole) = whole {
+                    actor.roll_ups.rebuild(&whole, actor.store.position());
+                }
+            });
+            made.wait(ctx);
+        }
+    }
+}
+
+impl Handler<Compare> for StoreActor {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, _: Compare, ctx: &mut Self::Context) -> Self::Result {
+        self.commit(ctx);
+        let (sender, receiver) = oneshot::channel();
+        // Behind the commit, and with nothing applied meanwhile.
+        std::future::ready(())
+            .into_actor(self)
+            .then(|(), actor: &mut Self, _| actor.whole.send(Whole).into_actor(actor))
+            .map(move |whole, actor, _| {
+                let agrees = whole.is_ok_and(|whole| actor.roll_ups.agrees_with(&whole));
+                if sender.send(agrees).is_err() {
+                    tracing::debug!("nobody waits for the comparison any more");
+                }
+            })
+            .wait(ctx);
+        Box::pin(async move { receiver.await.unwrap_or(false) })
     }
 }
 
@@ -367,6 +426,7 @@ impl Handler<Drain> for StoreActor {
                 if let Err(error) = actor.store.close() {
                     tracing::warn!(%error, "the store was not closed cleanly; nothing acknowledged is lost");
                 }
+                actor.roll_ups.close(actor.store.position());
                 drop(sender);
             })
             .wait(ctx);

@@ -154,6 +154,11 @@ impl Columns {
         (row < chunk.len() && chunk.key(row) == key).then_some((number, row))
     }
 
+    /// Returns the start and the position of an event that has no outcome.
+    pub(super) fn open_at(&self, key: Key) -> Option<(Timestamp, Position)> {
+        self.unsettled.open.get(&key).copied()
+    }
+
     /// Returns what a table shows of a row.
     pub(super) fn row(&self, chunk: &Chunk, row: usize) -> Row {
         Row {
@@ -166,7 +171,7 @@ impl Columns {
         }
     }
 
-    fn duration(&self, chunk: &Chunk, row: usize) -> Option<Micros> {
+    pub(super) fn duration(&self, chunk: &Chunk, row: usize) -> Option<Micros> {
         match chunk.duration[row] {
             NO_DURATION => None,
             LONG_DURATION => self.wide.durations.get(&Position(chunk.position[row])).copied().map(Micros),

@@ -23,6 +23,7 @@ mod chunk;
 mod column;
 mod columns;
 mod count;
+mod counted;
 mod dictionary;
 mod index;
 mod page;

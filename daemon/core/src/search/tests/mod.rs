@@ -12,6 +12,8 @@ use model::{Known, Model, newest_of_each_text, zones};
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::rollup::Rollup;
+
 use super::chunk::{CHUNK_ROWS, Chunk, HIGH_SEQUENCE, LONG_DURATION, WIDE_EXIT};
 use super::{BriefOutcome, Change, Columns, Hit, Key, Position};
 
@@ -38,6 +40,25 @@ proptest! {
             check_counts(&model, &columns, filter);
         }
         check_stats(&model, &columns);
+    }
+
+    #[test]
+    fn a_roll_up_that_lived_through_the_changes_is_the_one_made_anew(
+        steps in prop::collection::vec(step(), 1..24),
+    ) {
+        let mut model = Model::default();
+        let mut columns = Columns::new();
+        let mut lived = Rollup::default();
+        for step in steps {
+            for change in model.apply(step) {
+                match columns.apply_counted(change) {
+                    Some(deltas) => deltas.iter().for_each(|delta| lived.apply(delta)),
+                    // The change is about an event that is not there yet.
+                    None => lived = columns.rollup(),
+                }
+            }
+            prop_assert!(lived == columns.rollup());
+        }
     }
 
     #[test]

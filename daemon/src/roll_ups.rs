@@ -1,0 +1,67 @@
+//! The views as the writer keeps them: what to do when they are behind the log, or cannot be kept.
+//!
+//! Views are derived, so no trouble with them ever stops the daemon: they are made anew when everything
+//! is loaded, or left alone until the next start.
+
+use karo_core::rollup::{Delta, Rollup};
+use karo_store::views::{Digest, LogPosition, Views, ViewsError};
+
+/// The roll-ups beside the log.
+pub struct RollUps {
+    views: Views,
+    /// Whether they are what the log says up to the last change.
+    is_current: bool,
+}
+
+impl RollUps {
+    /// Takes opened views; they are current when they reach to the end of the log.
+    pub fn new(views: Views, end: LogPosition) -> Self {
+        let is_current = views.position() == Some(end);
+        Self { views, is_current }
+    }
+
+    /// Tells whether they have to be made anew.
+    pub const fn is_behind(&self) -> bool {
+        !self.is_current
+    }
+
+    /// Counts what a change of the log means; without deltas they are behind from here on.
+    pub fn apply(&mut self, deltas: Option<Vec<Delta>>, position: LogPosition) {
+        if !self.is_current {
+            return;
+        }
+        self.is_current = match deltas {
+            Some(deltas) => succeeded(self.views.apply(&deltas, position)),
+            None => false,
+        };
+    }
+
+    /// Makes them anew of what everything adds up to.
+    pub fn rebuild(&mut self, whole: &Rollup, position: LogPosition) {
+        let views = &mut self.views;
+        let started = views.start_rebuild().and_then(|()| views.fill(whole));
+        self.is_current = succeeded(started.and_then(|()| views.finish_rebuild(position)));
+    }
+
+    /// Tells whether they are what everything adds up to.
+    pub fn agrees_with(&mut self, whole: &Rollup) -> bool {
+        self.is_current && self.views.digest().is_ok_and(|digest| digest == Digest::of(whole))
+    }
+
+    /// Writes what is not written; the log is closed, and ends there.
+    pub fn close(&mut self, end: LogPosition) {
+        if self.is_current && succeeded(self.views.apply(&[], end)) {
+            self.is_current = succeeded(self.views.flush());
+        }
+    }
+
+    /// Returns their bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.views.bytes()
+    }
+}
+
+/// Says in the log what went wrong; nothing is lost by it.
+fn succeeded(done: Result<(), ViewsError>) -> bool {
+    done.map_err(|error| tracing::warn!(%error, "the views are left until the next start")).is_ok()
+}
