@@ -22,11 +22,8 @@ mod texts;
 #[expect(dead_code, reason = "the hook is made as karoctl makes it, by the same file")]
 mod hook;
 
-use std::process::Command;
-use std::sync::OnceLock;
-
 use crate::hook::{HookShell, Mode};
-use crate::shell::Setup;
+use crate::shell::{Setup, bash_version};
 
 /// Makes one test for each case, shell and mode.
 macro_rules! in_shells {
@@ -58,19 +55,4 @@ fn zsh(mode: Mode) -> Setup {
 
 fn fish(mode: Mode) -> Setup {
     Setup::new(HookShell::Fish, mode)
-}
-
-/// Returns the version of the bash under test.
-fn bash_version() -> (u32, u32) {
-    static VERSION: OnceLock<(u32, u32)> = OnceLock::new();
-    *VERSION.get_or_init(|| {
-        let bash = std::env::var("KARO_TEST_BASH").unwrap_or_else(|_| "bash".to_owned());
-        let output = Command::new(bash)
-            .args(["-c", "echo ${BASH_VERSINFO[0]} ${BASH_VERSINFO[1]}"])
-            .output()
-            .expect("bash is installed");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut numbers = text.split_whitespace().map(|number| number.parse().expect("a number"));
-        (numbers.next().expect("major"), numbers.next().expect("minor"))
-    })
 }

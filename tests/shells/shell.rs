@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use karo_protocol::observation::{Ending, Observation, Phase};
 use karo_protocol::spool;
@@ -185,6 +186,9 @@ impl Setup {
         };
         fs::create_dir_all(rc_file.parent().expect("it is below home")).expect("the place is ours");
         fs::write(&rc_file, rc).expect("the place is ours");
+        // A fish that finds no such directory reads every manual page in the background.
+        let completions = home.join(".local/share/fish/generated_completions");
+        fs::create_dir_all(completions).expect("the place is ours");
         let own = self.program.clone().or_else(|| std::env::var(self.override_name()).ok());
         let mut command = Command::new(own.unwrap_or_else(|| self.shell.name().to_owned()));
         match self.shell {
@@ -380,7 +384,7 @@ impl Shell {
 
     /// Tells whether this shell can send a record before the command has ended: bash only from 5.3 on.
     pub fn sends_starts(&self) -> bool {
-        self.kind() != HookShell::Bash || crate::bash_version() >= (5, 3)
+        self.kind() != HookShell::Bash || bash_version() >= (5, 3)
     }
 
     /// Types a last command and returns every record but its own; checks what holds for each of them.
@@ -484,4 +488,19 @@ pub fn assert_nowhere(shell: &Shell, text: &str) {
             assert!(!is_there, "{} holds {text:?}", path.display());
         }
     }
+}
+
+/// Returns the version of the bash under test.
+pub fn bash_version() -> (u32, u32) {
+    static VERSION: OnceLock<(u32, u32)> = OnceLock::new();
+    *VERSION.get_or_init(|| {
+        let bash = std::env::var("KARO_TEST_BASH").unwrap_or_else(|_| "bash".to_owned());
+        let output = Command::new(bash)
+            .args(["-c", "echo ${BASH_VERSINFO[0]} ${BASH_VERSINFO[1]}"])
+            .output()
+            .expect("bash is installed");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut numbers = text.split_whitespace().map(|number| number.parse().expect("a number"));
+        (numbers.next().expect("major"), numbers.next().expect("minor"))
+    })
 }
