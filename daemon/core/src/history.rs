@@ -126,7 +126,10 @@ mod tests {
     }
 
     fn texts(lines: Vec<Line>) -> Vec<(u64, String)> {
-        lines.into_iter().map(|line| (line.number, String::from_utf8_lossy(&line.text).into_owned())).collect()
+        lines
+            .into_iter()
+            .map(|line| (line.number, String::from_utf8_lossy(&line.text).into_owned()))
+            .collect()
     }
 
     fn pairs(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
@@ -136,7 +139,10 @@ mod tests {
     #[test]
     fn both_files_read() {
         assert_eq!(read(ShellKind::Mksh, MKSH), pairs(&[(1, "echo one"), (2, "echo \"a\nb\"")]));
-        assert_eq!(read(ShellKind::Ksh, KSH), pairs(&[(1, "echo one"), (2, " echo sp"), (3, "echo \"a\nb\"")]));
+        assert_eq!(
+            read(ShellKind::Ksh, KSH),
+            pairs(&[(1, "echo one"), (2, " echo sp"), (3, "echo \"a\nb\"")])
+        );
         assert_eq!(read(ShellKind::Mksh, KSH), []);
         assert_eq!(read(ShellKind::Ksh, b"echo plain\n"), []);
     }
