@@ -12,6 +12,5 @@ pub mod views;
 pub use disk::{Disk, RealDisk};
 pub use log::{
     AppendError, Appended, Entry, Load, OpenError, Opened, Options, ReadError, Reader, SetAside, Store,
-    Upkeep,
 };
 pub use retention::RetentionRule;

@@ -142,7 +142,7 @@ impl Daemon {
         let done = match deed {
             Deed::Append(entries) => self.append(entries, ledger),
             Deed::Delete(keys) => self.delete(keys, ledger),
-            Deed::Upkeep => self.store.upkeep(RetentionRule::default(), at(3)).map(drop),
+            Deed::Upkeep => self.store.upkeep(RetentionRule::default(), at(3)),
             Deed::Compact => self.store.compact(at(4)).map(drop),
             Deed::Reopen => {
                 let closed = self.store.close();

@@ -34,9 +34,12 @@ fn what_was_appended_is_read_back_and_survives() {
     assert_eq!(shape::events(&store.reader(), &store.take_changes()), expected);
     assert_eq!(store.append(vec![Entry::Observed(whole)], at(6)).unwrap(), [Appended::Duplicate]);
     store.close().unwrap();
+    let end = store.position();
+    assert!(store.append(vec![Entry::Lost { key: (shell(1).id, 1) }], at(7)).is_err());
     drop(store);
 
     let store = open(directory.path());
+    assert_eq!(store.position(), end);
     assert_eq!(loaded(&store.reader()), expected);
     assert_eq!(store.reader().find(&[id, EventId::default()]), [Position(1)]);
     drop(store);
@@ -152,9 +155,8 @@ fn what_is_deleted_is_gone_from_every_file_and_stays_away() {
     store.append(vec![Entry::Observed(late.clone())], at(0)).unwrap();
     applied(&mut store, &mut search);
     let all = search.read(&store.reader());
-    let is_doomed = |event: &Event| {
-        event.shell.id == shell(2).id && event.sequence < 80 || event.shell.id == shell(9).id
-    };
+    let is_doomed =
+        |event: &Event| event.shell.id == shell(2).id && event.sequence < 80 || event.shell.id == shell(9).id;
     let (doomed, kept): (Vec<Event>, Vec<Event>) = all.into_iter().partition(is_doomed);
     let keys: Vec<_> = doomed
         .iter()

@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use karo_core::rollup::{Delta, Rollup};
 use karo_core::search::Key;
 use karo_protocol::{Event, EventId, Outcome};
-use karo_store::views::{Digest, Views};
-use karo_store::{Appended, Entry, Options, RetentionRule, Store, Upkeep};
+use karo_store::{Appended, Entry, Options, RetentionRule, Store};
 use model::ModelDisk;
 use proptest::prelude::*;
 use shape::{Search, at, end, event, lost, shell, start};
@@ -83,93 +81,6 @@ fn loaded(store: &Store) -> Search {
     search
 }
 
-/// Opens the log with the views beside it.
-fn open_with_views(disk: &ModelDisk, directory: &Path) -> Store {
-    let mut store = open(disk);
-    store.attach(Views::open(directory, at(0)).expect("the views open").0);
-    store
-}
-
-fn keep_up(store: &mut Store) {
-    while store.upkeep(RetentionRule::default(), at(0)).expect("it is kept up") == Upkeep::More {}
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_views_say_what_the_log_says(deeds in prop::collection::vec(deed(), 1..80)) {
-        let (disk, directory) = (ModelDisk::new(), tempfile::tempdir().expect("a directory"));
-        let mut store = open_with_views(&disk, directory.path());
-        let mut search = Search::default();
-        for deed in deeds {
-            match deed {
-                Deed::Deliver(number, sequence, which) => {
-                    let event = event(&shell(number), sequence, "echo", phase(which));
-                    store.append(vec![Entry::Observed(event)], at(0)).expect("it is taken");
-                }
-                Deed::Shell(number, sequence) => {
-                    let key = (shell(number).id, sequence);
-                    store.append(vec![Entry::Lost { key }], at(0)).expect("it is taken");
-                }
-                Deed::Delete(number, sequence) => {
-                    let key = (shell(number).id, sequence);
-                    let known = search.events.get(&key).map(|known| (key, known.position));
-                    store.delete(&Vec::from_iter(known), at(0)).expect("it is deleted");
-                }
-                Deed::Upkeep => keep_up(&mut store),
-                Deed::Compact => drop(store.compact(at(0)).expect("it is compacted")),
-                Deed::Reopen(is_closed) => {
-                    if is_closed {
-                        store.close().expect("it is closed");
-                    }
-                    drop(store);
-                    store = open_with_views(&disk, directory.path());
-                    search = Search::default();
-                    store.reader().load().flat_map(|(changes, _)| changes).for_each(|change| search.apply(&change));
-                    store.take_changes();
-                }
-            }
-            followed(&mut store, &mut search);
-        }
-        prop_assert!(store.views_agree());
-        let expected: Rollup = search.read(&store.reader()).iter().map(Delta::added).collect();
-        let views = store.views().expect("they were attached").whole().expect("they can be read");
-        prop_assert_eq!(Digest::of(&views), Digest::of(&expected));
-    }
-}
-
-#[test]
-fn views_are_caught_up_after_a_crash_and_only_made_anew_when_they_must() {
-    let (disk, directory) = (ModelDisk::new(), tempfile::tempdir().expect("a directory"));
-    let mut store = open_with_views(&disk, directory.path());
-    let commands = |store: &mut Store, from: u64, to: u64| {
-        for sequence in from..to {
-            let event = event(&shell(1), sequence, "echo", start());
-            store.append(vec![Entry::Observed(event)], at(0)).expect("it is taken");
-        }
-    };
-    commands(&mut store, 1, 40);
-    keep_up(&mut store);
-    store.close().expect("it is closed");
-    drop(store);
-    let mut store = open_with_views(&disk, directory.path());
-    commands(&mut store, 40, 42);
-    let ended = event(&shell(1), 3, "echo", end(Some(1)));
-    store.append(vec![Entry::Observed(ended)], at(0)).expect("it is taken");
-    drop(store);
-    let mut store = open_with_views(&disk, directory.path());
-    assert!(store.views().expect("they were attached").position().is_some(), "they were thrown away");
-    assert!(store.views_agree());
-    drop(store);
-    // Without its last segment a log is not the one that the views know.
-    let (last, _) = disk.files().pop_last().expect("there are files");
-    disk.tamper(&last, |bytes| bytes.truncate(40));
-    let mut store = open_with_views(&disk, directory.path());
-    keep_up(&mut store);
-    assert!(store.views_agree());
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
@@ -209,7 +120,7 @@ proptest! {
                         reference.deleted.insert(key);
                     }
                 }
-                Deed::Upkeep => keep_up(&mut store),
+                Deed::Upkeep => store.upkeep(RetentionRule::default(), at(0)).expect("it is sealed"),
                 Deed::Compact => drop(store.compact(at(0)).expect("it is compacted")),
                 Deed::Reopen(is_closed) => {
                     followed(&mut store, &mut search);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use karo_core::search::{Batch, BriefOutcome, Change, Entry as SearchEntry, Key, Position};
 use karo_protocol::{Event, EventId, Outcome, State, Timestamp};
 
-use super::following::Told;
 use super::known::Progress;
 use super::live::{Live, StagedRecords};
 use super::table::{Form, RECORDS_MAX, Segment, position, write};
@@ -29,7 +28,6 @@ struct Staged {
     events: Vec<(Timestamp, EventId)>,
     added: Batch,
     outcomes: Vec<Change>,
-    told: Vec<Told>,
 }
 
 impl Store {
@@ -113,9 +111,8 @@ impl Store {
         if let Some(live) = self.live.take_if(|live| live.has_room_for(records, segment_bytes)) {
             return Ok(live);
         }
-        self.live = Some(self.begin_live(now)?);
         self.seal_excess(now)?;
-        Ok(self.live.take().expect("it was begun above, and sealing leaves it alone"))
+        self.begin_live(now)
     }
 
     pub(super) fn begin_live(&mut self, now: Timestamp) -> Result<Live, AppendError> {
@@ -154,7 +151,6 @@ impl Store {
                         let packed = self.packing.pack_ending(ending);
                         staged.records.offsets.push(self.batch.push(&Record::Ended(key.0, key.1, packed)));
                         let (duration, exit) = (ending.duration, ending.exit);
-                        staged.told.push(Told::Ended(key, (exit, duration)));
                         staged.note_outcome(
                             live,
                             key,
@@ -193,9 +189,6 @@ impl Store {
         staged.records.offsets.push(self.batch.push(&Record::Event(packed)));
         staged.events.push((event.started_at, event.id));
         let key = (event.shell.id, event.sequence);
-        if self.following.is_some() {
-            staged.told.push(Told::event(key, &packed));
-        }
         let progress = match packed.state {
             State::Running => Progress::Running,
             State::Lost => Progress::Lost,
@@ -267,9 +260,6 @@ impl Store {
         staged.events.iter().for_each(|(started_at, id)| index.span.add(*started_at, *id));
         drop(index);
         staged.progress.into_iter().for_each(|(key, progress)| self.known.note(key, progress));
-        if let Some(following) = &mut self.following {
-            staged.told.into_iter().for_each(|told| following.tell(told));
-        }
         if !staged.added.is_empty() {
             self.changes.push(Change::Added(staged.added));
         }

@@ -28,7 +28,6 @@ impl Store {
     /// As [`append`](Self::append).
     pub fn compact(&mut self, now: Timestamp) -> Result<Compacted, AppendError> {
         self.ready_to_rewrite(now)?;
-        self.follow_through();
         let bytes_before = self.status().log_bytes;
         let raw = self.shared.table().0.values().filter(|segment| segment.raw().is_some()).count();
         if let Some(live) = self.live.take_if(|live| live.records() > 0) {

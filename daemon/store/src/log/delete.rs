@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use karo_core::search::{Change, Key, Position};
-use karo_protocol::{Shell, Timestamp};
+use karo_protocol::Timestamp;
 
 use super::footer::Footer;
 use super::known::{Contents, Intervals, Marks, Progress};
@@ -43,7 +43,6 @@ impl Store {
             return Err(AppendError::Loading);
         }
         self.ready_to_rewrite(now)?;
-        self.follow_through();
         let deleted = self.shared.deleted();
         let is_there = |key: Key| self.known.progress(key) != Progress::Unknown && !is_deleted(&deleted, key);
         let mut doomed: BTreeMap<_, Intervals> = BTreeMap::new();
@@ -104,36 +103,21 @@ impl Store {
             erased.map_err(|error| self.refuse("rewrite a segment", &error))?;
         }
         self.is_unerased = false;
-        if let Some(following) = &mut self.following {
-            following.take_back();
-        }
         Ok(())
     }
 
-    /// Tells whether a raw segment has any record that must go, and notes them for the views.
-    fn any_doomed(
-        &mut self,
+    fn any_record(
+        &self,
         segment: &Segment,
         index: &RawIndex,
-        is_doomed: impl Fn(&Record<'_>, &RawIndex) -> bool,
+        is_meant: impl Fn(&Record<'_>, &RawIndex) -> bool,
     ) -> io::Result<bool> {
         let bytes = self.shared.disk.read(&self.shared.path(&segment.name()))?;
-        let mut is_any = false;
-        for offset in &index.offsets {
-            let record = raw::read_record(&bytes, segment.number, *offset, *offset as usize)
-                .and_then(|(kind, payload)| payload::read(kind, payload, &mut Base::default()).ok());
-            if let Some(record) = record.filter(|record| is_doomed(record, index)) {
-                is_any = true;
-                self.note_erased(&record, index.shell_of(&record));
-            }
-        }
-        Ok(is_any)
-    }
-
-    fn note_erased(&mut self, record: &Record<'_>, shell: Option<&Arc<Shell>>) {
-        if let Some(following) = &mut self.following {
-            following.erased.add(record, shell);
-        }
+        Ok(index.offsets.iter().any(|offset| {
+            raw::read_record(&bytes, segment.number, *offset, *offset as usize)
+                .and_then(|(kind, payload)| payload::read(kind, payload, &mut Base::default()).ok())
+                .is_some_and(|record| is_meant(&record, index))
+        }))
     }
 
     fn erase_raw(
@@ -146,7 +130,7 @@ impl Store {
         let is_doomed = |record: &Record<'_>, index: &RawIndex| {
             subject(record, index).is_some_and(|key| is_deleted(deleted, key))
         };
-        if !self.any_doomed(segment, &read(index), is_doomed)? {
+        if !self.any_record(segment, &read(index), is_doomed)? {
             return Ok(());
         }
         let is_wanted = |record: &Record<'_>, index: &RawIndex| !is_doomed(record, index);
@@ -159,7 +143,7 @@ impl Store {
         Ok(())
     }
 
-    fn erase_sealed(&mut self, segment: &Segment, deleted: &Deleted, now: Timestamp) -> io::Result<()> {
+    fn erase_sealed(&self, segment: &Segment, deleted: &Deleted, now: Timestamp) -> io::Result<()> {
         let name = segment.name();
         let footer = read_footer(&self.shared, &name, segment.number).ok();
         if footer.as_ref().is_some_and(|footer| !meets(&footer.contents, deleted)) {
@@ -183,9 +167,6 @@ impl Store {
         for block in &survey.blocks {
             let read = block.for_each(|ordinal, record| {
                 let shell = record.shell().and_then(|number| shells.get(number as usize));
-                if rewriting.is_doomed(&record, shell) {
-                    self.note_erased(&record, shell);
-                }
                 rewriting.push(ordinal, record, shell);
                 true
             });
@@ -219,27 +200,11 @@ impl Store {
         let held = footer.contents.marks.iter().filter(|(_, marks)| !marks.held.is_empty());
         let doomed: Deleted = held.map(|(shell, marks)| (*shell, marks.held.clone())).collect();
         self.condemn(&doomed, now)?;
-        self.note_let_go(&survey);
         self.take_over(segment, &survey, now)?;
         // Whatever lies there, or lay there before it was damaged.
         let positions = (0..=u16::MAX).map(|ordinal| position(segment.slot, ordinal)).collect();
         self.changes.push(Change::Removed(positions));
         self.drop_segments(&[segment]).map_err(|error| self.refuse("remove a segment", &error))
-    }
-
-    /// Notes for the views what goes with a segment.
-    fn note_let_go(&mut self, survey: &Survey) {
-        let (shells, deleted) = (survey.shells(), self.shared.deleted());
-        for block in &survey.blocks {
-            let read = block.for_each(|_, record| {
-                let shell = record.shell().and_then(|number| shells.get(number as usize));
-                if Rewriting::new(&deleted).is_doomed(&record, shell) {
-                    self.note_erased(&record, shell);
-                }
-                true
-            });
-            debug_assert!(read.is_some(), "a survey takes only blocks that can be read");
-        }
     }
 
     /// Appends again what a segment says of events in others, before it goes.

@@ -1,8 +1,8 @@
 //! The segment log: everything that must last, in records that are only ever added.
 //!
 //! [`Store`] is the one writer: single-threaded, blocking, for one actor alone on its thread.
-//! [`Reader`]s are cheap to clone and read on other threads. Nothing here knows of actors or of the
-//! wall clock: `now` is an argument.
+//! [`Reader`]s are cheap to clone and read on other threads. Nothing here knows of sled, of actors or
+//! of the wall clock: `now` is an argument.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -15,14 +15,12 @@
 //! | `open`, `open_sealed` | opening, and what is done about a crash |
 //! | `salvage` | keeping bytes that are no records, and writing a raw segment anew |
 //! | `reader`, `load` | single events by position, and all of them for the search |
-//! | `following` | keeping the views up with all of this |
 //! | `verify`, `status` | whether all is as it was written; how the log is |
 
 mod append;
 mod compact;
 mod delete;
 mod error;
-mod following;
 mod footer;
 mod ids;
 mod known;
@@ -49,9 +47,7 @@ use karo_protocol::{Event, EventId};
 pub use self::error::{AppendError, OpenError, ReadError};
 pub use self::load::Load;
 pub use self::reader::Reader;
-pub use self::seal::Upkeep;
 
-use self::following::Following;
 use self::ids::Ids;
 use self::known::Known;
 use self::live::Live;
@@ -167,9 +163,6 @@ pub struct Store {
     batch: BatchWriter,
     packing: Packing,
     changes: Vec<Change>,
-    following: Option<Following>,
-    /// Whether something of a raw segment was cut out when it was opened, so that ordinals changed.
-    was_cut: bool,
     /// Held for as long as the store lives.
     _lock: Box<dyn DiskLock>,
 }

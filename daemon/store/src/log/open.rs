@@ -65,8 +65,6 @@ impl Store {
             batch: raw::BatchWriter::default(),
             packing: Packing::default(),
             changes: Vec::new(),
-            following: None,
-            was_cut: false,
             _lock: lock,
         };
         let mut opened = Opened { was_closed: true, ..Opened::default() };
@@ -143,7 +141,6 @@ impl Store {
         census.add(&contents);
         let index = Arc::new(RwLock::new(index));
         let slot = self.enter(number, Form::Raw(Arc::clone(&index)));
-        self.was_cut |= !faults.is_empty();
         let name = raw_name(number);
         self.unsaved.extend(faults.into_iter().map(|(range, fault)| Bad {
             segment: name.clone(),

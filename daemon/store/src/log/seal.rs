@@ -21,15 +21,6 @@ use crate::payload::{self, Base};
 use crate::records::{PackedEnding, PackedEvent, Record};
 use crate::retention::RetentionRule;
 
-/// Whether there is more to be kept up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Upkeep {
-    /// Not before something changes.
-    Done,
-    /// The next call goes on with it; it may come at once, or when there is time.
-    More,
-}
-
 /// Raw segments that may wait to be sealed before appending does it itself.
 const WAITING_MAX: usize = 8;
 
@@ -37,29 +28,24 @@ impl Store {
     /// Does what can wait: seals complete segments, finishes deletions that were cut short, and lets go
     /// what the rule says. Afterwards [`take_changes`](Self::take_changes) may have something.
     ///
-    /// Meant for quiet moments; each segment takes some tens of milliseconds. The views are given what
-    /// they do not know; as long as they are made anew, everything else waits, and this says
-    /// [`Upkeep::More`].
+    /// Meant for quiet moments; each segment takes some tens of milliseconds.
     ///
     /// # Errors
     ///
     /// As [`append`](Self::append).
-    pub fn upkeep(&mut self, rule: RetentionRule, now: Timestamp) -> Result<Upkeep, AppendError> {
+    pub fn upkeep(&mut self, rule: RetentionRule, now: Timestamp) -> Result<(), AppendError> {
         if let Standing::Poisoned(reason) = &self.standing {
             return Err(AppendError::Poisoned { reason: reason.clone() });
         }
         if self.standing == Standing::Unrenewed {
             self.renew(now)?;
         }
-        if self.follow(false) {
-            return Ok(Upkeep::More);
-        }
         self.seal_waiting(0, now)?;
         if self.shared.is_loaded() {
             self.erase(now)?;
             self.retain(rule, now)?;
         }
-        Ok(Upkeep::Done)
+        Ok(())
     }
 
     /// Seals complete segments before too many wait.
@@ -78,12 +64,7 @@ impl Store {
             .collect();
         waiting.sort_by_key(|segment| segment.number);
         let excess = waiting.len().saturating_sub(left);
-        if excess > 0 {
-            // Sealing folds ends into their events: views that are behind could not be caught up.
-            self.flush_views();
-        }
         for segment in waiting.into_iter().take(excess) {
-            self.segment_changes(segment.slot);
             self.seal(segment, now).map_err(|error| self.refuse("seal a segment", &error))?;
         }
         Ok(())
@@ -219,18 +200,6 @@ impl<'a> Rewriting<'a> {
                 self.push_outcome(ordinal, (shell, sequence), record, State::Lost, PackedEnding::default());
             }
         }
-    }
-
-    /// Tells whether a record is of an event that was deleted.
-    pub(super) fn is_doomed(&self, record: &Record<'_>, shell: Option<&Arc<Shell>>) -> bool {
-        let key = match (record, shell) {
-            (Record::Event(event), Some(shell)) => (shell.id, event.sequence),
-            (Record::Ended(shell, sequence, _) | Record::Lost(shell, sequence), _) => (*shell, *sequence),
-            (Record::Event(_), None) | (Record::Void | Record::Shell(..) | Record::Deleted(..), _) => {
-                return false;
-            }
-        };
-        is_deleted(self.deleted, key)
     }
 
     fn push_outcome(

@@ -7,14 +7,14 @@ use super::{AppendError, Opened, SetAside, Standing, Store};
 use crate::views::LogPosition;
 
 impl Store {
-    /// Returns what the store itself knows of its state; what the search knows is left at its default.
+    /// Returns what the store itself knows of its state; what the search and the views know is left
+    /// at its default.
     pub fn status(&self) -> StoreStatus {
         let table = self.shared.table();
         let free = self.shared.disk.free_bytes(&self.shared.directory);
         StoreStatus {
             segments: table.0.values().filter(|segment| segment.is_sealed()).count() as u64,
             log_bytes: table.0.values().map(|segment| segment.bytes()).sum(),
-            view_bytes: self.view_bytes(),
             free_bytes: free.as_ref().copied().unwrap_or(0),
             reserve_bytes: self.options.reserve_bytes,
             refusing: self.refusing(free.unwrap_or(u64::MAX)),
@@ -59,12 +59,17 @@ impl Store {
     /// As [`append`](Self::append); what was acknowledged is safe either way.
     pub fn close(&mut self) -> Result<(), AppendError> {
         let is_sound = self.standing == Standing::Sound;
-        // Views that are being made are made at the next start.
-        self.flush_views();
-        let live = self.live.take();
-        if let Some(mut live) = live.filter(|live| is_sound && !live.is_closed) {
-            self.batch.begin(live.number, live.index_end());
-            self.commit(&mut live, true)?;
+        if let Some(mut live) = self.live.take() {
+            let closed = match is_sound && !live.is_closed {
+                true => {
+                    self.batch.begin(live.number, live.index_end());
+                    self.commit(&mut live, true)
+                }
+                false => Ok(()),
+            };
+            // It still says where the log ends.
+            self.live = Some(live);
+            closed?;
         }
         if is_sound {
             self.standing = Standing::Poisoned("it was closed".into());
