@@ -7,7 +7,7 @@ use std::sync::Arc;
 use karo_core::search::{Batch, BriefOutcome, Change, Entry as SearchEntry, Key, Position};
 use karo_protocol::{Event, EventId, Outcome, State, Timestamp};
 
-use super::known::Progress;
+use super::known::{KeyHash, Progress};
 use super::live::{Live, StagedRecords};
 use super::table::{Form, RECORDS_MAX, Segment, position, write};
 use super::{AppendError, Appended, Entry, Standing, Store};
@@ -24,7 +24,7 @@ const PIECE_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug, Default)]
 struct Staged {
     records: StagedRecords,
-    progress: HashMap<Key, Progress>,
+    progress: HashMap<Key, Progress, KeyHash>,
     events: Vec<(Timestamp, EventId)>,
     added: Batch,
     outcomes: Vec<Change>,
@@ -43,16 +43,11 @@ impl Store {
     pub fn append(&mut self, batch: Vec<Entry>, now: Timestamp) -> Result<Vec<Appended>, AppendError> {
         self.ready(now)?;
         let mut appended = Vec::with_capacity(batch.len());
-        let mut rest = batch.into_iter().peekable();
-        while rest.peek().is_some() {
-            let (mut piece, mut bytes) = (Vec::new(), 0);
-            while let Some(entry) =
-                rest.next_if(|_| piece.len() < PIECE_ENTRIES_MAX && bytes < PIECE_BYTES_MAX)
-            {
-                bytes += weight(&entry);
-                piece.push(entry);
-            }
-            self.append_piece(piece, now, &mut appended)?;
+        let mut rest = batch;
+        while !rest.is_empty() {
+            let later = rest.split_off(piece_length(&rest));
+            self.append_piece(rest, now, &mut appended)?;
+            rest = later;
         }
         Ok(appended)
     }
@@ -87,7 +82,7 @@ impl Store {
         appended: &mut Vec<Appended>,
     ) -> Result<(), AppendError> {
         let mut live = self.live_for(piece.len() * 2, now)?;
-        let mut staged = Staged::default();
+        let mut staged = Staged::for_entries(piece.len());
         self.batch.begin(live.number, live.index_end());
         let first = appended.len();
         for entry in &mut piece {
@@ -284,6 +279,12 @@ impl Store {
 }
 
 impl Staged {
+    fn for_entries(count: usize) -> Self {
+        let progress = HashMap::with_capacity_and_hasher(count, KeyHash::default());
+        let records = StagedRecords { offsets: Vec::with_capacity(2 * count), ..StagedRecords::default() };
+        Self { progress, records, events: Vec::with_capacity(count), ..Self::default() }
+    }
+
     /// Returns the position that the record pushed last will have.
     fn last_position(&self, live: &Live) -> Position {
         let ordinal = live.records() + self.records.offsets.len() - 1;
@@ -297,6 +298,17 @@ impl Staged {
         self.outcomes.push(Change::Outcome { key, outcome: BriefOutcome { position, ..outcome } });
         Appended::Committed(EventId::default())
     }
+}
+
+/// Returns how many of the entries go into one write.
+fn piece_length(entries: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let mut is_within = |entry: &Entry| {
+        bytes += weight(entry);
+        bytes < PIECE_BYTES_MAX
+    };
+    // One at least, however long.
+    1 + entries[1..].iter().take(PIECE_ENTRIES_MAX - 1).take_while(|entry| is_within(entry)).count()
 }
 
 /// Returns the bytes of an entry, roughly.

@@ -4,6 +4,7 @@
 //! made of the segments' footers alone; no window of time forgets anything.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use karo_core::search::Key;
 use karo_protocol::{ShellId, State};
@@ -121,9 +122,45 @@ struct ShellKnown {
     open: Vec<(u64, bool)>,
 }
 
+/// Hashes keys: shell ids are random already, and only their own user can choose them.
+pub(super) type KeyHash = BuildHasherDefault<KeyHasher>;
+
+/// See [`KeyHash`].
+#[derive(Debug, Default)]
+pub(super) struct KeyHasher(u64);
+
+impl KeyHasher {
+    fn mix(&mut self, word: u64) {
+        // The golden ratio spreads the bits; the fold brings the high ones down, where tables look.
+        let product = u128::from(self.0 ^ word) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.mix(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.mix(word);
+    }
+
+    // The length of an array that is always as long says nothing.
+    fn write_usize(&mut self, _: usize) {}
+}
+
 /// What all of the log has seen.
 #[derive(Debug, Default)]
-pub(super) struct Known(HashMap<ShellId, ShellKnown>);
+pub(super) struct Known(HashMap<ShellId, ShellKnown, KeyHash>);
 
 impl Known {
     /// Returns how far an event has come.

@@ -6,6 +6,7 @@ use std::sync::{Arc, RwLock};
 
 use karo_protocol::{Shell, ShellId, Timestamp};
 
+use super::known::KeyHash;
 use super::raw::{self, BatchWriter, HEADER_BYTES};
 use super::table::{RECORDS_MAX, RawIndex, Shared, raw_name, read};
 use crate::disk::DiskFile;
@@ -32,7 +33,7 @@ pub(super) struct Live {
     pub(super) file: Box<dyn DiskFile>,
     /// Whether its last batch says that nothing follows.
     pub(super) is_closed: bool,
-    named: HashMap<ShellId, Named>,
+    named: HashMap<ShellId, Named, KeyHash>,
     shells: u32,
 }
 
@@ -65,7 +66,7 @@ impl Live {
         is_closed: bool,
     ) -> Self {
         let shells = read(&index).shells.len() as u32;
-        Self { slot, number, index, file, is_closed, named: HashMap::new(), shells }
+        Self { slot, number, index, file, is_closed, named: HashMap::default(), shells }
     }
 
     /// Returns the number of a shell; writes its record first if the segment has none, or none nearby.

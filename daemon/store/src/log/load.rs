@@ -7,6 +7,7 @@ use karo_core::search::{Batch, BriefOutcome, Change, Entry, Position};
 use karo_protocol::{Shell, ShellId, State, Timestamp};
 
 use super::footer::{BlockPlace, read_shells};
+use super::known::KeyHash;
 use super::raw;
 use super::sealed::{BlockKind, read_block, survey};
 use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, Shared, is_deleted, position, read};
@@ -26,7 +27,7 @@ pub struct Load {
     /// Slots that are left, the greatest start time first, and how many of their records are meant.
     rest: VecDeque<(Option<Timestamp>, u16, usize)>,
     /// One allocation for each shell, however many segments name it.
-    shells: HashMap<ShellId, Arc<Shell>>,
+    shells: HashMap<ShellId, Arc<Shell>, KeyHash>,
     /// As long as it lives, nothing is deleted: what is read but not applied yet would come back.
     _token: Arc<()>,
 }
@@ -42,7 +43,7 @@ impl Load {
         let mut rest: Vec<_> = shared.table().0.values().filter_map(meant).collect();
         rest.sort_by_key(|(newest, number, ..)| std::cmp::Reverse((*newest, *number)));
         let rest = rest.into_iter().map(|(newest, _, slot, records)| (newest, slot, records)).collect();
-        Self { rest, shells: HashMap::new(), shared, _token: token }
+        Self { rest, shells: HashMap::default(), shared, _token: token }
     }
 
     /// Returns the moment from which on everything is searchable when the rest is not.

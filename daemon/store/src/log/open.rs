@@ -9,7 +9,7 @@ use std::sync::{Arc, RwLock};
 
 use karo_protocol::{ShellId, Timestamp};
 
-use super::known::{Contents, Known, Marks};
+use super::known::{Contents, KeyHash, Known, Marks};
 use super::live::Live;
 use super::raw::{self, Fault, Header, Scan};
 use super::salvage::{Bad, UNFINISHED, rewrite_raw, set_aside};
@@ -260,7 +260,7 @@ pub(super) fn number_of(name: &str, ending: &str) -> Option<u32> {
 /// What all segments say together.
 #[derive(Default)]
 pub(super) struct Census {
-    marks: HashMap<ShellId, Marks>,
+    marks: HashMap<ShellId, Marks, KeyHash>,
     deleted: Deleted,
     erasures: u64,
 }

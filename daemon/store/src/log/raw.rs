@@ -134,11 +134,12 @@ impl BatchWriter {
 }
 
 fn record_check(number: u32, offset: u32, head: &[u8]) -> [u8; 2] {
-    let mut sum = crc32c::crc32c(&number.to_be_bytes());
-    sum = crc32c::crc32c_append(sum, &offset.to_be_bytes());
-    sum = crc32c::crc32c_append(sum, &head[..2]);
-    sum = crc32c::crc32c_append(sum, &head[4..RECORD_HEAD_BYTES]);
-    ((sum >> 16) as u16).to_be_bytes()
+    let mut checked = [0; 18];
+    checked[..4].copy_from_slice(&number.to_be_bytes());
+    checked[4..8].copy_from_slice(&offset.to_be_bytes());
+    checked[8..10].copy_from_slice(&head[..2]);
+    checked[10..].copy_from_slice(&head[4..RECORD_HEAD_BYTES]);
+    ((crc32c::crc32c(&checked) >> 16) as u16).to_be_bytes()
 }
 
 fn batch_check(number: u32, head: &[u8]) -> [u8; 4] {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use karo_core::search::Key;
 use karo_protocol::{Shell, ShellId, State, Timestamp};
 
+use super::known::KeyHash;
 use super::raw::{self, Fault};
 use super::salvage::{Bad, UNFINISHED, set_aside};
 use super::sealed::Sealer;
@@ -154,9 +155,9 @@ impl Store {
 pub(super) struct Rewriting<'a> {
     deleted: &'a Deleted,
     shells: Vec<Arc<Shell>>,
-    numbers: HashMap<ShellId, Vec<u32>>,
+    numbers: HashMap<ShellId, Vec<u32>, KeyHash>,
     records: Vec<(u16, Record<'a>)>,
-    events: HashMap<Key, usize>,
+    events: HashMap<Key, usize, KeyHash>,
 }
 
 impl<'a> Rewriting<'a> {
@@ -164,9 +165,9 @@ impl<'a> Rewriting<'a> {
         Self {
             deleted,
             shells: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             records: Vec::new(),
-            events: HashMap::new(),
+            events: HashMap::default(),
         }
     }
 
