@@ -1,5 +1,7 @@
 //! The segment log, which is the truth, and the views derived from it.
 
+#![warn(missing_docs)]
+
 pub mod disk;
 pub mod fields;
 mod keys;

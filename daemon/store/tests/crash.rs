@@ -403,7 +403,6 @@ fn a_full_disk_can_be_opened_after_a_crash_and_takes_nothing_before_there_is_roo
     disk.fail_at(2, Failure::Full);
     let (mut store, opened) = open(&disk).expect("it opens");
     assert!(opened.is_waiting_for_room);
-    assert_eq!(opened.notices().len(), 1);
     let entry = || vec![Entry::Observed(story_event((shell(0).id, 1), State::Ended))];
     assert!(matches!(store.append(entry(), at(0)), Err(AppendError::Full { .. })));
     assert_eq!(store.reader().verify().records, 2);

@@ -2,15 +2,19 @@
 
 mod shape;
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use karo_core::search::{Change, Position};
-use karo_protocol::{Event, EventId, State};
+use karo_protocol::{Event, EventId, State, Timestamp};
 use karo_store::disk::RealDisk;
-use karo_store::{Appended, Entry, OpenError, Options, Reader, RetentionRule, Store};
+use karo_store::{AppendError, Appended, Entry, OpenError, Options, ReadError, Reader, RetentionRule, Store};
 use shape::{Search, at, end, event, lost, shell, start};
 
-fn open(directory: &std::path::Path) -> Store {
+fn open(directory: &Path) -> Store {
     Store::open(directory, Options { reserve_bytes: 0, ..Options::default() }, Arc::new(RealDisk), at(0))
         .expect("the log opens")
         .0
@@ -82,7 +86,7 @@ fn a_directory_has_one_store() {
     open(directory.path());
 }
 
-fn small(directory: &std::path::Path) -> Store {
+fn small(directory: &Path) -> Store {
     let options = Options { reserve_bytes: 0, segment_bytes: 8_000 };
     Store::open(directory, options, Arc::new(RealDisk), at(0)).expect("the log opens").0
 }
@@ -203,4 +207,85 @@ fn retention_lets_whole_segments_go_and_nothing_of_them_comes_back() {
     let again = all.into_iter().map(Entry::Observed).collect();
     let appended = store.append(again, at(0)).unwrap();
     assert!(appended.iter().all(|appended| *appended == Appended::Duplicate));
+}
+
+#[test]
+fn loading_covers_what_was_there_at_the_opening_and_nothing_goes_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = small(directory.path());
+    let mut before = Search::default();
+    fill(&mut store, &mut before);
+    drop(store);
+    let mut store = small(directory.path());
+    let mut search = Search::default();
+    // Something comes in, and is sealed, before the search has been told of anything.
+    let late = event(&shell(8), 1, "make first", end(Some(0)));
+    store.append(vec![Entry::Observed(late)], at(0)).unwrap();
+    applied(&mut store, &mut search);
+    store.upkeep(RetentionRule::default(), at(0)).unwrap();
+    let mut load = store.reader().load();
+    let mut since = Vec::new();
+    for (changes, searchable_since) in load.by_ref() {
+        changes.iter().for_each(|change| search.apply(change));
+        since.push(searchable_since);
+    }
+    assert!(since.is_sorted_by(|earlier, later| earlier >= later) && since.last() == Some(&Timestamp::MIN));
+    let key = (shell(8).id, 1);
+    let found = [(key, search.events[&key].position)];
+    assert_eq!(store.delete(&found, at(0)), Err(AppendError::Loading));
+    drop(load);
+    assert_eq!(store.delete(&found, at(0)), Ok(1));
+    applied(&mut store, &mut search);
+    assert_eq!(search.read(&store.reader()), before.read(&store.reader()));
+}
+
+#[test]
+fn readers_see_whole_events_while_the_log_is_rewritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = small(directory.path());
+    let mut search = Search::default();
+    fill(&mut store, &mut search);
+    let events: Vec<Event> = search.read(&store.reader());
+    let positions: Vec<_> = search.events.values().map(|known| (known.position, known.outcome)).collect();
+    let reader = store.reader();
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut rounds = 0;
+            while !is_done.load(Ordering::Relaxed) || rounds == 0 {
+                for (found, expected) in reader.events(&positions).into_iter().zip(&events) {
+                    match found {
+                        Ok(event) => assert_eq!(event, *expected),
+                        Err(error) => assert_eq!(error, ReadError::Gone),
+                    }
+                }
+                assert_eq!(reader.verify().damage, []);
+                rounds += 1;
+            }
+        });
+        store.upkeep(RetentionRule::default(), at(0)).unwrap();
+        for sequence in 0..40 {
+            let key = (shell(1).id, sequence);
+            assert_eq!(store.delete(&[(key, search.events[&key].position)], at(0)), Ok(1));
+            let new = event(&shell(5), sequence, "make more", end(None));
+            store.append(vec![Entry::Observed(new)], at(0)).unwrap();
+        }
+        store.compact(at(0)).unwrap();
+        is_done.store(true, Ordering::Relaxed);
+        watcher.join().expect("the watcher saw nothing wrong");
+    });
+}
+
+#[test]
+fn only_the_user_can_look_at_the_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = small(directory.path());
+    fill(&mut store, &mut Search::default());
+    store.upkeep(RetentionRule::default(), at(0)).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let log = directory.path().join("log");
+    assert_eq!(mode(&log), 0o700);
+    let mut files: Vec<_> = std::fs::read_dir(&log).unwrap().map(|file| file.unwrap().path()).collect();
+    files.push(directory.path().join("karod.lock"));
+    assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
 }

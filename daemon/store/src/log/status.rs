@@ -3,7 +3,7 @@
 use karo_protocol::local::StoreStatus;
 
 use super::table::{Form, Segment, read};
-use super::{AppendError, Opened, SetAside, Standing, Store};
+use super::{AppendError, Standing, Store};
 use crate::views::LogPosition;
 
 impl Store {
@@ -75,41 +75,6 @@ impl Store {
             self.standing = Standing::Poisoned("it was closed".into());
         }
         Ok(())
-    }
-}
-
-impl Opened {
-    /// Returns a sentence for everything that a person should know.
-    pub fn notices(&self) -> Vec<String> {
-        let place = |aside: &SetAside| match &aside.moved_to {
-            Some(path) => format!(
-                "{} bytes at {} of {}, kept in {}",
-                aside.bytes,
-                aside.offset,
-                aside.segment,
-                path.display()
-            ),
-            None => format!("{} bytes at {} of {}", aside.bytes, aside.offset, aside.segment),
-        };
-        let torn = self.torn.iter().map(|aside| {
-            format!("a batch was cut off by a crash before it was acknowledged: {}", place(aside))
-        });
-        let undecided = self.undecided.iter().map(|aside| {
-            format!(
-                "the last batch is not as it was written, by a crash or by damage, which cannot be told: {}",
-                place(aside)
-            )
-        });
-        let damage = self.damage.iter().map(|damage| {
-            format!("the log is damaged: {} at {}: {}", damage.segment, damage.offset, damage.reason)
-        });
-        let migrated =
-            self.migrated_from.map(|version| format!("the log was migrated from format {version}"));
-        let waiting = self.is_waiting_for_room.then(|| {
-            "the disk is too full to copy what a crash left; nothing is accepted until there is room"
-                .to_owned()
-        });
-        torn.chain(undecided).chain(damage).chain(migrated).chain(waiting).collect()
     }
 }
 
