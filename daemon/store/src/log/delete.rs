@@ -145,7 +145,7 @@ impl Store {
 
     fn erase_sealed(&self, segment: &Segment, deleted: &Deleted, now: Timestamp) -> io::Result<()> {
         let name = segment.name();
-        let footer = read_footer(&self.shared, &name, segment.number).ok();
+        let footer = read_footer(&self.shared, &name, segment.number, false).ok();
         if footer.as_ref().is_some_and(|footer| !meets(&footer.contents, deleted)) {
             return Ok(());
         }

@@ -98,8 +98,8 @@ impl Footer {
         }
     }
 
-    /// Reads what [`put`](Self::put) wrote.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+    /// Reads what [`put`](Self::put) wrote; the shells only where they are wanted: there are many.
+    pub(super) fn read(bytes: &[u8], wants_shells: bool) -> Result<Self, Malformed> {
         const WHAT: &str = "footer";
         let mut fields = Fields(bytes);
         let mut time = || fields.signed(WHAT).map(Timestamp::from_micros);
@@ -115,21 +115,22 @@ impl Footer {
             Ok(BlockPlace { first, count, ids: (id()?, id()?), ..place })
         })?;
         let shell_block = read_place(&mut fields)?;
-        let shells = list(&mut fields, |fields| {
-            let mut shell = Fields(fields.bytes(WHAT)?);
-            read_shell(&mut shell).map(Arc::new)
-        })?;
+        let packed = list(&mut fields, |fields| fields.bytes(WHAT))?;
+        let id = |packed: &&[u8]| Fields(packed).array(WHAT).map(ShellId::from_bytes);
+        let ids: Vec<ShellId> = packed.iter().map(id).collect::<Result<_, _>>()?;
+        let whole = packed.iter().filter(|_| wants_shells);
+        let shells =
+            whole.map(|packed| read_shell(&mut Fields(packed)).map(Arc::new)).collect::<Result<_, _>>()?;
         let mut footer = Self { span, records, replaces, blocks, shell_block, shells, ..Self::default() };
-        footer.read_contents(&mut fields)?;
+        footer.read_contents(&mut fields, &ids)?;
         if fields.is_empty() { Ok(footer) } else { Err(Malformed(WHAT)) }
     }
 
-    fn read_contents(&mut self, fields: &mut Fields<'_>) -> Result<(), Malformed> {
+    fn read_contents(&mut self, fields: &mut Fields<'_>, shells: &[ShellId]) -> Result<(), Malformed> {
         const WHAT: &str = "contents of a footer";
-        let shells = &self.shells;
         let read_ref = |fields: &mut Fields<'_>| match fields.small::<usize>(WHAT)? {
             0 => fields.array(WHAT).map(ShellId::from_bytes),
-            number => shells.get(number - 1).map(|shell| shell.id).ok_or(Malformed(WHAT)),
+            number => shells.get(number - 1).copied().ok_or(Malformed(WHAT)),
         };
         let marks = list(fields, |fields| {
             let shell = read_ref(fields)?;
@@ -166,9 +167,9 @@ pub(super) fn read_shells(bytes: &[u8]) -> Result<Vec<Arc<Shell>>, Malformed> {
 }
 
 /// Reads a count and so many of something; what is not there is never allocated.
-fn list<T>(
-    fields: &mut Fields<'_>,
-    mut read: impl FnMut(&mut Fields<'_>) -> Result<T, Malformed>,
+fn list<'a, T>(
+    fields: &mut Fields<'a>,
+    mut read: impl FnMut(&mut Fields<'a>) -> Result<T, Malformed>,
 ) -> Result<Vec<T>, Malformed> {
     let count = fields.small::<usize>("count")?;
     if count > fields.0.len() {

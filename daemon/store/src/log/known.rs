@@ -205,16 +205,15 @@ impl Known {
         known.open.retain(|(sequence, _)| !(first..=last).contains(sequence));
     }
 
-    /// Adds what is known of a shell, from all segments together.
-    pub(super) fn restore(&mut self, shell: ShellId, marks: &Marks) {
-        let known = self.0.entry(shell).or_default();
-        for set in [&marks.held, &marks.settled, &marks.lost] {
-            known.seen.extend(set);
-        }
+    /// Takes over what is known of a shell, from all segments together.
+    pub(super) fn restore(&mut self, shell: ShellId, marks: Marks) {
         let open = marks.held.without(&marks.settled);
-        for (first, last) in open.iter() {
-            known.open.extend((first..=last).map(|sequence| (sequence, marks.lost.contains(sequence))));
-        }
+        let sequences = open.iter().flat_map(|(first, last)| first..=last);
+        let open = sequences.map(|sequence| (sequence, marks.lost.contains(sequence))).collect();
+        let mut seen = marks.held;
+        seen.extend(&marks.settled);
+        seen.extend(&marks.lost);
+        self.0.insert(shell, ShellKnown { seen, open });
     }
 }
 

@@ -2,6 +2,7 @@
 //! left is copied before anything is added to it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -138,7 +139,7 @@ impl Store {
             return Err(OpenError::Newer { path, version, known: FORMAT });
         }
         let (index, contents, faults) = take_in(&scan, bytes.len());
-        census.add(&contents);
+        census.add(contents);
         let index = Arc::new(RwLock::new(index));
         let slot = self.enter(number, Form::Raw(Arc::clone(&index)));
         let name = raw_name(number);
@@ -266,13 +267,16 @@ pub(super) struct Census {
 }
 
 impl Census {
-    pub(super) fn add(&mut self, contents: &Contents) {
-        for (shell, marks) in &contents.marks {
-            self.marks.entry(*shell).or_default().extend(marks);
+    pub(super) fn add(&mut self, contents: Contents) {
+        for (shell, marks) in contents.marks {
+            match self.marks.entry(shell) {
+                Entry::Vacant(new) => drop(new.insert(marks)),
+                Entry::Occupied(mut known) => known.get_mut().extend(&marks),
+            }
         }
         self.erasures += contents.deleted.len() as u64;
-        for (shell, first, last) in &contents.deleted {
-            self.deleted.entry(*shell).or_default().insert_range(*first, *last);
+        for (shell, first, last) in contents.deleted {
+            self.deleted.entry(shell).or_default().insert_range(first, last);
         }
     }
 
@@ -283,7 +287,7 @@ impl Census {
 
     fn conclude(self, shared: &Shared) -> Known {
         let mut known = Known::default();
-        self.marks.iter().for_each(|(shell, marks)| known.restore(*shell, marks));
+        self.marks.into_iter().for_each(|(shell, marks)| known.restore(shell, marks));
         for (shell, sequences) in &self.deleted {
             sequences.iter().for_each(|(first, last)| known.close_range(*shell, first, last));
         }

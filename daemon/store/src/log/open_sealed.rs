@@ -35,10 +35,10 @@ impl Store {
             }
         }
         for (number, footer) in footers {
-            census.add(&footer.contents);
             let path = self.shared.path(&sealed_name(number));
             let bytes = self.shared.disk.length(&path).map_err(OpenError::disk("read", &path))?;
             self.enter(number, Form::Sealed(Arc::new(SealedIndex::new(&footer, bytes))));
+            census.add(footer.contents);
         }
         Ok(())
     }
@@ -60,7 +60,7 @@ impl Store {
         if let Header::Newer(version) = header {
             return Err(OpenError::Newer { path, version, known: FORMAT });
         }
-        match read_footer(&self.shared, name, number) {
+        match read_footer(&self.shared, name, number, false) {
             Ok(footer) => return Ok(footer),
             Err(ReadError::Damaged { offset, reason, .. }) => self.shared.note_damage(name, offset, &reason),
             // Reading it whole says more.

@@ -234,7 +234,7 @@ impl<'a> ReadSession<'a> {
 
     /// Reads the footer of a sealed segment.
     pub(super) fn footer(&self, segment: &Segment) -> Result<Footer, ReadError> {
-        read_footer(self.shared, &segment.name(), segment.number)
+        read_footer(self.shared, &segment.name(), segment.number, true)
     }
 
     fn bytes(&self, segment: &Segment, offset: u32, length: usize) -> Result<Vec<u8>, ReadError> {
@@ -304,8 +304,13 @@ impl<'a> ReadSession<'a> {
     }
 }
 
-/// Reads the footer of a sealed file by its trailer.
-pub(super) fn read_footer(shared: &Shared, name: &str, number: u32) -> Result<Footer, ReadError> {
+/// Reads the footer of a sealed file by its trailer; the shells only where they are wanted.
+pub(super) fn read_footer(
+    shared: &Shared,
+    name: &str,
+    number: u32,
+    wants_shells: bool,
+) -> Result<Footer, ReadError> {
     let path = shared.path(name);
     let disk =
         |error: std::io::Error| ReadError::Disk { segment: name.to_owned(), reason: error.to_string() };
@@ -328,7 +333,7 @@ pub(super) fn read_footer(shared: &Shared, name: &str, number: u32) -> Result<Fo
     shared.disk.read_at(&path, u64::from(offset), &mut block).map_err(disk)?;
     read_block(&block, number, offset)
         .filter(|block| block.kind == BlockKind::Footer as u8)
-        .and_then(|block| Footer::read(&block.bytes).ok())
+        .and_then(|block| Footer::read(&block.bytes, wants_shells).ok())
         .ok_or_else(|| damaged(u64::from(offset), "the footer is not as it was written"))
 }
 

@@ -345,7 +345,7 @@ impl Survey {
                 Ok(shells) => (self.shells, self.shell_block) = (Some(shells), block.place),
                 Err(_) => return false,
             },
-            FOOTER => match Footer::read(&block.bytes) {
+            FOOTER => match Footer::read(&block.bytes, true) {
                 Ok(footer) => self.footer = Some(footer),
                 Err(_) => return false,
             },
