@@ -21,7 +21,7 @@ pub(super) fn is_reference(value: &[u8]) -> bool {
     };
     match value {
         [b'`', ..] | [b'$', b'(', ..] | [b'{', b'{', ..] => true,
-        [b'$', b'{', name @ .., b'}'] | [b'%', name @ .., b'%'] => is_name(name),
+        [b'$', b'{', name @ .., b'}'] => is_name(name),
         [b'$', b'@' | b'*' | b'?'] => true,
         [b'$', name @ ..] => is_name(name),
         _ => false,

@@ -81,7 +81,7 @@ const MIXED48: &str = "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1cD3eF5gH7jK9mN1pQ3";
 const MIXED96: &str =
     "aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1cD3eF5gH7jK9mN1pQ3aB3dE5gH7jK9mN1pQ3sT5vW7xY9zA1cD3eF5gH7jK9mN1pQ3";
 
-pub(super) static VENDORS: &[Vendor] = &[
+pub(super) const VENDORS: &[Vendor] = &[
     row(
         "AWS",
         &["AKIA", "ASIA", "ABIA", "ACCA"],
@@ -208,7 +208,7 @@ fn find_prefixed(found: &mut Found<'_>) {
     let mut at = 0;
     while at < text.len() {
         step(1);
-        if !text[at].is_ascii_alphabetic() || is_inside_word(text, at) {
+        if !BEGINS_PREFIX[text[at] as usize] || is_inside_word(text, at) {
             at += 1;
             continue;
         }
@@ -219,10 +219,28 @@ fn find_prefixed(found: &mut Found<'_>) {
     }
 }
 
+/// The bytes that any prefix begins with: most words are passed over by a look at their first.
+const BEGINS_PREFIX: [bool; 256] = {
+    let mut begins = [false; 256];
+    let mut row = 0;
+    while row < VENDORS.len() {
+        let mut place = 0;
+        while place < VENDORS[row].prefixes.len() {
+            begins[VENDORS[row].prefixes[place].as_bytes()[0] as usize] = true;
+            place += 1;
+        }
+        row += 1;
+    }
+    begins
+};
+
 /// Returns the end of the token that begins at `at`.
 fn token_at(text: &[u8], at: usize, failed_until: &mut [usize]) -> Option<(usize, Secret)> {
     VENDORS.iter().zip(failed_until).find_map(|(vendor, failed_until)| {
-        let prefix = vendor.prefixes.iter().find(|prefix| text[at..].starts_with(prefix.as_bytes()))?;
+        let rest = &text[at..];
+        let is_there =
+            |prefix: &&&str| rest[0] == prefix.as_bytes()[0] && rest.starts_with(prefix.as_bytes());
+        let prefix = vendor.prefixes.iter().find(is_there)?;
         if at < *failed_until {
             return None;
         }
