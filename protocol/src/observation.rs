@@ -166,8 +166,9 @@ impl Observation {
             .chain([self.shell.tty.as_mut(), self.shell.parent.as_mut()])
             .flatten()
         {
-            let end = (0..=NAME_BYTES_MAX).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
-            name.truncate(end);
+            if name.len() > NAME_BYTES_MAX {
+                name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+            }
         }
         if let Phase::End(ending) = &mut self.phase {
             ending.pipestatus.truncate(PIPESTATUS_MAX);
