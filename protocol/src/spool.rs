@@ -65,6 +65,14 @@ pub fn file_name(shell: ShellId, sequence: u64, phase: &Phase) -> String {
     format!("{shell}.{sequence}.{side}")
 }
 
+/// Tells whether a file is a record by its name: hooks keep other things beside them.
+pub fn is_file_name(name: &str) -> bool {
+    let mut parts = name.split('.');
+    let has_shell = parts.next().is_some_and(|id| id.len() == 32 && id.parse::<ShellId>().is_ok());
+    let has_sequence = parts.next().is_some_and(|digits| digits.parse::<u64>().is_ok());
+    has_shell && has_sequence && matches!(parts.next(), Some("s" | "e")) && parts.next().is_none()
+}
+
 /// The fields of a record, by name; a name given twice counts with its last value.
 #[derive(Default)]
 pub struct Fields<'a> {
@@ -289,6 +297,21 @@ mod tests {
         for length in 0..RECORD.len() {
             let cut = &RECORD[..length];
             assert_eq!(decode(cut).expect_err("it is cut"), SpoolError::Unfinished, "at {length}");
+        }
+    }
+
+    #[test]
+    fn only_records_have_a_records_name() {
+        let id = "000102030405060708090a0b0c0d0e0f";
+        for (name, expected) in [
+            (file_name(ShellId::default(), 1, &Phase::Start), true),
+            (format!("{id}.18.e"), true),
+            (format!(".{id}.text"), false),
+            (format!("{id}.1.e.tmp"), false),
+            (format!("{id}.x.e"), false),
+            ("a.1.s".to_owned(), false),
+        ] {
+            assert_eq!(is_file_name(&name), expected, "{name}");
         }
     }
 

@@ -270,20 +270,11 @@ fn record_names(path: &Path) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let name = entry?.file_name();
-        if name.to_str().is_some_and(is_record_name) {
+        if name.to_str().is_some_and(spool::is_file_name) {
             names.push(name);
         }
     }
     Ok(names)
-}
-
-/// Tells whether a name is `SHELLID.SEQUENCE.s` or `.e`.
-fn is_record_name(name: &str) -> bool {
-    let mut parts = name.split('.');
-    let has_shell =
-        parts.next().is_some_and(|id| id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit()));
-    let has_sequence = parts.next().is_some_and(|digits| digits.parse::<u64>().is_ok());
-    has_shell && has_sequence && matches!(parts.next(), Some("s" | "e")) && parts.next().is_none()
 }
 
 /// Reads a record; `None` when the file is gone by now.
@@ -408,21 +399,6 @@ mod tests {
             ["b.2.s", "a.10.s", "a.9.e", "a.9.s", "junk"].map(OsString::from).into();
         names.sort_by_cached_key(order);
         assert_eq!(names, ["a.9.s", "a.9.e", "a.10.s", "b.2.s", "junk"]);
-    }
-
-    #[test]
-    fn only_records_are_looked_at() {
-        let id = "000102030405060708090a0b0c0d0e0f";
-        for (name, expected) in [
-            (format!("{id}.1.s"), true),
-            (format!("{id}.18.e"), true),
-            (format!(".{id}.text"), false),
-            (format!("{id}.1.e.tmp"), false),
-            (format!("{id}.x.e"), false),
-            ("a.1.s".to_owned(), false),
-        ] {
-            assert_eq!(is_record_name(&name), expected, "{name}");
-        }
     }
 
     #[test]

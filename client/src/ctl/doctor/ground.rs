@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use karo_protocol::config::Config;
 use karo_protocol::limits::{SOCKET_PATH_BYTES_MAX, SPOOL_FILES_MAX};
 use karo_protocol::places::Places;
+use karo_protocol::spool;
 
 use super::Check;
 use crate::ctl::shell::observe_path;
@@ -156,9 +157,10 @@ fn file_system_kind(_: &Path) -> Option<u32> {
     None
 }
 
-fn leftovers(spool: &Path) -> Check {
-    let entries = fs::read_dir(spool).map(|entries| entries.flatten().count());
-    let named = spool.display();
+fn leftovers(place: &Path) -> Check {
+    let is_record = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(spool::is_file_name);
+    let entries = fs::read_dir(place).map(|entries| entries.flatten().filter(is_record).count());
+    let named = place.display();
     match entries {
         Ok(count) if count >= SPOOL_FILES_MAX => Check::fail(
             "leftovers",
@@ -170,8 +172,8 @@ fn leftovers(spool: &Path) -> Check {
             format!("{count} records wait in {named}"),
             "start karod, it takes them in",
         ),
-        Ok(count) => Check::ok("leftovers", format!("{count} records wait in {named}")),
-        Err(_) => Check::ok("leftovers", format!("nothing waits in {named}")),
+        Ok(0) | Err(_) => Check::ok("leftovers", format!("nothing waits in {named}")),
+        Ok(count) => Check::ok("leftovers", format!("records that wait in {named}: {count}")),
     }
 }
 
