@@ -30,7 +30,6 @@ pub(super) fn fields(pid: Option<&[u8]>, is_given: impl Fn(&str) -> bool) -> Vec
 }
 
 fn user() -> Option<Vec<u8>> {
-
     ["USER", "LOGNAME"].into_iter().find_map(std::env::var_os).map(std::os::unix::ffi::OsStringExt::into_vec)
 }
 

@@ -277,7 +277,9 @@ mod tests {
     #[test]
     fn many_leftovers_are_told() {
         let spool = private_directory();
-        (0..17).for_each(|n| fs::write(spool.path().join(format!("{n}")), "").expect("there is room"));
+        (0..17).for_each(|n| {
+            fs::write(spool.path().join(format!("{:032x}.{n}.e", 7)), "").expect("there is room")
+        });
         assert_eq!(leftovers(spool.path()).mark, Mark::Warn);
         assert_eq!(leftovers(Path::new("/nowhere")).mark, Mark::Ok);
     }
