@@ -5,13 +5,9 @@
 //! which deltas arrive never shows, and a roll-up made anew of the log equals the one that lived
 //! through it. Nothing here writes to disk; the store's views do.
 
-mod loading;
-
 use std::collections::BTreeMap;
 
 use karo_protocol::{Category, Event, Micros, Risk, Timestamp};
-
-pub use loading::Loading;
 
 /// Length of a cell: the finest step of any time zone in use, so that hours and days of every zone
 /// are made of whole cells.
