@@ -4,7 +4,7 @@
 //! wrapped: when journald's socket is away, the same line goes to standard error.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use karo_protocol::config::{LogLevel, LogSettings, LogTarget};
 use tracing::level_filters::LevelFilter;
@@ -55,7 +55,7 @@ pub fn start(settings: LogSettings) -> LogControl {
     let registry = Registry::default().with(filter);
     let started = match journal {
         Some(Ok(journal)) => {
-            let fallback = Fallback { journal, stderr };
+            let fallback = Fallback { journal, stderr, socket: JOURNAL_SOCKET.into() };
             tracing::subscriber::set_global_default(registry.with(fallback))
         }
         Some(Err(_)) | None => tracing::subscriber::set_global_default(registry.with(stderr)),
@@ -63,7 +63,7 @@ pub fn start(settings: LogSettings) -> LogControl {
     if started.is_err() {
         tracing::debug!("this process logs already");
     }
-    if wants_journal && !is_journal_there() {
+    if wants_journal && !Path::new(JOURNAL_SOCKET).exists() {
         tracing::warn!(socket = JOURNAL_SOCKET, "the journal is away, the log goes to standard error");
     }
     LogControl(control)
@@ -76,14 +76,12 @@ fn is_journal_stream() -> bool {
     stream == format!("{}:{}", stderr.dev(), stderr.ino())
 }
 
-fn is_journal_there() -> bool {
-    Path::new(JOURNAL_SOCKET).exists()
-}
-
 /// The journal, and standard error while it is away.
 struct Fallback<J, E> {
     journal: J,
     stderr: E,
+    /// Where journald takes records, as long as it is there.
+    socket: PathBuf,
 }
 
 impl<S, J, E> Layer<S> for Fallback<J, E>
@@ -108,10 +106,48 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if is_journal_there() {
+        if self.socket.exists() {
             self.journal.on_event(event, context);
         } else {
             self.stderr.on_event(event, context);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Counts events.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Counting {
+        fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn standard_error_takes_over_while_the_journal_is_away() {
+        let directory = tempfile::tempdir().expect("there is room for a directory");
+        let socket = directory.path().join("socket");
+        let counts: [Arc<AtomicUsize>; 2] = Default::default();
+        let fallback = Fallback {
+            journal: Counting(Arc::clone(&counts[0])),
+            stderr: Counting(Arc::clone(&counts[1])),
+            socket: socket.clone(),
+        };
+        tracing::subscriber::with_default(Registry::default().with(fallback), || {
+            tracing::info!("away");
+            std::fs::write(&socket, "").expect("the directory is ours");
+            tracing::info!("there");
+            tracing::info!("there");
+            std::fs::remove_file(&socket).expect("the directory is ours");
+            tracing::info!("away again");
+        });
+        assert_eq!(counts.map(|count| count.load(Ordering::Relaxed)), [2, 2]);
     }
 }

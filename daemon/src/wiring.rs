@@ -14,7 +14,7 @@ use karo_protocol::config::Settings;
 use karo_protocol::places::Places;
 use karo_store::views::Views;
 use karo_store::{OpenError, Opened, Options, RealDisk, SetAside, Store};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::actors::follow::Follow;
@@ -76,16 +76,19 @@ pub fn run(start: Start) -> Ending {
         Err(ending) => return ending,
     };
     System::new().block_on(async move {
+        // Before anybody can connect: whoever found the daemon may send it a signal.
+        let signals = match Signals::heed() {
+            Ok(signals) => signals,
+            Err(error) => return Ending::Bug(format!("signals cannot be heard: {error}")),
+        };
         let listener = match listen(&start.places) {
             Ok(listener) => listener,
             Err(ending) => return ending,
         };
         let (sender, ended) = oneshot::channel();
         let root = Root::create(|ctx| wire(ctx, start, kept, listener, sender));
-        match heed_signals(root) {
-            Ok(()) => ended.await.unwrap_or_else(|_| Ending::Bug("the root is gone".to_owned())),
-            Err(error) => Ending::Bug(format!("signals cannot be heard: {error}")),
-        }
+        tokio::task::spawn_local(signals.pass_on(root));
+        ended.await.unwrap_or_else(|_| Ending::Bug("the root is gone".to_owned()))
     })
 }
 
@@ -290,21 +293,32 @@ fn identity(places: &Places) -> Identity {
     }
 }
 
-/// Turns signals into messages.
-fn heed_signals(root: Addr<Root>) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    tokio::task::spawn_local(async move {
+/// The signals that mean something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Takes them from their defaults, which would end the daemon without order.
+    fn heed() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Turns them into messages: notes of the life cycle, each as rare as a signal.
+    async fn pass_on(mut self, root: Addr<Root>) {
         loop {
-            // Notes of the life cycle: each is as rare as a signal.
             tokio::select! {
-                Some(()) = terminate.recv() => root.do_send(Stop(Ending::Stopped)),
-                Some(()) = interrupt.recv() => root.do_send(Stop(Ending::Stopped)),
-                Some(()) = hang_up.recv() => root.do_send(Reload),
+                Some(()) = self.terminate.recv() => root.do_send(Stop(Ending::Stopped)),
+                Some(()) = self.interrupt.recv() => root.do_send(Stop(Ending::Stopped)),
+                Some(()) = self.hang_up.recv() => root.do_send(Reload),
                 else => return,
             }
         }
-    });
-    Ok(())
+    }
 }
