@@ -9,6 +9,7 @@
 
 mod crowds;
 mod disks;
+mod follow;
 mod foreigners;
 mod frames;
 mod kills;
