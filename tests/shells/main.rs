@@ -5,6 +5,7 @@
 //! `KARO_TEST_BASH`, `KARO_TEST_ZSH` and `KARO_TEST_FISH` name another build of a shell to test.
 
 #![expect(unreachable_pub, reason = "a test program has no outside")]
+#![expect(clippy::needless_pass_by_value, reason = "each case gets a shell of its own, and uses it up")]
 
 mod beside;
 mod editing;
