@@ -126,7 +126,11 @@ shell_scripts() {
     if [[ -f shell/karo.fish ]] && has fish; then fish --no-execute shell/karo.fish || return 1; fi
 }
 
-docs() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --locked; }
+# With what is private too: it is read by those who work here, and nobody else reads it.
+docs() {
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \
+        cargo doc --quiet --workspace --no-deps --document-private-items --locked
+}
 floors() { cargo test --quiet --locked -p karo-tests --test floors; }
 lints() { cargo clippy --quiet --workspace --all-targets --locked -- -D warnings; }
 
