@@ -20,61 +20,96 @@ __karo_hook_spool=@KARO_HOOK_SPOOL@
 __karo_client_spool=@KARO_CLIENT_SPOOL@
 
 # First element of PROMPT_COMMAND. The arguments are the exit status of the line and those of its pipeline.
+#
+# bash copies a function whenever it is called, so what is rare stands in functions of its own.
 __karo_precmd() {
     local -
     set +aefkuvxCET
-    local IFS=$' \t\n'
-    __karo_seen=1
-    __karo_after "$@"
-    ((__karo_version >= 501)) || return "$1"
-}
-
-# Last element of PROMPT_COMMAND: what others did to the prompt is mended, and the line to come is prepared for.
-__karo_prompt() {
-    local -
-    set +aefkuvxCET
-    local IFS=$' \t\n'
-    if [[ ! $__karo_seen ]]; then
-        # So it is at the first prompt, when the rc file with all its hooks has been read; and after somebody took
-        # the first element away.
-        __karo_after "$@"
-        ((__karo_version < 501)) || PROMPT_COMMAND=("$__karo_first" "${PROMPT_COMMAND[@]}")
-    fi
-    __karo_seen=
-    if [[ :$BASHOPTS: != *:promptvars:* ]]; then
-        PS0=${PS0-}
-        PS0=${PS0//"$__karo_mark"/}
+    __karo_round[0]=1
+    ((EUID == __karo_uid)) || return 0
+    __karo_exit=$1 __karo_pipes=$2
+    (($# < 3)) || builtin printf -v __karo_pipes '%s ' "${@:2}"
+    [[ ! $__karo_is_altered || ${HISTCONTROL-} ]] || HISTCONTROL=$__karo_control
+    __karo_now=${EPOCHREALTIME//[^0-9]/}
+    [[ $__karo_now ]] || builtin printf -v __karo_now '%(%s)T000000' -1
+    if ((__karo_at[0] && __karo_at[1] == __karo_round[1] + 1)) && [[ ! ${__karo_pending-}$__karo_umask_kept ]]; then
+        __karo_kept
     else
-        [[ ${PS0-} == *"$__karo_mark"* ]] || PS0=${PS0-}$__karo_mark
-        ((__karo_version < 501)) || __karo_keep_repeats
+        __karo_other
     fi
-    ((__karo_version < 501)) || __karo_before=$HISTCMD
+    __karo_at=()
+    # Of the long ones the length will do.
+    { ((${#PS0} + ${#BASHOPTS} == __karo_length)) && builtin [ "$HISTCONTROL:$HISTIGNORE" = "$__karo_known" ]; } ||
+        __karo_mend
+    __karo_is_altered=$__karo_keeps_repeats
+    [[ ! $__karo_is_altered ]] || __karo_control=$HISTCONTROL HISTCONTROL=
     ((__karo_version >= 501)) || return "$1"
 }
 
-# With ignoredups a repeated line looks like one that was kept out on purpose. So no repeat is dropped while a line is
-# read; PS0 gives HISTCONTROL back before the line runs, and the repeat is dropped afterwards. A leading space is
-# meanwhile kept out by HISTIGNORE, which means the same.
-__karo_keep_repeats() {
-    PS0=${PS0/"$__karo_mark_control"/}
-    [[ ${HISTCONTROL@a}${HISTIGNORE@a} != *r* ]] || return 0
-    local __karo_space=
-    [[ :${HISTCONTROL-}: != *:ignore@(space|both):* ]] || __karo_space='[ ]*'
-    if [[ :${HISTIGNORE-}: == *':[ ]*:'* ]]; then
-        [[ $__karo_space ]] || {
-            HISTIGNORE=:$HISTIGNORE:
-            HISTIGNORE=${HISTIGNORE/':[ ]*:'/:}
-            HISTIGNORE=${HISTIGNORE#:}
-            HISTIGNORE=${HISTIGNORE%:}
-        }
-    elif [[ $__karo_space ]]; then
-        HISTIGNORE=${HISTIGNORE:+$HISTIGNORE:}$__karo_space
+# A line that the history kept: the usual case.
+__karo_kept() {
+    __karo_capture
+    if ((__karo_number != __karo_at[1] - 1)); then
+        # The line changed the history itself, so that its text is not to be had.
+        __karo_is_private || ((__karo_dropped += 1))
+        return
     fi
-    [[ :${HISTCONTROL-}: == *:@(ignoredups|ignoreboth|erasedups):* ]] || return 0
-    [[ $PS0 == *"$__karo_mark_control"* ]] || PS0+=$__karo_mark_control
-    __karo_control=$HISTCONTROL
-    __karo_is_altered=1
-    HISTCONTROL=
+    if [[ $__karo_text == ' '* || ${KARO_PAUSE-} == 1 || ! ${HISTFILE-} || $HISTFILE == /dev/null ]]; then
+        [[ $__karo_text != ' '* || :$HISTCONTROL: != *:ignore@(space|both):* ]] ||
+            builtin history -d "$__karo_number"
+        return
+    fi
+    __karo_started=${__karo_at[0]} __karo_cwd=${__karo_at[2]}
+    ((__karo_duration = __karo_now > __karo_started ? __karo_now - __karo_started : 0, __karo_sequence += 1))
+    ((${#__karo_text} <= 10000 && ${#__karo_cwd} <= 600)) || __karo_limit
+    __karo_deliver end
+    [[ ! $__karo_is_altered ]] || __karo_drop_repeat
+}
+
+# Every other case. No mark: nothing ran, or lines came from an editor (Ctrl-X Ctrl-E), which bash runs outside of its
+# loop. A mark without a new line: the shell kept it out, or its text is that of the line before.
+__karo_other() {
+    local __karo_own=${__karo_at[1]:-0} __karo_started=${__karo_at[0]-}
+    if [[ $__karo_umask_kept ]]; then
+        # An interrupt came in the middle of a record.
+        builtin umask "$__karo_umask_kept"
+        __karo_umask_kept=
+    fi
+    if [[ ${__karo_pending-} ]]; then
+        __karo_end_pending
+    elif [[ ! $__karo_started ]]; then
+        ((__karo_version < 501 || HISTCMD != __karo_round[1])) || return
+        __karo_capture
+        [[ ! ${__karo_round[1]-} ]] || ((__karo_number <= __karo_round[1])) ||
+            __karo_edited "${__karo_round[1]}" "$__karo_number"
+        __karo_round[1]=$((__karo_number + 1))
+    elif ((__karo_own > __karo_round[1])); then
+        __karo_capture
+        [[ ! ${__karo_round[1]-} ]] || ((__karo_number != __karo_own - 1)) ||
+            __karo_edited "${__karo_round[1]}" "$((__karo_own - 2))"
+        __karo_kept
+    elif [[ :$SHELLOPTS: == *:history:* && :${HISTCONTROL-}: == *:ignoredups:* && ! ${HISTIGNORE-} ]] &&
+        [[ ! $__karo_is_altered && :$HISTCONTROL: != *:ignorespace:* ]]; then
+        # Only a repeat is kept out here, so it is the newest line once more.
+        __karo_capture
+        __karo_at[1]=$((__karo_number + 1))
+        __karo_kept
+    fi
+    ((__karo_version >= 501)) || __karo_round[1]=$((${__karo_number:-0} + 1))
+}
+
+# A line whose start is on its way already (bash 5.3).
+__karo_end_pending() {
+    __karo_text=$__karo_pending __karo_cwd=$__karo_pending_cwd
+    builtin unset -v __karo_pending
+    __karo_started=${__karo_at[0]}
+    ((__karo_duration = __karo_now > __karo_started ? __karo_now - __karo_started : 0, 1))
+    ((${#__karo_text} <= 10000 && ${#__karo_cwd} <= 600)) || __karo_limit
+    __karo_deliver end
+    [[ $__karo_is_altered ]] || return 0
+    local __karo_own_text=$__karo_text
+    __karo_capture
+    builtin [ "$__karo_text" != "$__karo_own_text" ] || __karo_drop_repeat
 }
 
 # Does to the newest line of the history what HISTCONTROL would have done to it.
@@ -86,88 +121,52 @@ __karo_drop_repeat() {
         builtin history -d "$__karo_number"
         ((__karo_number -= 1))
     fi
+    __karo_last=$__karo_text __karo_last_number=$__karo_number
 }
 
-# Everything at the end of a line; the arguments are its exit status and those of its pipeline.
-__karo_after() {
-    ((EUID == __karo_uid)) || return 0
-    local __karo_exit=$1 __karo_pipes=${*:2} __karo_duration='' __karo_now
-    local __karo_started=${__karo_at[0]-} __karo_own=${__karo_at[1]:-0} __karo_cwd=${__karo_at[2]-}
-    local __karo_repeats=$__karo_is_altered
-    if [[ $__karo_is_altered ]]; then
-        [[ ${HISTCONTROL-} ]] || HISTCONTROL=$__karo_control
-        __karo_is_altered=
-    fi
-    if [[ $__karo_umask_kept ]]; then
-        builtin umask "$__karo_umask_kept"
-        __karo_umask_kept=
-    fi
-    [[ ! ${HISTFILE-} ]] || __karo_has_file=1
-    __karo_at=()
-    __karo_now
-    if [[ ${__karo_pending-} ]]; then
-        __karo_end_pending
-    elif [[ ! $__karo_started ]]; then
-        __karo_unmarked
+# What others did to the prompt is mended, and what depends on the user's settings is settled anew.
+#
+# With ignoredups a repeated line looks like one that was kept out on purpose. So no repeat is dropped while a line is
+# read; PS0 gives HISTCONTROL back before the line runs, and the repeat is dropped afterwards. A leading space is
+# meanwhile kept out by HISTIGNORE, which means the same.
+__karo_mend() {
+    local __karo_space='' __karo_ps0=${PS0-}
+    __karo_ps0=${__karo_ps0/"$__karo_mark_control"/}
+    __karo_keeps_repeats=
+    if [[ :$BASHOPTS: != *:promptvars:* ]]; then
+        __karo_ps0=${__karo_ps0/"$__karo_mark"/}
     else
-        __karo_marked
-    fi
-}
-
-# A line whose start is on its way already (bash 5.3).
-__karo_end_pending() {
-    local __karo_text=$__karo_pending
-    [[ $__karo_pending_cwd ]] && __karo_cwd=$__karo_pending_cwd
-    builtin unset -v __karo_pending
-    ((__karo_duration = __karo_now > __karo_started ? __karo_now - __karo_started : 0, 1))
-    __karo_deliver end
-    if [[ $__karo_repeats ]]; then
-        local __karo_number __karo_own_text=$__karo_text
-        __karo_capture
-        builtin [ "$__karo_text" = "$__karo_own_text" ] && __karo_drop_repeat
-        __karo_last=$__karo_text __karo_last_number=$__karo_number
-    fi
-}
-
-# A line that PS0 saw: its number in the history says whether the shell itself kept it out.
-__karo_marked() {
-    local __karo_text __karo_number
-    ((__karo_duration = __karo_now > __karo_started ? __karo_now - __karo_started : 0, 1))
-    if ((__karo_own > ${__karo_before:-0})); then
-        __karo_capture
-        [[ ! $__karo_before ]] || ((__karo_own - 1 == __karo_before)) ||
-            __karo_edited "$__karo_before" "$((__karo_own - 2))"
-        __karo_before=$((__karo_number + 1))
-        if ((__karo_number != __karo_own - 1)); then
-            # The line changed the history itself, so that its text is not to be had.
-            __karo_is_private || ((__karo_dropped += 1))
-            return
+        [[ $__karo_ps0 == *"$__karo_mark"* ]] || __karo_ps0+=$__karo_mark
+        if ((__karo_version >= 501)) && [[ ${HISTCONTROL@a}${HISTIGNORE@a} != *r* ]]; then
+            [[ :${HISTCONTROL-}: != *:ignore@(space|both):* ]] || __karo_space=1
+            if [[ :${HISTIGNORE-}: != *':[ ]*:'* ]]; then
+                [[ ! $__karo_space ]] || HISTIGNORE=${HISTIGNORE:+$HISTIGNORE:}'[ ]*'
+            elif [[ ! $__karo_space ]]; then
+                HISTIGNORE=:$HISTIGNORE:
+                HISTIGNORE=${HISTIGNORE/':[ ]*:'/:}
+                HISTIGNORE=${HISTIGNORE#:}
+                HISTIGNORE=${HISTIGNORE%:}
+            fi
+            if [[ :${HISTCONTROL-}: == *:@(ignoredups|ignoreboth|erasedups):* ]]; then
+                __karo_keeps_repeats=1
+                __karo_ps0+=$__karo_mark_control
+            fi
         fi
-        if [[ $__karo_text == ' '* ]]; then
-            [[ :${HISTCONTROL-}: != *:ignore@(space|both):* ]] || builtin history -d "$__karo_number"
-            return
-        fi
-        [[ ! $__karo_repeats ]] || __karo_drop_repeat
-        __karo_last=$__karo_text __karo_last_number=$__karo_number
-    elif [[ :$SHELLOPTS: == *:history:* && :${HISTCONTROL-}: == *:ignoredups:* && ! ${HISTIGNORE-} ]] &&
-        [[ ! $__karo_repeats && :$HISTCONTROL: != *:ignorespace:* ]]; then
-        # Only a repeat is kept out here, so it is the newest line once more.
-        __karo_capture
-    else
-        return
     fi
-    __karo_is_private || __karo_deliver end
+    [[ $__karo_ps0 == "${PS0-}" ]] || PS0=$__karo_ps0
+    __karo_length=$((${#PS0} + ${#BASHOPTS})) __karo_known=$HISTCONTROL:$HISTIGNORE
 }
 
-# No mark: nothing ran, or lines came from an editor (Ctrl-X Ctrl-E), which bash runs outside of its loop.
-__karo_unmarked() {
-    local __karo_text __karo_number
-    if ((__karo_version >= 501)) && [[ $__karo_before ]]; then
-        ((HISTCMD != __karo_before)) || return
-    fi
-    __karo_capture
-    [[ ! $__karo_before ]] || ((__karo_number <= __karo_before)) || __karo_edited "$__karo_before" "$__karo_number"
-    __karo_before=$((__karo_number + 1))
+# Last element of PROMPT_COMMAND, when the first has not been there: so it is at the first prompt, when the rc file with
+# all its hooks has been read, and after somebody took the first element away.
+__karo_join() {
+    local -
+    set +aefkuvxCET
+    __karo_precmd "$@"
+    ((__karo_version < 501)) || PROMPT_COMMAND=("$__karo_first" "${PROMPT_COMMAND[@]}")
+    __karo_round[0]=0
+    ((__karo_version < 501)) || __karo_round[1]=$HISTCMD
+    ((__karo_version >= 501)) || return "$1"
 }
 
 # Lines $1 to $2 of the history came from an editor; the first is what had been typed before it was called.
@@ -185,51 +184,61 @@ __karo_edited() {
         __karo_started=${__karo_line%% *}000000
         __karo_text=${__karo_line#* }
         __karo_text=${__karo_text%$'\n'}
-        [[ $__karo_started == *[!0-9]* || ! $__karo_text || $__karo_text == [' #']* ]] || __karo_deliver end
+        [[ $__karo_started == *[!0-9]* || ! $__karo_text || $__karo_text == [' #']* ]] || {
+            ((__karo_sequence += 1))
+            __karo_limit
+            __karo_deliver end
+        }
     done
 }
 
 # Lists the newest $1 lines of the history into __karo_raw, each with its time by the format $2.
 __karo_list() {
-    if [[ $__karo_scratch ]] && HISTTIMEFORMAT=$2 builtin history "$1" >|"$__karo_scratch"; then
+    if [[ $__karo_scratch ]] && {
+        HISTTIMEFORMAT=$2 builtin history "$1"
+        builtin printf '\0'
+    } 1<>"$__karo_scratch"; then
         IFS= builtin read -r -d '' __karo_raw <"$__karo_scratch"
-        : >|"$__karo_scratch"
+        builtin printf '%*s' $((4 * ${#__karo_raw} + 64)) '' 1<>"$__karo_scratch"
     else
         __karo_raw=$(HISTTIMEFORMAT=$2 builtin history "$1")
     fi
 }
 
-# Reads the newest line of the history, its number, the umask and the EXIT trap.
+# Reads the newest line of the history, its number, the umask and the EXIT trap. The scratch file is then overwritten with
+# as many blanks as the text can have had bytes. It is never truncated: some file systems write a file to the disk when
+# it is filled again after that, and the prompt would wait for it.
 __karo_capture() {
-    local __karo_raw='' __karo_head=''
     if [[ $__karo_scratch ]] && {
         builtin umask
         builtin trap -p EXIT
         builtin printf '\0'
         HISTTIMEFORMAT='' builtin history 1
-    } >|"$__karo_scratch"; then
-        {
-            IFS= builtin read -r -d '' __karo_head
-            IFS= builtin read -r -d '' __karo_raw
-        } <"$__karo_scratch"
-        : >|"$__karo_scratch"
-        __karo_umask=${__karo_head%%$'\n'*}
-        __karo_trap "${__karo_head#*$'\n'}"
+        builtin printf '\0'
+    } 1<>"$__karo_scratch"; then
+        builtin mapfile -d '' -n 2 -t __karo_raw <"$__karo_scratch"
+        builtin printf '%*s' $((4 * ${#__karo_raw[1]} + ${#__karo_raw[0]} + 16)) '' 1<>"$__karo_scratch"
+        [[ ${__karo_raw[0]} == "$__karo_head_known" ]] || __karo_heed "${__karo_raw[0]}"
     else
-        __karo_raw=$(HISTTIMEFORMAT='' builtin history 1)$'\n'
+        __karo_raw=('' "$(HISTTIMEFORMAT='' builtin history 1)"$'\n')
     fi
-    __karo_raw=${__karo_raw#"${__karo_raw%%[!' ']*}"}
-    __karo_number=${__karo_raw%%[!0-9]*}
+    __karo_text=${__karo_raw[1]}
+    __karo_text=${__karo_text#*[0-9][ *] }
+    # HISTCMD means something else in a trap, and with the history switched off.
+    __karo_number=${__karo_raw[1]:0:16}
+    __karo_number=${__karo_number#"${__karo_number%%[0-9]*}"}
+    __karo_number=${__karo_number%%[^0-9]*}
     __karo_number=${__karo_number:-0}
-    __karo_text=${__karo_raw#*[ *] }
     __karo_text=${__karo_text%$'\n'}
 }
 
-# Puts the hook in front of the user's EXIT trap, given as `trap -p` shows it.
-__karo_trap() {
+# Takes note of another umask, and puts the hook in front of the user's EXIT trap, as `trap -p` shows it.
+__karo_heed() {
+    __karo_head_known=$1
+    __karo_umask=${1%%$'\n'*}
     [[ $1 != *__karo_exit* ]] || return 0
     local -a __karo_words=()
-    builtin eval "__karo_words=($1)"
+    builtin eval "__karo_words=(${1#*$'\n'})"
     # shellcheck disable=SC2016
     builtin trap -- '__karo_exit "$?"'"${__karo_words[2]:+$'\n'${__karo_words[2]}}" EXIT
 }
@@ -237,8 +246,7 @@ __karo_trap() {
 __karo_exit() {
     local -
     set +aefkuvxCET
-    local IFS=$' \t\n'
-    [[ $BASHPID != "$$" ]] || { __karo_after "$1"; __karo_leave; } 2>/dev/null
+    [[ $BASHPID != "$$" ]] || { __karo_precmd "$1" "$1"; __karo_leave; } 2>/dev/null
     return "$1"
 }
 
@@ -250,28 +258,12 @@ __karo_leave() {
 
 # Tells whether the user does not want to be recorded.
 __karo_is_private() {
-    [[ ${KARO_PAUSE-} == 1 || $__karo_has_file && ! ${HISTFILE-} || ${HISTFILE-} == /dev/null ]]
-}
-
-# Sets __karo_now, in microseconds since the epoch.
-__karo_now() {
-    __karo_now=${EPOCHREALTIME-}
-    if [[ $__karo_now ]]; then
-        __karo_now=$((10#${__karo_now//[!0-9]/}))
-    else
-        builtin printf -v __karo_now '%(%s)T000000' -1
-    fi
+    [[ ${KARO_PAUSE-} == 1 || ! ${HISTFILE-} || $HISTFILE == /dev/null ]]
 }
 
 # Sends one side of a command on its way.
 __karo_deliver() {
-    local __karo_cut=0 __karo_cwd_cut=0
-    ((${#__karo_text} <= 10000)) || __karo_limit __karo_text 65536 __karo_cut
-    ((${#__karo_cwd} <= 600)) || __karo_limit __karo_cwd 4096 __karo_cwd_cut
-    [[ $1 == end && ${__karo_began-} ]] || ((__karo_sequence += 1))
-    __karo_began=
-    [[ $1 == end ]] || __karo_began=1
-    if [[ $__karo_mode == client && -x $__karo_observe ]] && __karo_reachable; then
+    if [[ $__karo_mode == client && -x $__karo_observe ]] && { [[ -S $__karo_socket ]] || __karo_is_reachable; }; then
         __karo_send "$1"
         __karo_dropped=0
     elif __karo_write "$1"; then
@@ -281,21 +273,18 @@ __karo_deliver() {
         # The place may be gone with the session that it was made for; it is sought again, ever more seldom.
         (((__karo_dropped & (__karo_dropped - 1)) != 0)) || __karo_place
     fi
+    __karo_cut=0 __karo_cwd_cut=0
 }
 
-# Cuts the variable $1 to $2 bytes and sets the variable $3 if it did.
+# Cuts text and directory to their limits, which are in bytes.
 __karo_limit() {
     local LC_ALL=C
-    local -n __karo_value=$1
-    ((${#__karo_value} <= $2)) || {
-        __karo_value=${__karo_value:0:$2}
-        builtin printf -v "$3" 1
-    }
+    ((${#__karo_text} <= 65536)) || __karo_text=${__karo_text:0:65536} __karo_cut=1
+    ((${#__karo_cwd} <= 4096)) || __karo_cwd=${__karo_cwd:0:4096} __karo_cwd_cut=1
 }
 
-# Tells whether the client could put the record anywhere: to a socket, or into a spool.
-__karo_reachable() {
-    [[ ! -S $__karo_socket ]] || return 0
+# Tells whether the client could put the record into a spool.
+__karo_is_reachable() {
     local __karo_path=$__karo_client_spool
     while [[ ! -e $__karo_path && $__karo_path == */?* ]]; do
         __karo_path=${__karo_path%/*}
@@ -305,18 +294,15 @@ __karo_reachable() {
 
 # One child in the background: `$!`, the job table and the terminal see nothing of it.
 __karo_send() {
-    local -a __karo_given=(--seq "$__karo_sequence" --started-us "$__karo_started" --dropped "$__karo_dropped"
-        --precision-us "$__karo_precision" --command-cut "$__karo_cut" --cwd-cut "$__karo_cwd_cut")
-    [[ ! $__karo_duration ]] || __karo_given+=(--duration-us "$__karo_duration")
-    [[ $1 != end || ! $__karo_exit ]] || __karo_given+=(--exit "$__karo_exit")
-    [[ $1 != end || ! $__karo_pipes ]] || __karo_given+=(--pipestatus "$__karo_pipes")
     set +m
     (
         builtin trap '' HUP
         {
             builtin shopt -s execfail
-            KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd builtin exec "$__karo_observe" "$1" \
-                "${__karo_options[@]}" "${__karo_given[@]}"
+            KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd builtin exec "$__karo_observe" "$1" "${__karo_options[@]}" \
+                --seq "$__karo_sequence" --started-us "$__karo_started" --duration-us "$__karo_duration" \
+                --exit "$__karo_exit" --pipestatus "$__karo_pipes" --precision-us "$__karo_precision" \
+                --dropped "$__karo_dropped" --command-cut "$__karo_cut" --cwd-cut "$__karo_cwd_cut"
             __karo_write "$1"
         } &
     ) </dev/null &>/dev/null
@@ -324,33 +310,28 @@ __karo_send() {
 
 # Writes one file with builtins alone; the umask makes it 0600 from its creation.
 __karo_write() {
-    [[ $__karo_spool ]] && __karo_has_room || return 1
-    local __karo_file=$__karo_spool/$__karo_id.$__karo_sequence.${1:0:1} __karo_is_whole=
-    local -a __karo_given=("phase=$1" "seq=$__karo_sequence" "started_us=$__karo_started"
-        "precision_us=$__karo_precision" "dropped=$__karo_dropped" "command_cut=$__karo_cut" "cwd_cut=$__karo_cwd_cut")
-    [[ ! $__karo_duration ]] || __karo_given+=("duration_us=$__karo_duration")
-    [[ $1 != end || ! $__karo_exit ]] || __karo_given+=("exit=$__karo_exit")
-    [[ $1 != end || ! $__karo_pipes ]] || __karo_given+=("pipestatus=$__karo_pipes")
-    __karo_umask_kept=$__karo_umask
+    [[ $__karo_spool ]] && { ((__karo_room > 0)) || __karo_count; } || return 1
+    __karo_umask_kept=$__karo_umask __karo_is_whole=
     builtin umask 077
     set -C
-    {
-        builtin printf '%s\0' 'karo 1' "${__karo_fields[@]}" "${__karo_given[@]}" "cwd=$__karo_cwd" &&
-            builtin printf 'command=%s\0end\n' "$__karo_text" && __karo_is_whole=1
-    } >"$__karo_file"
+    # shellcheck disable=SC2059
+    builtin printf "$__karo_format" "$1" "$__karo_sequence" "$__karo_started" "$__karo_duration" "$__karo_exit" \
+        "$__karo_pipes" "$__karo_precision" "$__karo_dropped" "$__karo_cut" "$__karo_cwd_cut" "$__karo_cwd" \
+        "$__karo_text" >"$__karo_spool/$__karo_id.$__karo_sequence.${1:0:1}" && __karo_is_whole=1
     set +C
     builtin umask "$__karo_umask_kept"
     __karo_umask_kept=
-    [[ $__karo_is_whole ]] && return
+    ((__karo_room -= 1, 1))
+    [[ ! $__karo_is_whole ]] || return 0
     # An empty file says that its writer gave it up: builtins cannot unlink.
-    [[ ! -f $__karo_file ]] || : >|"$__karo_file"
+    __karo_is_whole=$__karo_spool/$__karo_id.$__karo_sequence.${1:0:1}
+    [[ ! -f $__karo_is_whole ]] || : >|"$__karo_is_whole"
     return 1
 }
 
 # Holds the spool below 4,096 files. Counting is dear, so one count is good for an eighth of what is left; when the
 # spool is full, a look at two files that were there tells whether anybody has taken one since.
-__karo_has_room() {
-    ((__karo_room <= 0)) || { ((__karo_room -= 1)); return 0; }
+__karo_count() {
     [[ ! $__karo_full || ! -e $__karo_full || ! -e $__karo_full_too ]] || return 1
     local __karo_failglob=
     [[ :$BASHOPTS: != *:failglob:* ]] || { __karo_failglob=1; builtin shopt -u failglob; }
@@ -362,7 +343,7 @@ __karo_has_room() {
         __karo_full=${__karo_files[0]} __karo_full_too=${__karo_files[*]: -1}
         return 1
     fi
-    ((__karo_room = (4096 - ${#__karo_files[@]}) / 8 - 1, 1))
+    ((__karo_room = (4096 - ${#__karo_files[@]}) / 8, 1))
 }
 
 # Finds the spool and makes the scratch file: forks, but once for each shell.
@@ -414,6 +395,17 @@ __karo_describe() {
     __karo_fields=(shell=bash "shell_id=$__karo_id" "user=${__karo_user@P}" "host=${HOSTNAME-}"
         "tty=$__karo_tty" "ssh=$__karo_ssh" "pid=$$" "pid_start=${__karo_words[19]-}" "boot_id=$__karo_boot"
         "pid_ns=$__karo_pid_ns" "parent=$__karo_parent")
+    # The format of a record, with what never changes written into it.
+    __karo_format='karo 1\0'
+    for __karo_field in "${__karo_fields[@]}"; do
+        # shellcheck disable=SC1003
+        __karo_field=${__karo_field//'\'/'\\'}
+        __karo_format+=${__karo_field//%/%%}'\0'
+    done
+    for __karo_field in phase seq started_us duration_us exit pipestatus precision_us dropped command_cut cwd_cut cwd; do
+        __karo_format+=$__karo_field'=%s\0'
+    done
+    __karo_format+='command=%s\0end\n'
     __karo_options=(--socket "$__karo_socket" --spool "$__karo_client_spool")
     for __karo_field in "${__karo_fields[@]}"; do
         __karo_a=${__karo_field%%=*}
@@ -424,19 +416,20 @@ __karo_describe() {
 __karo_load() {
     local -
     set +aefkuvxCET
-    local IFS=$' \t\n' __karo_text='' __karo_number=0
-    __karo_at=()
+    local IFS=$' \t\n'
     [[ $__karo_baked_uid == "$EUID" && ${PROMPT_COMMAND@a} != *r* && ${PS0@a} != *r* ]] || return 0
     __karo_pid=$$ __karo_uid=$EUID __karo_version=$((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))
-    __karo_id='' __karo_sequence=0 __karo_dropped=0 __karo_before='' __karo_seen='' __karo_has_file=''
-    __karo_void='' __karo_zero=0 __karo_control='' __karo_is_altered='' __karo_last='' __karo_last_number=-1
-    __karo_umask_kept='' __karo_pid_ns='' __karo_began='' __karo_precision=1
+    __karo_id='' __karo_sequence=0 __karo_dropped=0 __karo_cut=0 __karo_cwd_cut=0 __karo_precision=1
+    __karo_void='' __karo_zero=0 __karo_control='' __karo_is_altered='' __karo_keeps_repeats='' __karo_known='' __karo_length=-1
+    __karo_last='' __karo_last_number=-1 __karo_umask_kept='' __karo_pid_ns='' __karo_head_known=''
+    # Arrays are never exported, not even when `set -a` is in force where they are set: of the line, time, number and
+    # directory; of the round of prompts, whether the first element was there, and the number of the line to come.
+    __karo_at=() __karo_round=(0) __karo_raw=()
     __karo_umask=$(builtin umask)
     __karo_describe
     # Only so does the history keep a line as it was typed.
     builtin shopt -s cmdhist lithist
-    # The mark expands to nothing. What it sets: the time, the number of the line, the directory, all of them in an array,
-    # as arrays are never exported. A `!` would be a number in posix mode.
+    # The mark expands to nothing; it sets what belongs to the line. A `!` would be a number in posix mode.
     # shellcheck disable=SC2016
     local __karo_clock='10#0${EPOCHREALTIME//[^0-9]/}'
     ((__karo_version >= 500)) || __karo_clock='\D{%s}000000' __karo_precision=1000000
@@ -453,7 +446,12 @@ __karo_load() {
     # shellcheck disable=SC2016
     __karo_first='{ __karo_precmd "$?" "${PIPESTATUS[@]}"; } 2>/dev/null'
     # shellcheck disable=SC2016
-    local __karo_second='{ __karo_prompt "$?" "${PIPESTATUS[@]}"; } 2>/dev/null'
+    # shellcheck disable=SC2016
+    local __karo_second='{ case ${__karo_round[0]} in 1) ((__karo_round[0]=0,__karo_round[1]=HISTCMD,1));; '
+    # shellcheck disable=SC2016
+    __karo_second+='*) __karo_join "$?" "${PIPESTATUS[@]}";; esac; } 2>/dev/null'
+    # shellcheck disable=SC2016
+    ((__karo_version >= 501)) || __karo_second='{ [[ ${__karo_round[0]} == 1 ]] || __karo_join "$?"; __karo_round[0]=0; } 2>/dev/null'
     if ((__karo_version < 501)); then
         # shellcheck disable=SC2178,SC2128
         PROMPT_COMMAND=$__karo_first$'\n'${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}$__karo_second
@@ -466,7 +464,7 @@ __karo_load() {
         # The first element stays free for whoever sets PROMPT_COMMAND as if it were no array.
         PROMPT_COMMAND[1]=$__karo_second
     fi
-    __karo_trap "$(builtin trap -p EXIT)"
+    __karo_heed "$__karo_umask"$'\n'"$(builtin trap -p EXIT)"
 }
 
 # bash 5.3 can act at the start without a fork; older ones could not even read this syntax.
@@ -479,27 +477,26 @@ if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 503)); then
         { __karo_begin; } 2>/dev/null
     }
     __karo_capture() {
-        local __karo_raw
-        __karo_umask=${ builtin umask; }
-        __karo_trap "${ builtin trap -p EXIT; }"
-        __karo_raw=${ HISTTIMEFORMAT="" builtin history 1; }
-        __karo_raw=${__karo_raw#"${__karo_raw%%[!" "]*}"}
-        __karo_number=${__karo_raw%%[!0-9]*}
+        __karo_head=${ builtin umask; builtin trap -p EXIT; }
+        [[ $__karo_head == "$__karo_head_known" ]] || __karo_heed "$__karo_head"
+        __karo_raw[1]=${ HISTTIMEFORMAT="" builtin history 1; }
+        __karo_text=${__karo_raw[1]#*[0-9][ *] }
+        __karo_number=${__karo_raw[1]:0:16}
+        __karo_number=${__karo_number#"${__karo_number%%[0-9]*}"}
+        __karo_number=${__karo_number%%[^0-9]*}
         __karo_number=${__karo_number:-0}
-        __karo_text=${__karo_raw#*[ *] }
     }'
 fi
 
 # The start of a line, called by PS0 in bash 5.3.
 __karo_begin() {
-    ((EUID == __karo_uid && __karo_at[1] == ${__karo_before:-0} + 1)) || return 0
-    local IFS=$' \t\n' __karo_text __karo_number
-    local __karo_exit='' __karo_pipes='' __karo_duration='' __karo_started=${__karo_at[0]} __karo_cwd=${__karo_at[2]}
+    ((EUID == __karo_uid && __karo_at[1] == __karo_round[1] + 1)) && [[ ! $__karo_umask_kept ]] || return 0
     __karo_capture
     [[ $__karo_text && $__karo_text != ' '* ]] && ((__karo_number == __karo_at[1] - 1)) || return 0
-    [[ ! ${HISTFILE-} ]] || __karo_has_file=1
     ! __karo_is_private || return 0
-    __karo_before=${__karo_at[1]} __karo_pending=$__karo_text __karo_pending_cwd=$__karo_cwd
+    __karo_started=${__karo_at[0]} __karo_cwd=${__karo_at[2]} __karo_pending=$__karo_text __karo_pending_cwd=$__karo_cwd
+    __karo_exit='' __karo_pipes='' __karo_duration=''
+    ((__karo_sequence += 1, ${#__karo_text} <= 10000 && ${#__karo_cwd} <= 600)) || __karo_limit
     __karo_deliver start
 }
 

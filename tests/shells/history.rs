@@ -164,12 +164,7 @@ fn case_22_half_a_line(setup: Setup) {
     shell.run("true");
     shell.keys(b"echo half");
     shell.wait_for("half");
-    shell.keys(b"\x03");
-    if shell.kind() == HookShell::Fish {
-        shell.wait_for("^C");
-    } else {
-        shell.prompt();
-    }
+    shell.interrupt();
     shell.run("echo whole");
     shell.expect(&[("true", 0), ("echo whole", 0)]);
 }

@@ -72,15 +72,24 @@ impl Pty {
     }
 
     /// Reads until the condition on everything shown yields a value.
-    pub fn read_until<T>(&mut self, what: &str, mut condition: impl FnMut(&[u8]) -> Option<T>) -> T {
-        let deadline = Instant::now() + patience();
+    pub fn read_until<T>(&mut self, what: &str, condition: impl FnMut(&[u8]) -> Option<T>) -> T {
+        self.read_within(patience(), condition)
+            .unwrap_or_else(|| panic!("waited in vain for {what}:\n{}", self.screen()))
+    }
+
+    /// Reads until the condition on everything shown yields a value, the time is over, or the program has ended.
+    pub fn read_within<T>(
+        &mut self,
+        patience: Duration,
+        mut condition: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = Instant::now() + patience;
         loop {
             let is_open = self.read();
-            if let Some(value) = condition(&self.shown) {
+            let value = condition(&self.shown);
+            if value.is_some() || !is_open || Instant::now() >= deadline {
                 return value;
             }
-            assert!(is_open, "the shell ended before {what}:\n{}", self.screen());
-            assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.screen());
             self.wait(PollFlags::IN, Duration::from_millis(200));
         }
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use karo_protocol::observation::{Ending, Observation, Phase};
 use karo_protocol::spool;
@@ -317,6 +318,22 @@ impl Shell {
         self.prompts = number;
         self.seen = from + end;
         String::from_utf8_lossy(&self.pty.shown()[from..self.seen]).into_owned()
+    }
+
+    /// Interrupts what is being typed until the prompt is shown once more: a line editor that is busy with
+    /// its colours may overlook the first key.
+    pub fn interrupt(&mut self) {
+        let (from, last) = (self.pty.shown().len(), self.prompts);
+        let is_fish = self.kind() == HookShell::Fish;
+        let prompted = within(patience(), || {
+            self.keys(b"\x03");
+            self.pty.read_within(Duration::from_millis(500), |shown| {
+                // fish shows the same prompt again.
+                prompts(&shown[from..]).filter(|(number, _)| is_fish || *number > last).last()
+            })
+        });
+        let (number, end) = prompted.unwrap_or_else(|| panic!("not interrupted:\n{}", self.pty.screen()));
+        (self.prompts, self.seen) = (number, from + end);
     }
 
     /// Waits until this is shown, be it the echo of keys.
