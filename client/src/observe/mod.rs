@@ -2,9 +2,9 @@
 //!
 //! | file | does |
 //! | --- | --- |
-//! | [`given`] | reads options, environment and standard input |
-//! | [`found`] | finds out what the hook did not say |
-//! | [`spooled`] | writes a file into a spool |
+//! | `given` | reads options, environment and standard input |
+//! | `found` | finds out what the hook did not say |
+//! | `spooled` | writes a file into a spool |
 //!
 //! The whole of it takes at most [`BUDGET`] and a moment; nothing is retried, as the spool is safe.
 
