@@ -296,7 +296,7 @@ __karo_is_reachable() {
 __karo_send() {
     set +m
     (
-        builtin trap '' HUP
+        builtin trap '' HUP INT QUIT
         {
             builtin shopt -s execfail
             KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd builtin exec "$__karo_observe" "$1" "${__karo_options[@]}" \

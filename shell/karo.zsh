@@ -118,9 +118,9 @@ __karo_send() {
   [[ $1 == start ]] || given+=( --exit "$2" --duration-us "$3" --pipestatus "$4" )
   builtin unsetopt monitor bg_nice notify
   (
-    # Only so does the child of this child ignore the end of the terminal too.
+    # Only so does the child of this child ignore them too.
     builtin setopt posix_traps
-    builtin trap '' HUP
+    builtin trap '' HUP INT QUIT
     KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd "$__karo_observe" "$1" "${(@)__karo_options}" "${(@)given}" &
   ) </dev/null >/dev/null 2>&1
 }
