@@ -54,7 +54,7 @@ __karo_kept() {
         __karo_is_private || ((__karo_dropped += 1))
         return
     fi
-    if [[ $__karo_text == ' '* || ${KARO_PAUSE-} == 1 || ! ${HISTFILE-} || $HISTFILE == /dev/null ]]; then
+    if [[ $__karo_text == ' '* || ${__karo_at[3]-} || ${KARO_PAUSE-} == 1 || ! ${HISTFILE-} || $HISTFILE == /dev/null ]]; then
         [[ $__karo_text != ' '* || :$HISTCONTROL: != *:ignore@(space|both):* ]] ||
             builtin history -d "$__karo_number"
         return
@@ -100,6 +100,7 @@ __karo_other() {
 
 # A line whose start is on its way already (bash 5.3).
 __karo_end_pending() {
+    __karo_look
     __karo_text=$__karo_pending __karo_cwd=$__karo_pending_cwd
     builtin unset -v __karo_pending
     __karo_started=${__karo_at[0]}
@@ -132,11 +133,14 @@ __karo_drop_repeat() {
 __karo_mend() {
     local __karo_space='' __karo_ps0=${PS0-}
     __karo_ps0=${__karo_ps0/"$__karo_mark_control"/}
+    __karo_ps0=${__karo_ps0/"$__karo_mark_start"/}
     __karo_keeps_repeats=
     if [[ :$BASHOPTS: != *:promptvars:* ]]; then
         __karo_ps0=${__karo_ps0/"$__karo_mark"/}
     else
         [[ $__karo_ps0 == *"$__karo_mark"* ]] || __karo_ps0+=$__karo_mark
+        # A DEBUG trap, as bash-preexec has one, would take the start for the user's command.
+        [[ $__karo_has_debug ]] || __karo_ps0+=$__karo_mark_start
         if ((__karo_version >= 501)) && [[ ${HISTCONTROL@a}${HISTIGNORE@a} != *r* ]]; then
             [[ :${HISTCONTROL-}: != *:ignore@(space|both):* ]] || __karo_space=1
             if [[ :${HISTIGNORE-}: != *':[ ]*:'* ]]; then
@@ -420,7 +424,7 @@ __karo_load() {
     [[ $__karo_baked_uid == "$EUID" && ${PROMPT_COMMAND@a} != *r* && ${PS0@a} != *r* ]] || return 0
     __karo_pid=$$ __karo_uid=$EUID __karo_version=$((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))
     __karo_id='' __karo_sequence=0 __karo_dropped=0 __karo_cut=0 __karo_cwd_cut=0 __karo_precision=1
-    __karo_void='' __karo_zero=0 __karo_control='' __karo_is_altered='' __karo_keeps_repeats='' __karo_known='' __karo_length=-1
+    __karo_void='' __karo_zero=0 __karo_mark_start='' __karo_has_debug='' __karo_control='' __karo_is_altered='' __karo_keeps_repeats='' __karo_known='' __karo_length=-1
     __karo_last='' __karo_last_number=-1 __karo_umask_kept='' __karo_pid_ns='' __karo_head_known=''
     # Arrays are never exported, not even when `set -a` is in force where they are set: of the line, time, number and
     # directory; of the round of prompts, whether the first element was there, and the number of the line to come.
@@ -440,7 +444,7 @@ __karo_load() {
     # shellcheck disable=SC2016
     __karo_mark_control='${__karo_void:$((0${__karo_zero/${HISTCONTROL:=$__karo_control}/})):0}'
     # shellcheck disable=SC2016
-    ((__karo_version < 503)) || __karo_mark+='${ __karo_preexec; }'
+    ((__karo_version < 503)) || __karo_mark_start='${ { __karo_preexec; } 2>/dev/null; }'
     PS0=${PS0-}
     [[ $PS0 == *"$__karo_mark"* ]] || PS0+=$__karo_mark
     # shellcheck disable=SC2016
@@ -450,6 +454,8 @@ __karo_load() {
     local __karo_second='{ case ${__karo_round[0]} in 1) ((__karo_round[0]=0,__karo_round[1]=HISTCMD,1));; '
     # shellcheck disable=SC2016
     __karo_second+='*) __karo_join "$?" "${PIPESTATUS[@]}";; esac; } 2>/dev/null'
+    # shellcheck disable=SC2016
+    ((__karo_version < 503)) || __karo_second=${__karo_second/'esac;'/'esac; __karo_debugged "${ builtin trap -p DEBUG; }";'}
     # shellcheck disable=SC2016
     ((__karo_version >= 501)) || __karo_second='{ [[ ${__karo_round[0]} == 1 ]] || __karo_join "$?"; __karo_round[0]=0; } 2>/dev/null'
     if ((__karo_version < 501)); then
@@ -476,9 +482,12 @@ if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 503)); then
         set +aefkuvxCET
         { __karo_begin; } 2>/dev/null
     }
+    __karo_look() {
+        __karo_raw=("${ builtin umask; builtin trap -p EXIT; }")
+        [[ ${__karo_raw[0]} == "$__karo_head_known" ]] || __karo_heed "${__karo_raw[0]}"
+    }
     __karo_capture() {
-        __karo_head=${ builtin umask; builtin trap -p EXIT; }
-        [[ $__karo_head == "$__karo_head_known" ]] || __karo_heed "$__karo_head"
+        __karo_look
         __karo_raw[1]=${ HISTTIMEFORMAT="" builtin history 1; }
         __karo_text=${__karo_raw[1]#*[0-9][ *] }
         __karo_number=${__karo_raw[1]:0:16}
@@ -488,12 +497,27 @@ if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 503)); then
     }'
 fi
 
+# Called by the last element of PROMPT_COMMAND with the DEBUG trap, which a function cannot see, in bash 5.3.
+__karo_debugged() {
+    [[ ${1:0:1} != "$__karo_has_debug" ]] || return 0
+    local -
+    set +aefkuvxCET
+    __karo_has_debug=${1:0:1}
+    [[ ! $__karo_is_altered ]] || HISTCONTROL=$__karo_control
+    __karo_mend
+    [[ ! $__karo_is_altered ]] || HISTCONTROL=
+}
+
 # The start of a line, called by PS0 in bash 5.3.
 __karo_begin() {
     ((EUID == __karo_uid && __karo_at[1] == __karo_round[1] + 1)) && [[ ! $__karo_umask_kept ]] || return 0
     __karo_capture
-    [[ $__karo_text && $__karo_text != ' '* ]] && ((__karo_number == __karo_at[1] - 1)) || return 0
-    ! __karo_is_private || return 0
+    ((__karo_number == __karo_at[1] - 1)) || return 0
+    if [[ ! $__karo_text || $__karo_text == ' '* ]] || __karo_is_private; then
+        # What was private at its start stays so.
+        __karo_at[3]=1
+        return
+    fi
     __karo_started=${__karo_at[0]} __karo_cwd=${__karo_at[2]} __karo_pending=$__karo_text __karo_pending_cwd=$__karo_cwd
     __karo_exit='' __karo_pipes='' __karo_duration=''
     ((__karo_sequence += 1, ${#__karo_text} <= 10000 && ${#__karo_cwd} <= 600)) || __karo_limit

@@ -25,6 +25,9 @@ fn case_01_true(setup: Setup) {
     let mut shell = setup.start();
     shell.run("true");
     shell.expect(&[("true", 0)]);
+    if shell.sends_starts() {
+        karo_tests::until("its start has arrived", || shell.arrived()[&1].start.clone());
+    }
 }
 
 fn case_02_false(setup: Setup) {

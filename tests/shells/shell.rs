@@ -396,7 +396,8 @@ impl Shell {
     }
 
     fn is_whole(&self, sides: &Seen) -> bool {
-        sides.end.is_some() && (sides.start.is_some() || !self.sends_starts())
+        // bash sends some ends alone even where it can send starts: beside a DEBUG trap, and from an editor.
+        sides.end.is_some() && (sides.start.is_some() || self.kind() == HookShell::Bash)
     }
 
     /// Tells whether this shell can send a record before the command has ended: bash only from 5.3 on.
