@@ -43,7 +43,11 @@ __karo_precmd() {
         __karo_mend
     __karo_is_altered=$__karo_keeps_repeats
     [[ ! $__karo_is_altered ]] || __karo_control=$HISTCONTROL HISTCONTROL=
-    ((__karo_version >= 501)) || return "$1"
+    ((__karo_version >= 501)) || {
+        # HISTCMD is of no use there.
+        [[ ! ${__karo_number-} ]] || ((__karo_round[1] = __karo_number + 1, 1))
+        return "$1"
+    }
 }
 
 # A line that the history kept: the usual case.
@@ -95,7 +99,6 @@ __karo_other() {
         __karo_at[1]=$((__karo_number + 1))
         __karo_kept
     fi
-    ((__karo_version >= 501)) || __karo_round[1]=$((${__karo_number:-0} + 1))
 }
 
 # A line whose start is on its way already (bash 5.3).
@@ -460,7 +463,8 @@ __karo_load() {
     ((__karo_version >= 501)) || __karo_second='{ [[ ${__karo_round[0]} == 1 ]] || __karo_join "$?"; __karo_round[0]=0; } 2>/dev/null'
     if ((__karo_version < 501)); then
         # shellcheck disable=SC2178,SC2128
-        PROMPT_COMMAND=$__karo_first$'\n'${PROMPT_COMMAND:+$PROMPT_COMMAND$'\n'}$__karo_second
+        # One line: of several these versions put the last into the history.
+        PROMPT_COMMAND="$__karo_first; ${PROMPT_COMMAND:+${PROMPT_COMMAND%;}; }$__karo_second"
     elif [[ ${PROMPT_COMMAND[*]+x} && ${PROMPT_COMMAND[*]: -1} == __bp_interactive_mode ]]; then
         # bash-preexec takes whatever follows its last element for the user's command.
         PROMPT_COMMAND=("${PROMPT_COMMAND[@]::${#PROMPT_COMMAND[@]}-1}" "$__karo_second" __bp_interactive_mode)
