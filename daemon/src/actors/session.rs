@@ -1,9 +1,11 @@
 //! One open client connection: reads requests, passes them on, writes the answers.
 //!
 //! Observations and imports may be sent without waiting for the answers to those before, up to a
-//! window; they are answered as they are settled. Everything else is answered in the order of the requests. A
+//! window. Observations are answered as they are settled, imports in their order among themselves, and
+//! everything else in the order of the requests. A
 //! slow reader blocks only its own session, and a slow writer has a deadline for each frame.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use karo_protocol::observation::OBSERVATION_VERSION;
 use karo_protocol::query::{Count, Detail, Filter, Query};
 use karo_store::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::query::{NextPage, Page, Select, Tallying};
@@ -120,7 +122,12 @@ impl Session {
         let (reading, mut writing) = tokio::io::split(stream);
         let (outgoing, mut answers) = mpsc::channel::<Vec<u8>>(OUTGOING);
         let read = async {
-            let desk = Desk { session: &self, outgoing, window: Arc::new(Semaphore::new(WINDOW)) };
+            let desk = Desk {
+                session: &self,
+                outgoing,
+                window: Arc::new(Semaphore::new(WINDOW)),
+                last_import: RefCell::default(),
+            };
             if let Err(Over::Malformed(error)) = desk.read(BufReader::new(reading)).await {
                 self.post.counters.malformed.add(1);
                 desk.say(RequestId(0), failure(FailureCode::BadRequest, error.to_string())).await;
@@ -149,6 +156,8 @@ struct Desk<'a> {
     session: &'a Session,
     outgoing: mpsc::Sender<Vec<u8>>,
     window: Arc<Semaphore>,
+    /// Ends when the last import so far is answered: imports are answered in their order.
+    last_import: RefCell<Option<oneshot::Receiver<()>>>,
 }
 
 impl Desk<'_> {
@@ -313,9 +322,16 @@ impl Desk<'_> {
         let lines = lines.into_iter().map(bounded).collect();
         let verdicts = self.session.post.intake.take(Source::Session, lines).await;
         let outgoing = self.outgoing.clone();
+        let (done, turn) = oneshot::channel::<()>();
+        let before = self.last_import.replace(Some(turn));
         tokio::task::spawn_local(async move {
-            say(&outgoing, id, imported(&verdicts.await.unwrap_or_default())).await;
-            drop(permit);
+            let answer = imported(&verdicts.await.unwrap_or_default());
+            if let Some(before) = before {
+                // Its sender is dropped when the answer before is on its way.
+                drop(before.await);
+            }
+            say(&outgoing, id, answer).await;
+            drop((done, permit));
         });
         Ok(())
     }
