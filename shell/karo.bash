@@ -299,20 +299,32 @@ __karo_is_reachable() {
     [[ -w ${__karo_path:-/} || $__karo_spool && -w $__karo_spool ]]
 }
 
-# One child in the background: `$!`, the job table and the terminal see nothing of it.
+# One child in the background, of which the job table and the terminal see nothing. As long as the user has started no
+# job, one fork is enough; then `$!` is theirs, and the child of a child keeps it so.
 __karo_send() {
-    set +m
-    (
-        builtin trap '' HUP INT QUIT
-        {
-            builtin shopt -s execfail
-            KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd builtin exec "$__karo_observe" "$1" "${__karo_options[@]}" \
-                --seq "$__karo_sequence" --started-us "$__karo_started" --duration-us "$__karo_duration" \
-                --exit "$__karo_exit" --pipestatus "$__karo_pipes" --precision-us "$__karo_precision" \
-                --dropped "$__karo_dropped" --command-cut "$__karo_cut" --cwd-cut "$__karo_cwd_cut"
-            __karo_write "$1"
-        } &
-    ) </dev/null &>/dev/null
+    if [[ ${!-} == "$__karo_child" ]]; then
+        # In a group of its own it is out of reach of the keys at the next prompt.
+        __karo_run "$1" </dev/null &>/dev/null &
+        __karo_child=$!
+        builtin disown "$__karo_child"
+    else
+        set +m
+        (
+            builtin trap '' HUP INT QUIT
+            __karo_run "$1" &
+        ) </dev/null &>/dev/null
+    fi
+}
+
+# Becomes the client, or, should even that fail, spools.
+__karo_run() {
+    builtin trap '' HUP INT QUIT
+    builtin shopt -s execfail
+    KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd builtin exec "$__karo_observe" "$1" "${__karo_options[@]}" \
+        --seq "$__karo_sequence" --started-us "$__karo_started" --duration-us "$__karo_duration" \
+        --exit "$__karo_exit" --pipestatus "$__karo_pipes" --precision-us "$__karo_precision" \
+        --dropped "$__karo_dropped" --command-cut "$__karo_cut" --cwd-cut "$__karo_cwd_cut"
+    __karo_write "$1"
 }
 
 # Writes one file with builtins alone; the umask makes it 0600 from its creation.
@@ -413,7 +425,7 @@ __karo_describe() {
         __karo_format+=$__karo_field'=%s\0'
     done
     __karo_format+='command=%s\0end\n'
-    __karo_options=(--socket "$__karo_socket" --spool "$__karo_client_spool")
+    __karo_options=(--socket "$__karo_socket" --spool "$__karo_client_spool" --spool "$__karo_hook_spool")
     for __karo_field in "${__karo_fields[@]}"; do
         __karo_a=${__karo_field%%=*}
         __karo_options+=("--${__karo_a//_/-}" "${__karo_field#*=}")
@@ -427,7 +439,7 @@ __karo_load() {
     [[ $__karo_baked_uid == "$EUID" && ${PROMPT_COMMAND@a} != *r* && ${PS0@a} != *r* ]] || return 0
     __karo_pid=$$ __karo_uid=$EUID __karo_version=$((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1]))
     __karo_id='' __karo_sequence=0 __karo_dropped=0 __karo_cut=0 __karo_cwd_cut=0 __karo_precision=1
-    __karo_void='' __karo_zero=0 __karo_mark_start='' __karo_has_debug='' __karo_control='' __karo_is_altered='' __karo_keeps_repeats='' __karo_known='' __karo_length=-1
+    __karo_void='' __karo_zero=0 __karo_mark_start='' __karo_has_debug='' __karo_child='' __karo_control='' __karo_is_altered='' __karo_keeps_repeats='' __karo_known='' __karo_length=-1
     __karo_last='' __karo_last_number=-1 __karo_umask_kept='' __karo_pid_ns='' __karo_head_known=''
     # Arrays are never exported, not even when `set -a` is in force where they are set: of the line, time, number and
     # directory; of the round of prompts, whether the first element was there, and the number of the line to come.

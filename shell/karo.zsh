@@ -111,47 +111,51 @@ __karo_reachable() {
   [[ -w ${at:-/} || ( -n $__karo_spool && -w $__karo_spool ) ]]
 }
 
-# One child in the background: `$!`, the job table and the terminal see nothing of it.
+# One child in the background, of which the job table and the terminal see nothing. As long as the user has started no
+# job, one fork is enough; then `$!` is theirs, and the child of a child keeps it so.
 __karo_send() {
-  local -a given=( --seq $__karo_sequence --started-us $__karo_started --dropped $__karo_dropped
-    --precision-us 1 --command-cut $__karo_cut --cwd-cut $__karo_cwd_cut )
+  builtin unsetopt bg_nice notify
+  local -a given=( "$1" "${(@)__karo_options}" --seq $__karo_sequence --started-us $__karo_started
+    --dropped $__karo_dropped --command-cut $__karo_cut --cwd-cut $__karo_cwd_cut )
   [[ $1 == start ]] || given+=( --exit "$2" --duration-us "$3" --pipestatus "$4" )
-  builtin unsetopt monitor bg_nice notify
+  if (( $! == __karo_child )); then
+    # In a group of its own it is out of reach of the keys at the next prompt.
+    KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd "$__karo_observe" "${(@)given}" </dev/null >/dev/null 2>&1 &!
+    __karo_child=$!
+    return
+  fi
+  builtin unsetopt monitor
   (
     # Only so does the child of this child ignore them too.
     builtin setopt posix_traps
     builtin trap '' HUP INT QUIT
-    KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd "$__karo_observe" "$1" "${(@)__karo_options}" "${(@)given}" &
+    KARO_COMMAND=$__karo_text KARO_CWD=$__karo_cwd "$__karo_observe" "${(@)given}" &
   ) </dev/null >/dev/null 2>&1
 }
 
 # Writes one file, 0600 from its creation, that nobody has written before.
 __karo_write() {
-  [[ -n $__karo_spool ]] && __karo_has_room || return 1
-  local file=$__karo_spool/$__karo_id.$__karo_sequence.${1[1]} record
-  local -a given=( "phase=$1" "seq=$__karo_sequence" "started_us=$__karo_started" precision_us=1
-    "dropped=$__karo_dropped" "command_cut=$__karo_cut" "cwd_cut=$__karo_cwd_cut" )
-  [[ $1 == start ]] || given+=( "exit=$2" "duration_us=$3" "pipestatus=$4" )
-  record="karo 1"$'\0'"${(pj:\0:)__karo_fields}"$'\0'"${(pj:\0:)given}"$'\0'"cwd=$__karo_cwd"$'\0'"command=$__karo_text"
-  record+=$'\0end\n'
+  [[ -n $__karo_spool ]] || return 1
+  (( __karo_room-- > 0 )) || __karo_count || return 1
+  local file=$__karo_spool/$__karo_id.$__karo_sequence.${1[1]}
+  local record="${__karo_head}phase=$1"$'\0'"seq=$__karo_sequence"$'\0'"started_us=$__karo_started"$'\0'
+  record+="dropped=$__karo_dropped"$'\0'"command_cut=$__karo_cut"$'\0'"cwd_cut=$__karo_cwd_cut"$'\0'"exit=$2"$'\0'
+  record+="duration_us=$3"$'\0'"pipestatus=$4"$'\0'"cwd=$__karo_cwd"$'\0'"command=$__karo_text"$'\0end\n'
   local -i fd=-1
   sysopen -w -o create,excl,cloexec -m 600 -u fd -- "$file" || return 1
-  if builtin print -rn -u $fd -- "$record"; then
-    builtin exec {fd}>&-
-    return 0
-  fi
+  # Lengths are in bytes from here on.
+  builtin unsetopt multibyte
+  local -i is_whole=0
+  syswrite -o $fd -c is_whole -- "$record"
   builtin exec {fd}>&-
+  (( is_whole < $#record )) || return 0
   zf_rm -f -- "$file"
   return 1
 }
 
 # Holds the spool below 4,096 files. Counting is dear, so one count is good for an eighth of what is left; when the
 # spool is full, a look at two files that were there tells whether anybody has taken one since.
-__karo_has_room() {
-  if (( __karo_room > 0 )); then
-    (( --__karo_room ))
-    return 0
-  fi
+__karo_count() {
   [[ -z $__karo_full || ! -e $__karo_full || ! -e $__karo_full_too ]] || return 1
   local -a files=( $__karo_spool/*(NoN) )
   __karo_full=
@@ -193,8 +197,9 @@ __karo_describe() {
   zstat -H inode "/proc/$$/ns/pid"
   [[ -z ${SSH_CONNECTION-}${SSH_CLIENT-}${SSH_TTY-} ]] || ssh=1
   __karo_fields=( shell=zsh "shell_id=$__karo_id" "user=${(%):-%n}" "host=${HOST-}" "tty=${${TTY-}#/dev/}" "ssh=$ssh"
-    "pid=$$" "pid_start=${words[20]-}" "boot_id=$boot" "pid_ns=${inode[inode]-}" "parent=$parent" )
-  __karo_options=( --socket "$__karo_socket" --spool "$__karo_client_spool" )
+    precision_us=1 "pid=$$" "pid_start=${words[20]-}" "boot_id=$boot" "pid_ns=${inode[inode]-}" "parent=$parent" )
+  __karo_head="karo 1"$'\0'"${(pj:\0:)__karo_fields}"$'\0'
+  __karo_options=( --socket "$__karo_socket" --spool "$__karo_client_spool" --spool "$__karo_hook_spool" )
   for field in "${(@)__karo_fields}"; do
     __karo_options+=( "--${${field%%=*}//_/-}" "${field#*=}" )
   done
@@ -207,8 +212,8 @@ __karo_load() {
   builtin zmodload zsh/datetime zsh/system && builtin zmodload -F zsh/files b:zf_mkdir b:zf_rm &&
     builtin zmodload -F zsh/stat b:zstat || return 0
   typeset -g __karo_pid=$$ __karo_uid=$EUID __karo_id= __karo_text= __karo_cwd= __karo_has_file=
-  typeset -g __karo_spool= __karo_full= __karo_full_too= __karo_cut=0 __karo_cwd_cut=0
-  typeset -gi __karo_sequence=0 __karo_dropped=0 __karo_started=0 __karo_time=0 __karo_room=0
+  typeset -g __karo_spool= __karo_head= __karo_full= __karo_full_too= __karo_cut=0 __karo_cwd_cut=0
+  typeset -gi __karo_sequence=0 __karo_dropped=0 __karo_started=0 __karo_time=0 __karo_room=0 __karo_child=0
   typeset -ga __karo_fields __karo_options
   __karo_describe
   __karo_place
