@@ -42,6 +42,9 @@ const BATCH: usize = 256;
 /// How long to wait before records that were refused are offered again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long until a spool that could not be read, or not be watched, is looked at again.
+const RESCAN: Duration = Duration::from_secs(5);
+
 /// How long a file without an end mark may stay as it is before its writer is taken for gone.
 const TORN_AFTER: Duration = Duration::from_secs(30);
 
@@ -85,6 +88,8 @@ enum Parked {
     Unfinished,
     /// It is not a file of ours.
     Foreign,
+    /// It cannot be read at the moment.
+    Unreadable,
 }
 
 /// A record on its way to the store, with the file it came from.
@@ -132,6 +137,7 @@ impl Spool {
             return;
         }
         let mut taken = Vec::new();
+        let mut is_unread = false;
         for directory in &mut self.directories {
             match directory.gather(BATCH - taken.len(), &mut taken) {
                 Ok(()) => {}
@@ -140,12 +146,14 @@ impl Spool {
                     restore_directory(&mut self.watcher, &directory.path);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, path = %directory.path.display(), "a spool cannot be read")
+                    tracing::warn!(%error, path = %directory.path.display(), "a spool cannot be read");
+                    is_unread = true;
                 }
             }
         }
-        if self.directories.iter().any(|directory| directory.has_unfinished()) || self.watcher.is_none() {
-            self.retry_after(TORN_AFTER.min(Duration::from_secs(5)), ctx);
+        is_unread |= self.directories.iter().any(Directory::has_unsettled) || self.watcher.is_none();
+        if is_unread {
+            self.retry_after(RESCAN, ctx);
         }
         if taken.is_empty() {
             return;
@@ -234,15 +242,18 @@ impl Directory {
                 Parked::Foreign
             }
             Trouble::Io(error) => {
-                tracing::warn!(%error, path = %path.display(), "a record cannot be read");
-                Parked::Foreign
+                if self.parked.get(&name) != Some(&Parked::Unreadable) {
+                    tracing::warn!(%error, path = %path.display(), "a record cannot be read and is tried again");
+                }
+                Parked::Unreadable
             }
         };
         self.parked.insert(name, why);
     }
 
-    fn has_unfinished(&self) -> bool {
-        self.parked.values().any(|why| *why == Parked::Unfinished)
+    /// Tells whether anything must be looked at again without being rung for.
+    fn has_unsettled(&self) -> bool {
+        self.parked.values().any(|why| matches!(why, Parked::Unfinished | Parked::Unreadable))
     }
 
     fn status(&self) -> SpoolStatus {
