@@ -273,14 +273,20 @@ __karo_deliver() {
     if [[ $__karo_mode == client && -x $__karo_observe ]] && { [[ -S $__karo_socket ]] || __karo_is_reachable; }; then
         __karo_send "$1"
         __karo_dropped=0
-    elif __karo_write "$1"; then
+    elif __karo_write "$1" || __karo_write_anew "$1"; then
         __karo_dropped=0
     elif [[ $1 == end ]]; then
         ((__karo_dropped += 1))
-        # The place may be gone with the session that it was made for; it is sought again, ever more seldom.
-        (((__karo_dropped & (__karo_dropped - 1)) != 0)) || __karo_place
     fi
     __karo_cut=0 __karo_cwd_cut=0
+}
+
+# The place may be gone with the session that it was made for; it is sought again, ever more seldom. An end alone is a
+# whole record, so it is sought for ends only.
+__karo_write_anew() {
+    [[ $1 == end ]] && ((((__karo_dropped + 1) & __karo_dropped) == 0)) || return 1
+    __karo_place
+    [[ $__karo_spool ]] && __karo_write "$1"
 }
 
 # Cuts text and directory to their limits, which are in bytes.

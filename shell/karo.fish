@@ -86,10 +86,15 @@ if status is-interactive; and test "$__karo_pid" != $fish_pid
         end
         # An end alone is a whole record, so a start that is missing is no loss.
         if test $argv[1] = end
-            set __karo_dropped (math $__karo_dropped + 1)
             # The place may be gone with the session that it was made for; it is sought again, ever more seldom.
-            test (math "bitand($__karo_dropped, $__karo_dropped - 1)") -ne 0
-            or __karo_place
+            if test (math "bitand($__karo_dropped, $__karo_dropped + 1)") = 0
+                __karo_place
+                if __karo_write_again $argv
+                    set __karo_dropped 0
+                    return
+                end
+            end
+            set __karo_dropped (math $__karo_dropped + 1)
         end
     end
 

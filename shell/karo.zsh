@@ -92,13 +92,19 @@ __karo_deliver() {
   if [[ $__karo_mode == client && -x $__karo_observe ]] && __karo_reachable; then
     __karo_send "$@"
     __karo_dropped=0
-  elif __karo_write "$@"; then
+  elif __karo_write "$@" || __karo_write_anew "$@"; then
     __karo_dropped=0
   elif [[ $1 == end ]]; then
     (( ++__karo_dropped ))
-    # The place may be gone with the session that it was made for; it is sought again, ever more seldom.
-    (( __karo_dropped & (__karo_dropped - 1) )) || __karo_place
   fi
+}
+
+# The place may be gone with the session that it was made for; it is sought again, ever more seldom. An end alone is a
+# whole record, so it is sought for ends only.
+__karo_write_anew() {
+  [[ $1 == end ]] && (( ((__karo_dropped + 1) & __karo_dropped) == 0 )) || return 1
+  __karo_place
+  [[ -n $__karo_spool ]] && __karo_write "$@"
 }
 
 # Tells whether the client could put the record anywhere: to a socket, or into a spool.
