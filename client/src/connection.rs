@@ -184,8 +184,18 @@ impl Connection {
         self.last_id += 1;
         let id = RequestId(self.last_id);
         let frame = request.encode(id).map_err(ConnectionError::Malformed)?;
+        self.send_frame(&frame)?;
+        Ok(id)
+    }
+
+    /// Sends a frame that is made already.
+    ///
+    /// # Errors
+    ///
+    /// When it has not left in time.
+    pub(crate) fn send_frame(&mut self, frame: &[u8]) -> Result<(), ConnectionError> {
         let deadline = Instant::now() + self.patience.answer;
-        let mut rest = frame.as_slice();
+        let mut rest = frame;
         while !rest.is_empty() {
             self.stream.set_send_timeout(Some(self.left(deadline)?)).map_err(|e| self.broken(e))?;
             match (&self.stream).write(rest) {
@@ -193,7 +203,7 @@ impl Connection {
                 Err(error) => self.judge(error)?,
             }
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Waits for the next reply to that request.
@@ -203,6 +213,23 @@ impl Connection {
     /// [`ConnectionError::Failure`] when the daemon says why not; the session stays usable. After any
     /// other error it is of no use.
     pub fn receive(&mut self, id: RequestId) -> Result<Reply, ConnectionError> {
+        let (kind, payload) = self.receive_frame()?;
+        let (answered, reply) = Reply::decode(kind, &payload).map_err(ConnectionError::Malformed)?;
+        if let Reply::Failure(failure) = reply {
+            return Err(ConnectionError::Failure(failure));
+        }
+        if answered != id {
+            return Err(ConnectionError::Unexpected("to the request that was sent"));
+        }
+        Ok(reply)
+    }
+
+    /// Waits for the next frame, and returns its type and its payload.
+    ///
+    /// # Errors
+    ///
+    /// When none that is whole and of our version comes in time.
+    pub(crate) fn receive_frame(&mut self) -> Result<(u16, Vec<u8>), ConnectionError> {
         let deadline = Instant::now() + self.patience.answer;
         let mut head = [0; Header::SIZE];
         self.fill(&mut head, deadline)?;
@@ -212,14 +239,7 @@ impl Connection {
         }
         let mut payload = vec![0; header.length as usize];
         self.fill(&mut payload, deadline)?;
-        let (answered, reply) = Reply::decode(header.kind, &payload).map_err(ConnectionError::Malformed)?;
-        if let Reply::Failure(failure) = reply {
-            return Err(ConnectionError::Failure(failure));
-        }
-        if answered != id {
-            return Err(ConnectionError::Unexpected("to the request that was sent"));
-        }
-        Ok(reply)
+        Ok((header.kind, payload))
     }
 
     fn fill(&self, mut rest: &mut [u8], deadline: Instant) -> Result<(), ConnectionError> {

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use karo_protocol::Observation;
-use karo_protocol::local::{Observe, Reply, Request};
+use karo_protocol::RequestId;
+use karo_protocol::frame::{decode, encode};
+use karo_protocol::local::{Observe, Verdict};
 use karo_protocol::places::Places;
 
 use crate::connection::{Connection, ConnectionError, Patience};
@@ -27,6 +29,15 @@ use self::given::Given;
 
 /// From the start until the daemon is given up and the record is spooled.
 pub const BUDGET: Duration = Duration::from_millis(500);
+
+/// The one request of a session.
+const ID: RequestId = RequestId(1);
+
+/// Frame type of [`Request::Observe`](karo_protocol::local::Request::Observe).
+const OBSERVE: u16 = 0x0001;
+
+/// Frame type of [`Reply::Observed`](karo_protocol::local::Reply::Observed).
+const OBSERVED: u16 = 0x0101;
 
 /// Delivers the observation that the process was started for.
 pub fn run() {
@@ -98,25 +109,46 @@ impl Destination {
 }
 
 /// Hands the observation to the daemon; an error says why it must be spooled.
+///
+/// Only this one request is written and only this one reply is read: whoever can read all of them is
+/// three times as large, and is loaded at each prompt.
 fn deliver(observation: &Observation, to: &Destination, deadline: Instant) -> Result<(), ConnectionError> {
     let left = || deadline.saturating_duration_since(Instant::now());
     let patience = Patience { connect: left(), answer: left() };
     let mut connection = Connection::open(&to.places, surroundings::uid(), patience)?;
+    let observe = Observe::new(observation.clone());
+    let frame = encode(OBSERVE, &(ID, observe)).map_err(ConnectionError::Malformed)?;
     connection.wait_for_answers(left());
-    let id = connection.send(&Request::Observe(Observe::new(observation.clone())))?;
+    connection.send_frame(&frame)?;
     connection.wait_for_answers(left());
-    match connection.receive(id)? {
-        Reply::Observed(verdict) if verdict.is_settled() => Ok(()),
-        Reply::Observed(_) => Err(ConnectionError::Unexpected("a promise to keep it")),
-        Reply::Rows(_)
-        | Reply::Events(_)
-        | Reply::End(_)
-        | Reply::Tallies(_)
-        | Reply::Deleted(_)
-        | Reply::Imported(_)
-        | Reply::Status(_)
-        | Reply::Verified(_)
-        | Reply::Compacted(_)
-        | Reply::Failure(_) => Err(ConnectionError::Unexpected("about the observation")),
+    let (kind, payload) = connection.receive_frame()?;
+    if kind != OBSERVED {
+        return Err(ConnectionError::Unexpected("about the observation"));
+    }
+    let (answered, verdict): (RequestId, Verdict) = decode(&payload).map_err(ConnectionError::Malformed)?;
+    if answered == ID && verdict.is_settled() {
+        Ok(())
+    } else {
+        Err(ConnectionError::Unexpected("a promise to keep it"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use karo_protocol::local::{Reply, Request};
+    use karo_protocol::spool;
+
+    use super::*;
+
+    #[test]
+    fn the_frame_is_that_of_the_protocol() {
+        let record =
+            b"karo 1\0shell_id=000102030405060708090a0b0c0d0e0f\0seq=3\0phase=start\0started_us=17\0\
+            cwd=/\0command=true\0end\n";
+        let observation = spool::decode(record).expect("it is whole");
+        let request = Request::Observe(Observe::new(observation.clone()));
+        assert_eq!(request.kind(), OBSERVE);
+        assert_eq!(request.encode(ID), encode(OBSERVE, &(ID, Observe::new(observation))));
+        assert_eq!(Reply::Observed(Verdict::Busy).kind(), OBSERVED);
     }
 }
