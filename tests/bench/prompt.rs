@@ -11,6 +11,9 @@
 #![expect(clippy::print_stdout, reason = "a table is what it is for")]
 #![expect(unreachable_pub, reason = "a program has no outside")]
 
+#[path = "../shells/arrivals.rs"]
+#[expect(dead_code, reason = "the tests of the shells use the rest")]
+mod arrivals;
 #[path = "../../client/src/hook.rs"]
 #[expect(dead_code, reason = "the hook is made as karoctl makes it, by the same file")]
 mod hook;
@@ -95,10 +98,11 @@ fn answer(mut stream: UnixStream) {
 /// From the start of a client to its end.
 fn clients(turns: usize, floor: &Path, sink: &Path, daemon: &Path) {
     let observe = &binaries().karo_observe;
+    let spool = floor.with_file_name("spool");
     let mut variants = [
         ("static program that writes 200 bytes", command(floor, &[sink.as_os_str()])),
-        ("karo-observe, answered at once", observing(observe, sink)),
-        ("karo-observe, real daemon (with its sync)", observing(observe, daemon)),
+        ("karo-observe, answered at once", observing(observe, sink, &spool)),
+        ("karo-observe, real daemon (with its sync)", observing(observe, daemon, &spool)),
         ("/bin/true", command(Path::new("/bin/true"), &[])),
     ];
     let mut times = vec![Vec::with_capacity(turns); variants.len()];
@@ -125,13 +129,14 @@ fn command(program: &Path, arguments: &[&std::ffi::OsStr]) -> Command {
 }
 
 /// As a hook calls it, which says everything that can be said once.
-fn observing(observe: &Path, socket: &Path) -> Command {
+fn observing(observe: &Path, socket: &Path, spool: &Path) -> Command {
     let mut command = command(observe, &[]);
     let given = "end --shell bash --shell-id 000102030405060708090a0b0c0d0e0f --user me --host here --tty pts/1 \
         --ssh 0 --pid 1 --pid-start 1 --boot-id 00010203-0405-0607-0809-0a0b0c0d0e0f --pid-ns 4026531836 \
         --parent tmux --seq 1 --started-us 1700000000000000 --dropped 0 --precision-us 1 --command-cut 0 \
-        --cwd-cut 0 --duration-us 1000 --exit 0 --pipestatus 0 --spool /nowhere";
-    command.args(given.split_whitespace()).arg("--socket").arg(socket).env("KARO_CWD", "/home/me/src");
+        --cwd-cut 0 --duration-us 1000 --exit 0 --pipestatus 0";
+    command.args(given.split_whitespace()).arg("--socket").arg(socket).arg("--spool").arg(spool);
+    command.env("KARO_CWD", "/home/me/src");
     command
 }
 
@@ -183,7 +188,7 @@ fn prompts(kind: HookShell, turns: usize, floor: &Path, sink: &Path, daemon: &Pa
 fn empty(shells: &[Shell]) {
     for shell in shells {
         for spool in [shell.setup.hook_spool(), shell.setup.client_spool()] {
-            for (path, _) in shell::modes(&spool) {
+            for (path, _) in arrivals::modes(&spool) {
                 if path.extension().is_some_and(|side| side == "s" || side == "e") {
                     // It may be gone already: the shells do not share their spools, but nobody promises it.
                     _ = std::fs::remove_file(path);

@@ -3,10 +3,11 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
 
+use crate::arrivals::Seen;
 use crate::hook::HookShell;
 use crate::in_shells;
 use crate::pty::patience;
-use crate::shell::{Seen, Setup, Shell};
+use crate::shell::{Setup, Shell};
 use karo_tests::wait::within;
 
 in_shells! {
@@ -124,6 +125,11 @@ fn assert_lost(shell: &Shell, text: &str) {
     let lost = within(patience(), || shell.arrived().into_values().find(|sides| sides.text() == text));
     let lost = lost.expect("its start was sent");
     assert!(lost.start.is_some() && lost.end.is_none(), "{lost:?}");
+    if !shell.setup.sink.keeps_files() {
+        karo_tests::until("the daemon calls it lost", || {
+            shell.arrived().into_values().find(|sides| sides.text() == text && sides.is_lost)
+        });
+    }
 }
 
 /// The window is closed while a command runs: what was typed is not forgotten.

@@ -8,9 +8,10 @@ use std::process::Command;
 use karo_protocol::limits::SPOOL_FILES_MAX;
 use karo_tests::is_root;
 
+use crate::arrivals::{Seen, modes};
 use crate::hook::{HookShell, Mode};
 use crate::in_shells;
-use crate::shell::{Seen, Setup, modes};
+use crate::shell::Setup;
 
 in_shells! {
     case_47_daemon_frozen: bash zsh fish;
@@ -56,6 +57,9 @@ fn private(setup: Setup) -> Setup {
 }
 
 fn case_47_client_missing(setup: Setup) {
+    if !setup.sink.keeps_files() {
+        return;
+    }
     let mut shell = setup.observe_at("/nowhere/karo-observe").start();
     shell.run("echo one");
     shell.expect(&[("echo one", 0)]);
@@ -65,6 +69,9 @@ fn case_47_client_missing(setup: Setup) {
 /// The spool is never fuller than it may be; what could not be put there is counted, and told with the
 /// first that can.
 fn case_47_spool_full(setup: Setup) {
+    if !setup.sink.keeps_files() {
+        return;
+    }
     if setup.mode == Mode::Client {
         // There karo-observe counts the files; the hook never sees them.
         return;
@@ -100,6 +107,9 @@ fn case_47_spool_full(setup: Setup) {
 
 /// No place takes anything: the shell works, says nothing, and tells how many are missing.
 fn case_47_nothing_writable(setup: Setup) {
+    if !setup.sink.keeps_files() {
+        return;
+    }
     if rustix::process::geteuid().is_root() {
         eprintln!("skipped: root may write everywhere");
         return;
@@ -134,6 +144,9 @@ fn assert_dropped(shell: &mut crate::shell::Shell, wanted: u32) {
 
 /// As it is when the last session of a user ends and a terminal multiplexer stays.
 fn case_47_spool_removed(setup: Setup) {
+    if !setup.sink.keeps_files() {
+        return;
+    }
     let spool = setup.hook_spool();
     let mut shell = setup.start();
     shell.run("true");
@@ -151,6 +164,9 @@ fn case_47_spool_removed(setup: Setup) {
 }
 
 fn case_47_spool_open_to_others(setup: Setup) {
+    if !setup.sink.keeps_files() {
+        return;
+    }
     fs::set_permissions(setup.hook_spool(), Permissions::from_mode(0o777)).expect("the place is ours");
     let mut shell = setup.start();
     shell.run("echo one");
@@ -169,6 +185,9 @@ impl Drop for Small {
 }
 
 fn root_case_47_disk_full(setup: Setup) {
+    if !setup.sink.keeps_files() {
+        return;
+    }
     if !is_root("a small file system") {
         return;
     }

@@ -1,8 +1,9 @@
 //! Cases 14 to 22: what the shell itself keeps out, expands, or never runs.
 
+use crate::arrivals::assert_nowhere;
 use crate::hook::HookShell;
 use crate::in_shells;
-use crate::shell::{Setup, assert_nowhere};
+use crate::shell::Setup;
 
 in_shells! {
     case_15_repeated_line: bash zsh fish;
@@ -76,7 +77,7 @@ fn case_17_history_switched_off(setup: Setup) {
     for line in ["set +o history", "echo hidden", "echo hidden", "set -o history", "echo seen"] {
         shell.run(line);
     }
-    let texts: Vec<_> = shell.finish().iter().map(crate::shell::Seen::text).collect();
+    let texts: Vec<_> = shell.finish().iter().map(crate::arrivals::Seen::text).collect();
     assert!(texts.iter().all(|text| !text.contains("hidden")), "{texts:?}");
     assert_eq!(texts.last().map(String::as_str), Some("echo seen"), "{texts:?}");
     assert_nowhere(&shell, "hidden");
@@ -89,7 +90,7 @@ fn case_17_no_history_file(setup: Setup) {
         shell.run(line);
     }
     shell.run("echo seen");
-    let texts: Vec<_> = shell.finish().iter().map(crate::shell::Seen::text).collect();
+    let texts: Vec<_> = shell.finish().iter().map(crate::arrivals::Seen::text).collect();
     assert_eq!(texts.last().map(String::as_str), Some("echo seen"), "{texts:?}");
     assert_nowhere(&shell, "hidden");
 }
@@ -104,7 +105,7 @@ fn case_17_private_mode(setup: Setup) {
     for line in ["echo hidden", "set -e fish_history", "echo seen"] {
         shell.run(line);
     }
-    let texts: Vec<_> = shell.finish().iter().map(crate::shell::Seen::text).collect();
+    let texts: Vec<_> = shell.finish().iter().map(crate::arrivals::Seen::text).collect();
     assert_eq!(texts, ["set -g fish_private_mode 1", "set -g fish_history ''", "echo seen"]);
     assert_nowhere(&shell, "hidden");
 }
@@ -118,7 +119,7 @@ fn case_17_paused(setup: Setup) {
     for line in [pause, "echo hidden", resume, "echo seen"] {
         shell.run(line);
     }
-    let texts: Vec<_> = shell.finish().iter().map(crate::shell::Seen::text).collect();
+    let texts: Vec<_> = shell.finish().iter().map(crate::arrivals::Seen::text).collect();
     assert_eq!(texts.last().map(String::as_str), Some("echo seen"), "{texts:?}");
     assert_nowhere(&shell, "hidden");
 }

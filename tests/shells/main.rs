@@ -2,12 +2,15 @@
 //!
 //! Each case is typed as a person would, in both modes, and the records that arrive are compared with
 //! what was typed. The number in a test's name is the number of the case in `shell/README.md`.
+//! `KARO_TEST_SINK=daemon` lets a real daemon take everything in and compares what it tells;
 //! `KARO_TEST_BASH`, `KARO_TEST_ZSH` and `KARO_TEST_FISH` name another build of a shell to test.
 
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 #![expect(clippy::needless_pass_by_value, reason = "each case gets a shell of its own, and uses it up")]
 
+mod arrivals;
 mod beside;
+mod daemon;
 mod editing;
 mod endings;
 mod faults;

@@ -162,7 +162,7 @@ fn case_42_umask_and_descriptors(setup: Setup) {
     shell.finish();
     let home = shell.setup.home();
     for (name, mode) in [("made", 0o640), ("made_later", 0o640)] {
-        let found = crate::shell::modes(&home).into_iter().find(|(path, _)| path.ends_with(name));
+        let found = crate::arrivals::modes(&home).into_iter().find(|(path, _)| path.ends_with(name));
         assert_eq!(found.map(|(_, mode)| mode & 0o777), Some(mode), "{name}");
     }
     let read = |name: &str| std::fs::read_to_string(home.join(name)).expect("it was written");

@@ -5,9 +5,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::arrivals::modes;
 use crate::hook::HookShell;
 use crate::in_shells;
-use crate::shell::{Setup, modes};
+use crate::shell::Setup;
 
 in_shells! {
     case_45_nested_shell: bash zsh fish;
@@ -41,7 +42,7 @@ fn case_45_nested_shell(setup: Setup) {
         let nested = shell.arrived_of(|pid| pid != own);
         (nested.len() == 2 && nested.values().all(|sides| sides.end.is_some())).then_some(nested)
     });
-    let texts: Vec<_> = nested.values().map(crate::shell::Seen::text).collect();
+    let texts: Vec<_> = nested.values().map(crate::arrivals::Seen::text).collect();
     assert_eq!(texts, ["echo inside", "exit 4"]);
     assert!(nested.values().all(|sides| sides.any().shell.id != outer.id));
     let parent = nested[&1].any().shell.parent.clone().expect("it was found");
@@ -88,7 +89,7 @@ fn case_48_two_terminals(setup: Setup) {
     for shell in &mut shells {
         shell.wait_for_line("19");
         shell.prompt();
-        let texts: Vec<_> = shell.finish().iter().map(crate::shell::Seen::text).collect();
+        let texts: Vec<_> = shell.finish().iter().map(crate::arrivals::Seen::text).collect();
         assert_eq!(texts, wanted);
     }
 }

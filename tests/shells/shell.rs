@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use karo_protocol::observation::{Ending, Observation, Phase};
-use karo_protocol::spool;
+use karo_protocol::Observation;
+use karo_tests::Karo;
 use karo_tests::binaries::binaries;
 use karo_tests::wait::within;
 use tempfile::TempDir;
 
+use crate::arrivals::{Seen, Sink, modes};
 use crate::hook::{Baked, HookShell, Mode, script};
 use crate::pty::{Pty, patience};
 
@@ -33,6 +34,7 @@ pub struct Setup {
     program: Option<String>,
     socket: Option<PathBuf>,
     spools: Option<(PathBuf, PathBuf)>,
+    pub sink: Sink,
     uid: u32,
     is_hooked: bool,
     observe: Option<PathBuf>,
@@ -51,14 +53,33 @@ impl Setup {
             program: None,
             socket: None,
             spools: None,
+            sink: Sink::asked_for(),
             uid: rustix::process::geteuid().as_raw(),
             is_hooked: true,
             observe: None,
         };
+        let setup = setup.at_home();
         for directory in [setup.home(), setup.hook_spool(), setup.client_spool()] {
             DirBuilder::new().mode(0o700).recursive(true).create(directory).expect("the place is ours");
         }
         setup
+    }
+
+    /// Sends to a real daemon of its own, whatever the others do.
+    pub fn with_daemon(mut self) -> Self {
+        if self.sink.keeps_files() {
+            self.sink = Sink::Daemon(Karo::running());
+        }
+        self.at_home()
+    }
+
+    /// Takes the daemon's places, if there is one.
+    fn at_home(mut self) -> Self {
+        if let Sink::Daemon(karo) = &self.sink {
+            self.spools = Some((karo.spool(), karo.spool()));
+            self.socket = Some(karo.socket());
+        }
+        self
     }
 
     /// Lines of the rc file in front of the hook.
@@ -102,6 +123,10 @@ impl Setup {
     /// Spools where the other shell does.
     pub fn beside(mut self, other: &Self) -> Self {
         self.spools = Some((other.hook_spool(), other.client_spool()));
+        if !other.sink.keeps_files() {
+            self.sink = Sink::Shared(other.socket());
+            self.socket = Some(other.socket());
+        }
         self
     }
 
@@ -227,51 +252,6 @@ impl Setup {
     }
 }
 
-/// Both sides of one command, as they arrived.
-#[derive(Debug, Clone, Default)]
-pub struct Seen {
-    pub start: Option<Observation>,
-    pub end: Option<Observation>,
-}
-
-impl Seen {
-    /// Returns the side that tells most.
-    pub fn any(&self) -> &Observation {
-        self.end.as_ref().or(self.start.as_ref()).expect("one side was seen")
-    }
-
-    pub fn command(&self) -> &[u8] {
-        self.any().command.as_bytes()
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(self.command()).into_owned()
-    }
-
-    pub fn cwd(&self) -> &[u8] {
-        &self.any().cwd.0
-    }
-
-    pub fn ending(&self) -> Option<&Ending> {
-        match &self.end.as_ref()?.phase {
-            Phase::End(ending) => Some(ending),
-            Phase::Start => None,
-        }
-    }
-
-    pub fn exit(&self) -> Option<i32> {
-        self.ending()?.exit
-    }
-
-    pub fn pipestatus(&self) -> &[i32] {
-        self.ending().map_or(&[], |ending| &ending.pipestatus)
-    }
-
-    pub fn duration_us(&self) -> u64 {
-        self.ending().and_then(|ending| ending.duration).expect("it has ended").0
-    }
-}
-
 /// A shell that runs.
 #[derive(Debug)]
 pub struct Shell {
@@ -362,20 +342,9 @@ impl Shell {
         self.arrived_of(|pid| pid == self.pty.pid())
     }
 
-    /// Returns every record that has arrived from shells whose process is wanted.
+    /// Returns every command that has arrived from shells whose process is wanted.
     pub fn arrived_of(&self, is_wanted: impl Fn(u32) -> bool) -> BTreeMap<u64, Seen> {
-        let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
-        for (_, observation) in records(&[self.setup.hook_spool(), self.setup.client_spool()]) {
-            if !observation.shell.process.is_some_and(|process| is_wanted(process.pid)) {
-                continue;
-            }
-            let sides = seen.entry(observation.sequence).or_default();
-            match observation.phase {
-                Phase::Start => sides.start = Some(observation),
-                Phase::End(_) => sides.end = Some(observation),
-            }
-        }
-        seen
+        self.setup.sink.arrived(&[self.setup.hook_spool(), self.setup.client_spool()], is_wanted)
     }
 
     /// Waits until a command with this text has both sides that it will have, and returns everything up to it.
@@ -397,7 +366,9 @@ impl Shell {
 
     fn is_whole(&self, sides: &Seen) -> bool {
         // bash sends some ends alone even where it can send starts: beside a DEBUG trap, and from an editor.
-        sides.end.is_some() && (sides.start.is_some() || self.kind() == HookShell::Bash)
+        let has_start = sides.start.is_some() || self.kind() == HookShell::Bash;
+        // A daemon has made one event of both.
+        sides.end.is_some() && (has_start || !self.setup.sink.keeps_files())
     }
 
     /// Tells whether this shell can send a record before the command has ended: bash only from 5.3 on.
@@ -470,42 +441,6 @@ fn prompts(shown: &[u8]) -> impl Iterator<Item = (u64, usize)> {
             }
         }
     })
-}
-
-/// Reads every finished record of these spools, each with its file.
-pub fn records(spools: &[PathBuf]) -> Vec<(PathBuf, Observation)> {
-    let mut records = Vec::new();
-    for (path, _) in spools.iter().flat_map(|spool| modes(spool)) {
-        let is_record = path.extension().is_some_and(|side| side == "s" || side == "e");
-        let Some(bytes) = is_record.then(|| fs::read(&path).ok()).flatten() else { continue };
-        match spool::decode(&bytes) {
-            Ok(observation) => records.push((path, observation)),
-            Err(spool::SpoolError::Unfinished) => {}
-            Err(error) => panic!("{}: {error}: {}", path.display(), String::from_utf8_lossy(&bytes)),
-        }
-    }
-    records
-}
-
-/// Returns what lies in a directory, with its mode.
-pub fn modes(directory: &Path) -> Vec<(PathBuf, u32)> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.permissions().mode())))
-        .collect()
-}
-
-/// Fails when any file in a spool, finished or not, holds this text.
-#[track_caller]
-pub fn assert_nowhere(shell: &Shell, text: &str) {
-    for directory in [shell.setup.hook_spool(), shell.setup.client_spool()] {
-        for (path, _) in modes(&directory) {
-            let bytes = fs::read(&path).unwrap_or_default();
-            let is_there = bytes.windows(text.len()).any(|window| window == text.as_bytes());
-            assert!(!is_there, "{} holds {text:?}", path.display());
-        }
-    }
 }
 
 /// Returns the version of the bash under test.

@@ -117,6 +117,6 @@ fn case_40_looks_like_an_option(setup: Setup) {
     for line in lines {
         shell.run(line);
     }
-    let texts: Vec<_> = shell.finish().iter().map(crate::shell::Seen::text).collect();
+    let texts: Vec<_> = shell.finish().iter().map(crate::arrivals::Seen::text).collect();
     assert_eq!(texts, lines);
 }
