@@ -417,6 +417,7 @@ __karo_describe() {
     [[ /dev/$__karo_tty -ef /dev/fd/0 ]] || __karo_tty=
     [[ ! ${SSH_CONNECTION-}${SSH_CLIENT-}${SSH_TTY-} ]] || __karo_ssh=1
     __karo_place
+    [[ $__karo_pid_ns ]] || __karo_pid_ns=$(command stat -L -c %i "/proc/$$/ns/pid")
     __karo_fields=(shell=bash "shell_id=$__karo_id" "user=${__karo_user@P}" "host=${HOSTNAME-}"
         "tty=$__karo_tty" "ssh=$__karo_ssh" "pid=$$" "pid_start=${__karo_words[19]-}" "boot_id=$__karo_boot"
         "pid_ns=$__karo_pid_ns" "parent=$__karo_parent")

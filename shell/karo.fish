@@ -229,8 +229,13 @@ if status is-interactive; and test "$__karo_pid" != $fish_pid
         for at in $__karo_hook_spool $__karo_client_spool
             string match -q '/*' -- $at
             or continue
-            test -d $at
-            or command mkdir -p -m 700 -- $at
+            if not test -d $at
+                # With the user's umask the directories above it might be open to others.
+                set -l before $umask
+                set umask 0077
+                command mkdir -p -- $at
+                set umask $before
+            end
             if test -d $at -a ! -L $at -a -O $at -a -w $at
                 # Nobody else may write there.
                 set -l mode (command stat -c %a -- $at; or echo 700)

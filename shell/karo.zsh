@@ -179,7 +179,8 @@ __karo_place() {
   __karo_spool= __karo_room=0 __karo_full=
   for at in "$__karo_hook_spool" "$__karo_client_spool"; do
     [[ $at == /* ]] || continue
-    [[ -d $at ]] || zf_mkdir -p -m 700 -- "$at"
+    # With the user's umask the directories above it might be open to others.
+    [[ -d $at ]] || ( builtin umask 077; zf_mkdir -p -- "$at" )
     found=( $at(N/Uf:go-w:) )
     if (( $#found )) && [[ ! -L $at && -w $at ]]; then
       __karo_spool=$at

@@ -3,12 +3,27 @@
 //! Whatever it does, the shell shows the same, and afterwards every command is there, once.
 
 use crate::arrivals::Sink;
-use crate::hook::HookShell;
+use crate::hook::{HookShell, Mode};
 use crate::in_shells;
 use crate::shell::{Setup, Shell};
 
 in_shells! {
     every_command_is_there_afterwards: bash zsh fish;
+    a_daemon_is_enough: bash zsh fish;
+}
+
+/// Where no spool can be made at all, a client still reaches the daemon, and what the hook alone would write is counted.
+fn a_daemon_is_enough(setup: Setup) {
+    let mode = setup.mode;
+    let mut shell = setup.with_daemon().spooling_at("/proc/nowhere/spool".into()).start();
+    shell.run("echo one");
+    shell.run("sh -c 'exit 3'");
+    if mode == Mode::Client {
+        shell.expect(&[("echo one", 0), ("sh -c 'exit 3'", 3)]);
+    } else {
+        assert!(shell.arrived().is_empty());
+    }
+    assert!(!shell.pty.screen().contains("karo"), "{}", shell.pty.screen());
 }
 
 fn every_command_is_there_afterwards(setup: Setup) {

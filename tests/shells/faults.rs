@@ -20,6 +20,7 @@ in_shells! {
     case_47_spool_full: bash zsh fish;
     case_47_nothing_writable: bash zsh fish;
     case_47_spool_removed: bash zsh fish;
+    case_47_spool_made: bash zsh fish;
     case_47_spool_open_to_others: bash zsh fish;
     root_case_47_disk_full: bash zsh fish;
     case_49_clock_set_back: bash zsh fish;
@@ -161,6 +162,21 @@ fn case_47_spool_removed(setup: Setup) {
         Some(sides.map(|side| side.dropped).sum::<u32>())
     });
     assert_eq!(dropped, 0, "{}", shell.pty.screen());
+}
+
+/// The directories above a spool that was made are as private as the spool itself, whatever the umask.
+fn case_47_spool_made(setup: Setup) {
+    if !setup.sink.keeps_files() {
+        return;
+    }
+    let above = setup.home().join("run/karo");
+    let mut shell = setup.before("umask 002").spooling_at(above.join("spool")).start();
+    shell.run("echo one");
+    shell.expect(&[("echo one", 0)]);
+    for directory in [above.join("spool"), above.clone(), above.with_file_name("")] {
+        let mode = fs::metadata(&directory).expect("it was made").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700, "{}", directory.display());
+    }
 }
 
 fn case_47_spool_open_to_others(setup: Setup) {

@@ -130,6 +130,12 @@ impl Setup {
         self
     }
 
+    /// Spools here, in a directory that need not be there.
+    pub fn spooling_at(mut self, spool: PathBuf) -> Self {
+        self.spools = Some((spool.clone(), spool));
+        self
+    }
+
     /// Bakes this socket into the hook, where otherwise nobody listens.
     pub fn socket_at(mut self, socket: PathBuf) -> Self {
         self.socket = Some(socket);

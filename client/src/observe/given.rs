@@ -106,10 +106,12 @@ impl Given {
             return spool::decode(record);
         }
         let mut fields = spool::Fields::default();
-        let is_given = |name: &str| self.fields.iter().any(|(given, _)| *given == name);
+        // A hook that could not find something out says so with an empty value.
+        let is_given =
+            |name: &str| self.fields.iter().any(|(given, value)| *given == name && !value.is_empty());
         let pid = self.fields.iter().rev().find(|(name, _)| *name == "pid").map(|(_, pid)| pid.as_slice());
         let found = found::fields(pid, is_given);
-        for (name, value) in found.iter().chain(&self.fields) {
+        for (name, value) in self.fields.iter().chain(&found) {
             fields.push(name.as_bytes(), value);
         }
         fields.observation()
