@@ -298,7 +298,7 @@ impl Karo {
 
     /// Waits until everything that is in the log can be found.
     pub fn wait_until_searchable(&self) {
-        until("everything is searchable", || self.status().store.partial_since.is_none().then_some(()));
+        until("everything is searchable", || self.session().covers_everything().then_some(()));
     }
 
     /// Puts a record into the spool as a hook does: under another name first, so that it appears whole.
@@ -375,6 +375,10 @@ impl Drop for Karo {
         }
         if std::thread::panicking() {
             eprintln!("what the daemon said:\n{}", self.log());
+            if std::env::var_os("KARO_KEEP").is_some() {
+                self.root.disable_cleanup(true);
+                eprintln!("KARO_KEEP is set: everything stays in {}", self.root().display());
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Comparison {
     pub found: usize,
     /// Acknowledged and not in the store.
     pub lost: usize,
+    /// The first of those, as shell and sequence.
+    pub lost_first: Option<(ShellId, u64)>,
     /// In the store more than once.
     pub twice: usize,
     /// In the store with another text than was sent, or never sent.
@@ -76,6 +78,9 @@ impl Ledger {
         let kept = |(key, entry): &(&(ShellId, u64), &Entry)| entry.is_acknowledged && seen.contains_key(key);
         comparison.kept = self.sent.iter().filter(kept).count();
         comparison.lost = self.acknowledged() - comparison.kept;
+        let lost =
+            |(key, entry): &(&(ShellId, u64), &Entry)| entry.is_acknowledged && !seen.contains_key(key);
+        comparison.lost_first = self.sent.iter().find(lost).map(|(key, _)| *key);
         comparison
     }
 }

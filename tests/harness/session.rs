@@ -118,7 +118,27 @@ impl Session {
     pub fn events(&mut self, filter: Filter) -> Vec<Event> {
         let query =
             Query { filter, is_unique: false, limit: None, order: Order::OldestFirst, detail: Detail::Event };
-        self.query(query).expect("the query is answered").events
+        let answer = self.query(query).expect("the query is answered");
+        let unreadable = answer.end.map_or(0, |end| end.unreadable);
+        assert_eq!(unreadable, 0, "every event that was found can be read");
+        answer.events
+    }
+
+    /// Tells whether an answer covers all of the log by now.
+    ///
+    /// # Panics
+    ///
+    /// When there is another answer.
+    pub fn covers_everything(&mut self) -> bool {
+        let query = Query {
+            filter: Filter::default(),
+            is_unique: false,
+            limit: Some(1),
+            order: Order::NewestFirst,
+            detail: Detail::Row,
+        };
+        let answer = self.query(query).expect("the query is answered");
+        answer.end.is_some_and(|end| end.partial_since.is_none())
     }
 
     /// Returns the redacted texts of all events, the earliest first.

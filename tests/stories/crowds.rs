@@ -58,7 +58,7 @@ fn idle_sessions_are_closed() {
 fn beyond_the_limit_a_session_is_refused_and_later_served() {
     raise_own_limit();
     let mut karo = Karo::new();
-    karo.configure("[socket]\nsessions_max = 8\n");
+    karo.configure("[socket]\nsessions_max = 8\nidle_seconds = 3600\n");
     karo.launch();
     let mut crowd: Vec<UnixStream> = (0..40).map(|_| connected(&karo.socket())).collect();
     // Those who came too late are told, and hung up on: they need not wait for anything.

@@ -17,13 +17,14 @@ fn acknowledged_is_kept_over_kill_9() {
     let mut load = Load::new();
     for _ in 0..rounds {
         karo.launch();
-        load.run(&mut karo, &mut dice, Karo::kill);
+        load.run(&mut karo, &mut dice, |karo, _| karo.kill());
     }
     karo.launch();
     let found = load.settle(&karo);
     eprintln!("{rounds} rounds: {found:?}");
-    assert_eq!((found.lost, found.twice, found.torn), (0, 0, 0), "{found:?}\n{}", karo.log());
     let verified = karo.session().ask(&Request::StoreVerify(()));
     let Ok(Reply::Verified(verified)) = verified else { panic!("{verified:?}") };
-    assert_eq!((verified.damage_count, verified.views_agree), (0, true), "{verified:?}");
+    let message = format!("{found:?}\n{verified:?}\n{:?}", karo.status());
+    assert_eq!((found.lost, found.twice, found.torn), (0, 0, 0), "{message}");
+    assert_eq!((verified.damage_count, verified.views_agree), (0, true), "{message}");
 }

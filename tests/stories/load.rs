@@ -1,11 +1,13 @@
 //! Shells that deliver without rest, and remember what they were told.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use karo_protocol::Observation;
 use karo_protocol::event::Event;
 use karo_protocol::local::Verdict;
+use karo_protocol::spool::file_name;
 use karo_tests::ledger::Comparison;
 use karo_tests::{Dice, Karo, Ledger, Session, Typist, until};
 
@@ -15,37 +17,59 @@ const WRITERS: u64 = 4;
 /// All shells of one story, over the lives of many daemons.
 pub(crate) struct Load {
     writers: Vec<Writer>,
-    spooler: Typist,
-    spooled: Ledger,
+    spooler: Spooler,
+}
+
+/// A shell that delivers through the spool: a file that is gone was acknowledged by that.
+struct Spooler {
+    typist: Typist,
+    /// What was put into the spool and must not be taken for acknowledged yet.
+    waiting: Vec<Observation>,
+    ledger: Ledger,
+}
+
+/// What the shells of one round share.
+#[derive(Default)]
+pub(crate) struct Round {
+    acknowledged: AtomicU64,
+    is_over: AtomicBool,
+}
+
+impl Round {
+    /// Says that from here on the machine counts as dead: what is acknowledged later was said to nobody.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Load {
     pub(crate) fn new() -> Self {
         let writers = (0..WRITERS).map(Writer::new).collect();
-        Self { writers, spooler: Typist::new(WRITERS), spooled: Ledger::default() }
+        let spooler =
+            Spooler { typist: Typist::new(WRITERS), waiting: Vec::new(), ledger: Ledger::default() };
+        Self { writers, spooler }
     }
 
     /// Delivers to a running daemon until some were acknowledged, then does the deed that ends it.
-    pub(crate) fn run(&mut self, karo: &mut Karo, dice: &mut Dice, deed: impl FnOnce(&mut Karo)) {
-        // Some come through the spool: a file that is gone was acknowledged.
-        for n in 0..dice.within(0..20) {
-            let observation = self.spooler.ran(format!("spooled {n}"), 0);
-            self.spooled.sends(&observation);
-            self.spooled.hears(observation.shell.id, observation.sequence, Verdict::Committed);
-            karo.spool_record(&observation);
-        }
+    pub(crate) fn run(&mut self, karo: &mut Karo, dice: &mut Dice, deed: impl FnOnce(&mut Karo, &Round)) {
+        self.spooler.spool_again(karo);
+        self.spooler.spool(karo, dice.within(0..20));
         let enough = dice.within(1..400);
-        let acknowledged = AtomicU64::new(0);
+        let round = Round::default();
         std::thread::scope(|scope| {
             for writer in &mut self.writers {
                 let session = karo.session();
-                let acknowledged = &acknowledged;
-                scope.spawn(move || writer.write(session, acknowledged));
+                let round = &round;
+                scope.spawn(move || writer.write(session, round));
             }
             until("enough is acknowledged to be worth the deed", || {
-                (acknowledged.load(Ordering::Relaxed) >= enough).then_some(())
+                (round.acknowledged.load(Ordering::Relaxed) >= enough).then_some(())
             });
-            deed(karo);
+            // The deed comes when a record has only just left the spool.
+            let newest = self.spooler.spool(karo, 1 + dice.within(0..5));
+            until("a record has left the spool", || newest.iter().any(|path| !path.exists()).then_some(()));
+            self.spooler.take_stock(karo);
+            deed(karo, &round);
         });
     }
 
@@ -59,14 +83,48 @@ impl Load {
                 writer.ledger.hears(shell, sequence, verdict);
             }
         }
+        self.spooler.spool_again(karo);
         karo.wait_until_spool_is_empty();
+        self.spooler.take_stock(karo);
         karo.wait_until_searchable();
-        let mut ledger = self.spooled;
+        let mut ledger = self.spooler.ledger;
         self.writers.into_iter().for_each(|writer| ledger.absorb(writer.ledger));
         let events: Vec<Event> = karo.session().events(Default::default());
         let found = ledger.compare(&events);
         assert_eq!(found.kept, found.found, "everything was settled in the end: {found:?}");
         found
+    }
+}
+
+impl Spooler {
+    /// Puts new records into the spool.
+    fn spool(&mut self, karo: &Karo, count: u64) -> Vec<PathBuf> {
+        let spool_one = |n| {
+            let observation = self.typist.ran(format!("spooled {n}"), 0);
+            self.ledger.sends(&observation);
+            let path = karo.spool_record(&observation);
+            self.waiting.push(observation);
+            path
+        };
+        (0..count).map(spool_one).collect()
+    }
+
+    /// Puts those into the spool again that went when nobody could tell any more.
+    fn spool_again(&self, karo: &Karo) {
+        self.waiting.iter().for_each(|observation| drop(karo.spool_record(observation)));
+    }
+
+    /// Notes what is not in the spool any more.
+    fn take_stock(&mut self, karo: &Karo) {
+        let spool = karo.spool();
+        self.waiting.retain(|observation| {
+            let (shell, sequence) = (observation.shell.id, observation.sequence);
+            let waits = spool.join(file_name(shell, sequence, &observation.phase)).exists();
+            if !waits {
+                self.ledger.hears(shell, sequence, Verdict::Committed);
+            }
+            waits
+        });
     }
 }
 
@@ -84,18 +142,22 @@ impl Writer {
     }
 
     /// Delivers until the daemon is gone or cannot keep anything any more.
-    fn write(&mut self, mut session: Session, acknowledged: &AtomicU64) {
+    fn write(&mut self, mut session: Session, round: &Round) {
         loop {
             if self.waiting.is_empty() {
                 self.type_one();
             }
             let Some(observation) = self.waiting.front() else { return };
             let (shell, sequence) = (observation.shell.id, observation.sequence);
-            match session.observe(observation.clone()) {
+            let heard = session.observe(observation.clone());
+            if round.is_over.load(Ordering::SeqCst) {
+                return;
+            }
+            match heard {
                 Ok(verdict @ (Verdict::Committed | Verdict::Duplicate)) => {
                     self.ledger.hears(shell, sequence, verdict);
                     self.waiting.pop_front();
-                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                    round.acknowledged.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(Verdict::Busy) => {}
                 Ok(Verdict::Ignored) => panic!("nothing is to be ignored here"),
