@@ -308,7 +308,8 @@ __karo_is_reachable() {
 # One child in the background, of which the job table and the terminal see nothing. As long as the user has started no
 # job, one fork is enough; then `$!` is theirs, and the child of a child keeps it so.
 __karo_send() {
-    if [[ ${!-} == "$__karo_child" ]]; then
+    # While PS0 is expanded a job cannot be disowned.
+    if [[ $1 == end && ${!-} == "$__karo_child" ]]; then
         # In a group of its own it is out of reach of the keys at the next prompt.
         __karo_run "$1" </dev/null &>/dev/null &
         __karo_child=$!
