@@ -206,11 +206,9 @@ fn forking(kind: HookShell, floor: &Path, sink: &Path, keeps_last: bool) -> Stri
             format!("PROMPT_COMMAND='( {call} & ) </dev/null &>/dev/null'")
         }
         (HookShell::Bash, _) => format!("PROMPT_COMMAND='{{ {call} & disown; }} </dev/null &>/dev/null'"),
-        (HookShell::Zsh, true) => format!(
+        // A child of its own makes zsh forget a prompt now and then, so there is no plainer way.
+        (HookShell::Zsh, _) => format!(
             "preexec() {{ ( {call} & ) </dev/null &>/dev/null }}; precmd() {{ ( {call} & ) </dev/null &>/dev/null }}"
-        ),
-        (HookShell::Zsh, false) => format!(
-            "preexec() {{ {call} </dev/null &>/dev/null &! }}; precmd() {{ {call} </dev/null &>/dev/null &! }}"
         ),
         (HookShell::Fish, _) => format!(
             "function floor_pre --on-event fish_preexec; {call} </dev/null &>/dev/null &; disown; end\n\
