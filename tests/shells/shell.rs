@@ -365,8 +365,9 @@ impl Shell {
             is_whole.then(|| seen.range(..last).map(|(_, sides)| sides.clone()).collect())
         });
         arrived.unwrap_or_else(|| {
-            let there: Vec<_> = self.arrived().into_iter().map(|(n, sides)| (n, sides.text())).collect();
-            panic!("no record of {text:?} and all before it, but {there:?}; screen:\n{}", self.pty.screen())
+            let sides = |sides: &Seen| (sides.text(), sides.start.is_some(), sides.end.is_some());
+            let there: Vec<_> = self.arrived().iter().map(|(n, seen)| (*n, sides(seen))).collect();
+            panic!("no record of {text:?} and all before it, but (number, (text, start, end)) {there:?}; screen:\n{}", self.pty.screen())
         })
     }
 
