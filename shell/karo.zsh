@@ -36,6 +36,8 @@ __karo_precmd() {
 }
 
 __karo_zshexit() {
+  # An exit in a subshell comes here too, and the line that it is part of has not ended.
+  (( ZSH_SUBSHELL == 0 )) || return 0
   {
     local __karo_status=( "$?" )
     builtin emulate -L zsh

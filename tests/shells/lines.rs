@@ -69,6 +69,8 @@ fn case_06_subshell(setup: Setup) {
     shell.run(line);
     shell.run("true");
     let seen = shell.expect(&[(line, 3), ("true", 0)]);
+    // The exit of the subshell is not the end of the line: that comes from the prompt, with its pipeline.
+    assert_eq!(seen[0].pipestatus(), [3]);
     assert_eq!(seen[1].cwd(), home.as_os_str().as_encoded_bytes());
 }
 

@@ -54,7 +54,9 @@ pub(super) fn write(directory: &Path, observation: &Observation) -> Result<PathB
         return Err(SpoolingError::Full);
     }
     let name = spool::file_name(observation.shell.id, observation.sequence, &observation.phase);
-    let (whole, unfinished) = (directory.join(&name), directory.join(format!(".{name}.tmp")));
+    // Another process with the same record has a name of its own, so that neither takes the other's away.
+    let unfinished = directory.join(format!(".{name}.{}.tmp", std::process::id()));
+    let whole = directory.join(&name);
     let written =
         create(&unfinished, &spool::encode(observation)).and_then(|()| fs::rename(&unfinished, &whole));
     match written {
