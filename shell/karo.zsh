@@ -36,10 +36,10 @@ __karo_precmd() {
 }
 
 __karo_zshexit() {
-  # An exit in a subshell comes here too, and the line that it is part of has not ended.
-  (( ZSH_SUBSHELL == 0 )) || return 0
   {
     local __karo_status=( "$?" )
+    # An exit in a subshell comes here too, and the line that it is part of has not ended.
+    (( ZSH_SUBSHELL == 0 )) || return 0
     builtin emulate -L zsh
     builtin unsetopt err_exit err_return xtrace
     __karo_end "${__karo_status[1]}"
