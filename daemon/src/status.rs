@@ -57,9 +57,11 @@ impl StatusDesk {
             timeout(PATIENCE, self.query.send(query::Report)),
             timeout(PATIENCE, self.spool.send(spool::Report)),
         );
-        let mut store: StoreStatus = answered(store, "the store", &mut notices);
-        let found: query::Found = answered(found, "the search", &mut notices);
-        let spools: Vec<_> = answered(spools, "the spool", &mut notices);
+        let mut store: StoreStatus = answered(store, "the store", &mut notices).unwrap_or_default();
+        // Without an answer nothing is known to be searchable.
+        let unknown = query::Found { partial_since: Some(Timestamp::MAX), ..query::Found::default() };
+        let found = answered(found, "the search", &mut notices).unwrap_or(unknown);
+        let spools = answered(spools, "the spool", &mut notices).unwrap_or_default();
         store.events = found.events;
         store.texts = found.texts;
         store.oldest = found.oldest;
@@ -94,21 +96,21 @@ impl StatusDesk {
     }
 }
 
-/// Returns the answer, or none of its own with a notice of who did not give it.
-fn answered<T: Default, E>(
+/// Returns the answer, or none with a notice of who did not give it.
+fn answered<T, E>(
     answer: Result<Result<T, E>, tokio::time::error::Elapsed>,
     who: &str,
     notices: &mut Vec<String>,
-) -> T {
+) -> Option<T> {
     match answer {
-        Ok(Ok(answer)) => answer,
+        Ok(Ok(answer)) => Some(answer),
         Ok(Err(_)) => {
             notices.push(format!("{who} has stopped"));
-            T::default()
+            None
         }
         Err(_) => {
             notices.push(format!("{who} is busy and did not answer within {} ms", PATIENCE.as_millis()));
-            T::default()
+            None
         }
     }
 }
