@@ -150,6 +150,18 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// In which way a command is risky; kept apart, because each asks for another answer.
+    Axis, "axis" {
+        /// It looks like an attacker's deed.
+        Threat = "threat",
+        /// It can destroy what cannot be brought back.
+        Hazard = "hazard",
+        /// It shows what should stay hidden.
+        Exposure = "exposure",
+    }
+}
+
 /// Sets of categories, ordered, as one number: bit `n` is the category of index `n`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CategorySet(u32);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::category::CategorySet;
 use crate::observation::Ending;
-use crate::{Bytes, Category, EventId, Precision, RawCommand, Risk, Shell, Timestamp, named_enum};
+use crate::{Axis, Bytes, Category, EventId, Precision, RawCommand, Risk, Shell, Timestamp, named_enum};
 
 named_enum! {
     /// What a redaction took out.
@@ -180,12 +180,15 @@ pub struct Understanding {
     pub categories: CategorySet,
     /// Names of the programs that the line runs, in order, each once.
     pub tools: Vec<String>,
-    /// The highest level of any rule that matched; `None` when no rules looked at it.
+    /// The highest level of any rule that matched; `None` when none did, or none looked at it.
     pub risk: Option<Risk>,
-    /// Ids of the rules that decided.
+    /// Ids of the rules that matched, those of the highest level first.
     pub rules: Vec<String>,
-    /// Version of the tables and rules that all of this comes from.
+    /// Names the tables and rules that all of this comes from; another number, another understanding.
     pub version: u32,
+    /// The axis of the rule that gave `risk`.
+    #[serde(default)]
+    pub axis: Option<Axis>,
 }
 
 /// One command, as Karo keeps it. Level 0: it never leaves its user.

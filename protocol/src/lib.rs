@@ -9,6 +9,7 @@
 //! | [`local`] | requests and replies over the Unix socket; may hold raw commands |
 //! | [`observation`] | what a hook saw, raw, still on its way to the daemon |
 //! | [`event`] | what Karo keeps of it: redacted, classified, dated |
+//! | [`explain`] | what is understood of a line, with the reasons |
 //! | [`query`] | what can be asked about events |
 //! | [`spool`] | the record that waits on disk when the daemon could not be reached |
 //! | [`places`] | where everything lies, by one table |
@@ -20,6 +21,7 @@
 pub mod category;
 pub mod config;
 pub mod event;
+pub mod explain;
 pub mod frame;
 pub mod id;
 pub mod limits;
@@ -32,7 +34,7 @@ pub mod spool;
 pub mod text;
 pub mod time;
 
-pub use category::{Category, Risk};
+pub use category::{Axis, Category, Risk};
 pub use event::{Event, Outcome, RedactedCommand, Redaction, State};
 pub use id::{BootId, EventId, RequestId, ShellId};
 pub use observation::{Observation, Phase, RawCommand, Shell, ShellKind};

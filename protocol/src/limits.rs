@@ -40,6 +40,9 @@ pub const PAGE_EVENTS_MAX: usize = 512;
 /// Lines in one `Import` request, for the same reason.
 pub const IMPORT_LINES_MAX: usize = 1024;
 
+/// Lines in one `Explain` request: what its answers hold is many times as much.
+pub const EXPLAIN_LINES_MAX: usize = 256;
+
 /// Files in one spool directory: what a shell writes in weeks without a daemon.
 pub const SPOOL_FILES_MAX: usize = 4096;
 

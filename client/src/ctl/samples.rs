@@ -91,6 +91,7 @@ pub(super) fn event(command: &[u8]) -> Event {
             risk: None,
             rules: Vec::new(),
             version: 1,
+            axis: None,
         },
     }
 }

@@ -7,7 +7,7 @@
 
 pub mod classify;
 pub mod history;
-mod line;
+pub mod line;
 pub mod redact;
 pub mod rollup;
 pub mod search;

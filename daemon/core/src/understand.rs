@@ -65,7 +65,15 @@ impl Understander {
 
 fn classified(text: &[u8]) -> Understanding {
     let Classified { category, categories, tools } = classify(text);
-    Understanding { category, categories, tools, risk: None, rules: Vec::new(), version: RULES_VERSION }
+    Understanding {
+        category,
+        categories,
+        tools,
+        risk: None,
+        rules: Vec::new(),
+        version: RULES_VERSION,
+        axis: None,
+    }
 }
 
 /// What was understood, by text: full, it gives up a text that was not asked for lately.

@@ -317,6 +317,7 @@ impl Made {
                 risk: None,
                 rules: Vec::new(),
                 version: 1,
+                axis: None,
             },
         };
         if self.below(2) == 0 {

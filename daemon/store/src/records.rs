@@ -243,6 +243,7 @@ impl PackedEvent<'_> {
             risk: self.risk,
             rules: names(self.rules)?,
             version: self.version,
+            axis: None,
         };
         Ok(Event {
             id: self.id,

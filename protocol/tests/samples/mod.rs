@@ -102,6 +102,7 @@ pub(crate) fn event(outcome: Outcome) -> Event {
             risk: Some(Risk::Medium),
             rules: vec!["a-rule".to_owned()],
             version: 3,
+            axis: Some(karo_protocol::Axis::Exposure),
         },
     }
 }

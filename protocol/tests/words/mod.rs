@@ -10,8 +10,8 @@ use karo_protocol::local::{
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::query::{Count, CountBy, CountKey, Detail, Directory, Exit, Order, Row, Tally, Zone};
 use karo_protocol::{
-    BootId, Bytes, Category, Event, EventId, Filter, Micros, Observation, Outcome, Phase, Precision, Query,
-    RawCommand, Redaction, Risk, Shell, ShellId, ShellKind, State, Timestamp,
+    Axis, BootId, Bytes, Category, Event, EventId, Filter, Micros, Observation, Outcome, Phase, Precision,
+    Query, RawCommand, Redaction, Risk, Shell, ShellId, ShellKind, State, Timestamp,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -139,9 +139,10 @@ prop_compose! {
         risk in option::of(select(Risk::ALL)),
         rules in any::<Vec<String>>(),
         version in any::<u32>(),
+        axis in option::of(select(Axis::ALL)),
     ) -> Understanding {
         let categories = categories.into_iter().collect::<CategorySet>();
-        Understanding { category, categories, tools, risk, rules, version }
+        Understanding { category, categories, tools, risk, rules, version, axis }
     }
 }
 

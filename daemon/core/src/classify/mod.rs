@@ -9,7 +9,7 @@ mod tests;
 use karo_protocol::Category;
 use karo_protocol::category::CategorySet;
 
-use crate::line::{Run, for_each_run};
+use crate::line::{Found as Run, for_each_run};
 
 /// Names of programs kept of one line.
 ///

@@ -1,12 +1,134 @@
-//! What a command line runs, found without a shell: words, operators, programs and their arguments.
+//! What a command line runs, found without a shell: programs, their words, and where they stand.
 //!
-//! Deliberately simple: it knows quotes, operators, redirections, here-documents, assignments and
-//! keywords, and looks neither into substitutions nor into quoted scripts. Linear in the text, for any bytes.
+//! [`parse`] never fails and is linear in the text, for any bytes. It runs nothing and expands nothing: what
+//! `$HOME` or `*.rs` stand for is not known here. The grammar is the union of what bash, zsh and fish read, so
+//! that nobody has to say which shell a line is from.
 
 mod lex;
 mod run;
 #[cfg(test)]
 mod tests;
+mod word;
+
+use std::ops::Range;
+
+use karo_protocol::explain::Context;
 
 pub(crate) use lex::end_of_word;
-pub(crate) use run::{Run, for_each_run};
+pub(crate) use run::{Run as Found, for_each_run};
+pub use word::Word;
+
+/// A line, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Line {
+    /// What it runs, in the order in which it stands there; what one runs for another stands behind it.
+    pub runs: Vec<Run>,
+    /// Assignments that belong to no program: `A=1`, `export` aside.
+    pub assignments: Vec<Word>,
+    /// Whether it was read by its grammar; if not, as words between separators.
+    pub is_parsed: bool,
+}
+
+/// One program that a line runs: each layer of `sudo env A=1 make` is one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Run {
+    /// The program and its arguments; never empty. A wrapper's words hold those of what it runs, too.
+    pub words: Vec<Word>,
+    /// How many of the words are its own: the rest is the command that it runs.
+    pub own: usize,
+    /// Assignments before it, each `NAME=value`.
+    pub assignments: Vec<Word>,
+    /// What it reads and writes, those of the groups around it included.
+    pub redirections: Vec<Redirection>,
+    /// Where it stands.
+    pub contexts: Contexts,
+    /// Whether it runs with another's rights: behind `sudo`, `doas`, `su`.
+    pub is_privileged: bool,
+    /// Whether it runs on another machine: behind `ssh`.
+    pub is_remote: bool,
+    /// Whether it runs in a container: behind `docker exec`, `kubectl exec`.
+    pub is_contained: bool,
+    /// Which of the runs before it runs it, counted from 0; `None` for the shell itself.
+    pub parent: Option<usize>,
+}
+
+impl Run {
+    /// Returns the program's name without its path; empty when it is not known before it runs.
+    pub fn name(&self) -> &[u8] {
+        self.words.first().map_or(b"", Word::base_name)
+    }
+
+    /// Returns its arguments, those of what it runs included.
+    pub fn arguments(&self) -> &[Word] {
+        self.words.get(1..).unwrap_or_default()
+    }
+}
+
+/// What a program reads or writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirection {
+    /// How.
+    pub kind: RedirectionKind,
+    /// Which descriptor, if that is said.
+    pub descriptor: Option<u32>,
+    /// The file, the descriptor, or the text of a here-document or here-string.
+    pub target: Word,
+}
+
+/// How a program reads or writes what a redirection names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedirectionKind {
+    /// `<`.
+    Read,
+    /// `>`, `>|`, `&>`.
+    Write,
+    /// `>>`, `&>>`.
+    Append,
+    /// `<>`.
+    ReadWrite,
+    /// `>&2`, `<&-`.
+    Duplicate,
+    /// `<<TAG`: the target is the body.
+    HereDocument,
+    /// `<<<`.
+    HereString,
+}
+
+/// A set of [`Context`]s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Contexts(u8);
+
+impl Contexts {
+    /// Adds one.
+    pub fn insert(&mut self, context: Context) {
+        self.0 |= 1 << context.index();
+    }
+
+    /// Returns this set and that one together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Tells whether it is in the set.
+    pub const fn contains(self, context: Context) -> bool {
+        self.0 & 1 << context.index() != 0
+    }
+
+    /// Returns the members in the order of their index.
+    pub fn iter(self) -> impl Iterator<Item = Context> {
+        Context::ALL.iter().copied().filter(move |context| self.contains(*context))
+    }
+}
+
+/// Takes a line apart.
+pub fn parse(text: &[u8]) -> Line {
+    let mut line = Line { is_parsed: true, ..Line::default() };
+    for_each_run(text, |found| {
+        let (Found::Program { name, arguments } | Found::Wrapper { name, arguments }) = found else { return };
+        let mut words = vec![Word::known(name)];
+        words.extend(arguments.iter().map(|span: &Range<usize>| Word::quoted(text, span.clone())));
+        line.runs.push(Run { own: words.len(), words, ..Run::default() });
+    });
+    line
+}

@@ -1,4 +1,4 @@
-use super::*;
+use super::{Found as Run, *};
 
 fn runs(text: &str) -> Vec<String> {
     let mut seen = Vec::new();

@@ -10,7 +10,7 @@ use super::Found;
 use super::names::{Says, ask};
 use super::scan::step;
 use super::values::{inside_quotes, is_secret};
-use crate::line::{Run, for_each_run};
+use crate::line::{Found as Run, for_each_run};
 
 /// Where the secret stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

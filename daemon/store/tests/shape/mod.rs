@@ -62,6 +62,7 @@ pub(crate) fn event(shell: &Shell, sequence: u64, command: &str, outcome: Outcom
             risk: None,
             rules: Vec::new(),
             version: 1,
+            axis: None,
         },
     }
 }
