@@ -1,12 +1,15 @@
 //! Cases 47 and 49: the daemon, the spool, the disk or the clock is not as it should be.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use karo_protocol::limits::SPOOL_FILES_MAX;
+use karo_tests::binaries::binaries;
 use karo_tests::is_root;
+use rustix::fs::{FileType, Mode as FileMode};
 
 use crate::arrivals::{Seen, modes};
 use crate::hook::{HookShell, Mode};
@@ -15,6 +18,7 @@ use crate::shell::Setup;
 
 in_shells! {
     case_47_daemon_frozen: bash zsh fish;
+    case_47_client_waits: bash zsh fish;
     case_47_backlog_full: bash zsh fish;
     case_47_client_missing: bash zsh fish;
     case_47_spool_full: bash zsh fish;
@@ -33,6 +37,31 @@ fn case_47_daemon_frozen(setup: Setup) {
     let mut shell = private(setup.socket_at(socket)).start();
     shell.run("echo one");
     shell.run("false");
+    shell.expect(&[("echo one", 0), ("false", 1)]);
+}
+
+/// The prompt is there although no client has come to its end, and in the end all of them deliver.
+fn case_47_client_waits(setup: Setup) {
+    if setup.mode == Mode::Spool {
+        return;
+    }
+    let (gate, observe) = (setup.home().join("gate"), setup.home().join("held-observe"));
+    rustix::fs::mknodat(rustix::fs::CWD, &gate, FileType::Fifo, FileMode::RUSR | FileMode::WUSR, 0)
+        .expect("the place is ours");
+    // Each client takes one line before it goes on; the test holds both ends, so that none is refused.
+    let mut gate_held = OpenOptions::new().read(true).write(true).open(&gate).expect("it is a pipe");
+    let script = format!(
+        "#!/bin/sh\nread -r turn <'{}'\nexec '{}' \"$@\"\n",
+        gate.display(),
+        binaries().karo_observe.display()
+    );
+    fs::write(&observe, script).expect("the place is ours");
+    fs::set_permissions(&observe, Permissions::from_mode(0o755)).expect("the place is ours");
+    let observe = observe.to_str().expect("the path is text").to_owned();
+    let mut shell = setup.observe_at(&observe).start();
+    shell.run("echo one");
+    shell.run("false");
+    gate_held.write_all(&[b'\n'; 64]).expect("a pipe holds that much");
     shell.expect(&[("echo one", 0), ("false", 1)]);
 }
 

@@ -205,7 +205,9 @@ fn root_acknowledged_is_kept_over_power_cuts() {
         let mut is_cut = false;
         load.run(&mut karo, &mut dice, |karo, round| {
             // A machine without power says nothing any more. Here it runs on, and a sync that meets the cut
-            // may even claim that it worked.
+            // may even claim that it worked: the journal ends an aborted transaction as it does a written one,
+            // and `jbd2_complete_transaction` takes a transaction that is neither running nor being
+            // written for one that is on disk, without asking whether the journal was aborted.
             round.end();
             is_cut = disk.cut_power();
             karo.kill_if_running();
