@@ -8,19 +8,7 @@ use crate::category::CategorySet;
 use crate::observation::Ending;
 use crate::{Axis, Bytes, Category, EventId, Precision, RawCommand, Risk, Shell, Timestamp, named_enum};
 
-named_enum! {
-    /// What a redaction took out.
-    Secret, "kind of secret" {
-        /// A password or passphrase.
-        Password = "password",
-        /// A token or API key.
-        Token = "token",
-        /// The value of a variable whose name says that it is secret.
-        Variable = "variable",
-        /// A private key or the like.
-        Key = "key",
-    }
-}
+pub use crate::secret::{Secret, marker, markers};
 
 /// A marker in a redacted text, where a secret stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,18 +30,6 @@ pub struct Cut {
     pub end: usize,
     /// What it is.
     pub kind: Secret,
-}
-
-/// Returns the marker that stands for a secret of that kind.
-///
-/// Quotes, `=`, `:`-separated URLs and shell words keep their shape around it.
-pub const fn marker(kind: Secret) -> &'static str {
-    match kind {
-        Secret::Password => "[redacted:password]",
-        Secret::Token => "[redacted:token]",
-        Secret::Variable => "[redacted:variable]",
-        Secret::Key => "[redacted:key]",
-    }
 }
 
 /// A command that may be stored: its secrets are cut out and replaced by markers.
@@ -233,15 +209,15 @@ mod tests {
     #[test]
     fn spans_are_of_the_marker_in_the_redacted_text() {
         let (text, spans) = cut_all("a SECRET b HIDDEN", &[(11, 17), (2, 8)]);
-        assert_eq!(text, "a [redacted:token] b [redacted:token]");
-        assert_eq!(spans, [(2, 18), (21, 37)]);
+        assert_eq!(text, "a ‹secret:token› b ‹secret:token›");
+        assert_eq!(spans, [(2, 20), (23, 41)]);
     }
 
     #[test]
     fn overlapping_and_outside_cuts_are_joined_and_bounded() {
         assert_eq!(
             cut_all("abcdef", &[(1, 3), (2, 4), (9, 12), (5, 99)]).0,
-            "a[redacted:token]e[redacted:token]"
+            "a‹secret:token›e‹secret:token›"
         );
         assert_eq!(cut_all("abc", &[(2, 2), (3, 1)]).0, "abc");
     }

@@ -30,6 +30,7 @@ pub mod observation;
 pub mod places;
 pub mod query;
 pub mod scan;
+pub mod secret;
 pub mod spool;
 pub mod text;
 pub mod time;

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use karo_protocol::event::{Secret, marker};
+use karo_protocol::event::markers;
 use karo_protocol::query::{Detail, Filter, Order, Query, Row};
 use karo_protocol::{ShellKind, Timestamp};
 
@@ -61,7 +61,7 @@ impl Known {
     fn insert(&mut self, row: &Row) {
         let second = row.started_at.as_micros().div_euclid(1_000_000);
         let text = row.command.trim_ascii_end().to_vec();
-        if first_marker(&text).is_some() {
+        if !markers(&text).is_empty() {
             self.redacted.entry(second).or_default().push(text);
         } else {
             self.texts.insert((second, text));
@@ -83,24 +83,20 @@ impl Known {
 /// Tells whether cutting secrets out of `raw` may have given `kept`: what lies around the markers is
 /// there, in order, from the beginning to the end.
 fn is_redaction_of(kept: &[u8], raw: &[u8]) -> bool {
-    let (mut kept, mut raw) = (kept, raw);
+    let mut raw = raw;
     let mut is_first = true;
-    while let Some((start, length)) = first_marker(kept) {
-        let before = &kept[..start];
+    let mut done = 0;
+    for (marker, _) in markers(kept) {
+        let before = &kept[done..marker.start];
         let at = match is_first {
             true => raw.starts_with(before).then_some(0),
             false => find(raw, before),
         };
         let Some(at) = at else { return false };
-        (kept, raw, is_first) = (&kept[start + length..], &raw[at + before.len()..], false);
+        (raw, is_first) = (&raw[at + before.len()..], false);
+        done = marker.end;
     }
-    raw.ends_with(kept)
-}
-
-/// Returns where the first marker begins, and its length.
-fn first_marker(text: &[u8]) -> Option<(usize, usize)> {
-    let places = Secret::ALL.iter().map(|kind| marker(*kind).as_bytes());
-    places.filter_map(|marker| Some((find(text, marker)?, marker.len()))).min()
+    raw.ends_with(&kept[done..])
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {

@@ -25,32 +25,73 @@ mod tests;
 
 use std::ops::Range;
 
-use karo_protocol::event::{Cut, Secret, marker};
+use karo_protocol::event::{Cut, Secret, markers};
 use karo_protocol::{RawCommand, RedactedCommand, Redaction};
-use memchr::memmem;
+
+use crate::line::{Line, parse};
 
 /// Searches of one text until nothing more is found; the second finds something in a few lines of a million.
 const ROUNDS_MAX: usize = 8;
 
-/// Cuts the secrets out of a command; returns it with the places of the markers, in order.
-///
-/// Markers that the text already holds stay as they are and are not among the places.
+/// Cuts secrets out of commands, by the tables of Karo and the patterns of one user.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {}
+
+/// A command without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Redacted {
+    /// The text that may be stored.
+    pub command: RedactedCommand,
+    /// Where markers were put into it, in order; those that the text held before are not among them.
+    pub redactions: Vec<Redaction>,
+    /// What was cut, in order, and why.
+    pub reasons: Vec<Reasoned>,
+}
+
+/// A secret that was cut out, with what gave it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reasoned {
+    /// The range of the raw text, and the kind.
+    pub cut: Cut,
+    /// What gave it away, in words: `value of curl -u`, `look of a GitHub token`.
+    pub reason: String,
+}
+
+impl Redactor {
+    /// Cuts the secrets out of a command, which is `line` taken apart.
+    ///
+    /// Markers that the text already holds stay as they are and are not among the places.
+    pub fn redact(&self, raw: &RawCommand, _line: &Line) -> Redacted {
+        let (command, redactions, cuts) = cut(raw);
+        let reasons = cuts.into_iter().map(|cut| Reasoned { reason: cut.kind.to_string(), cut }).collect();
+        Redacted { command, redactions, reasons }
+    }
+}
+
+/// Cuts the secrets out of a command that nobody took apart yet, without a user's own patterns.
 pub fn redact(raw: &RawCommand) -> (RedactedCommand, Vec<Redaction>) {
+    let Redacted { command, redactions, .. } = Redactor::default().redact(raw, &parse(raw.as_bytes()));
+    (command, redactions)
+}
+
+fn cut(raw: &RawCommand) -> (RedactedCommand, Vec<Redaction>, Vec<Cut>) {
     let mut cuts = merged(find(raw.as_bytes()));
     for _ in 0..ROUNDS_MAX {
         let (command, redactions) = RedactedCommand::cut(raw, &cuts);
         if cuts.is_empty() {
-            return (command, redactions);
+            return (command, redactions, cuts);
         }
         let more = find(command.as_bytes());
         if more.is_empty() {
-            return (command, redactions);
+            return (command, redactions, cuts);
         }
         cuts.extend(more.into_iter().map(|cut| in_raw(&cut, &cuts, &redactions)).collect::<Vec<_>>());
         cuts = merged(cuts);
     }
     // Not seen with any text so far; the safe answer is to keep nothing of it.
-    RedactedCommand::cut(raw, &[Cut { start: 0, end: raw.as_bytes().len(), kind: Secret::Key }])
+    let all = vec![Cut { start: 0, end: raw.as_bytes().len(), kind: Secret::Key }];
+    let (command, redactions) = RedactedCommand::cut(raw, &all);
+    (command, redactions, all)
 }
 
 /// Collects the secrets of a text.
@@ -105,7 +146,7 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     fn new(text: &'a [u8]) -> Self {
-        Self { text, markers: markers(text), cuts: Vec::new() }
+        Self { text, markers: markers(text).into_iter().map(|(place, _)| place).collect(), cuts: Vec::new() }
     }
 
     /// Notes a secret; markers at either end of it are left standing, and an empty one is none.
@@ -132,17 +173,4 @@ impl<'a> Found<'a> {
     fn position_of(&self, byte: u8, range: Range<usize>) -> Option<usize> {
         range.into_iter().find(|at| self.text[*at] == byte && self.marker_at(*at).is_none())
     }
-}
-
-/// Finds the markers that stand in a text.
-fn markers(text: &[u8]) -> Vec<Range<usize>> {
-    memmem::find_iter(text, "[redacted:")
-        .filter_map(|at| {
-            let kinds = Secret::ALL.iter().map(|kind| marker(*kind).as_bytes());
-            kinds
-                .into_iter()
-                .find(|marker| text[at..].starts_with(marker))
-                .map(|marker| at..at + marker.len())
-        })
-        .collect()
 }

@@ -4,6 +4,7 @@ use super::flags::FLAGS;
 use super::scan::steps_of;
 use super::vendors::VENDORS;
 use super::*;
+use karo_protocol::event::marker;
 
 fn redacted(text: &str) -> String {
     let (command, redactions) = redact(&RawCommand::new(text));
@@ -18,7 +19,7 @@ fn redacted(text: &str) -> String {
 fn check(text: &str, expected: &str) {
     let mut shown = redacted(text);
     for kind in Secret::ALL {
-        shown = shown.replace(marker(*kind), "#");
+        shown = shown.replace(&marker(*kind), "#");
     }
     assert_eq!(shown, expected, "{text}");
 }
@@ -192,7 +193,8 @@ fn markers_are_left_as_they_are() {
         assert_eq!(command.as_bytes(), text.as_bytes());
         assert!(redactions.is_empty(), "{text}");
     }
-    check("PASS=[redacted:token]CANARY", "PASS=##");
+    check("PASS=[redacted:token]CANARY", "PASS=[redacted:token]#");
+    check("PASS=‹secret:token›CANARY", "PASS=##");
 }
 
 #[test]
