@@ -11,6 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use karo_core::classify::classify;
+use karo_core::line::{self, Line};
 use karo_core::redact::redact;
 use karo_core::understand::Understander;
 use karo_protocol::RawCommand;
@@ -28,7 +29,8 @@ fn main() {
     let lines = lines();
     println!("{} lines of tests/data/history/kypo-part.jsonl, {ROUNDS} rounds", lines.len());
     println!("{:<28} {:>10} {:>10} {:>10}", "µs a line", "mean", "p99", "most");
-    over(&lines, "classify", |line| drop(black_box(classify(line.as_bytes()))));
+    over(&lines, "parse", |line| drop(black_box(line::parse(line.as_bytes()))));
+    over(&parsed(&lines), "classify", |line| drop(black_box(classify(line))));
     over(&lines, "redact", |line| drop(black_box(redact(line))));
     over(&lines, "understand, all new", |line| drop(black_box(Understander::new().understand(line))));
     let mut understander = Understander::new();
@@ -49,8 +51,12 @@ fn lines() -> Vec<RawCommand> {
     HISTORY.lines().map(command).collect()
 }
 
+fn parsed(lines: &[RawCommand]) -> Vec<Line> {
+    lines.iter().map(|line| line::parse(line.as_bytes())).collect()
+}
+
 /// Prints how long `work` takes for each line.
-fn over(lines: &[RawCommand], name: &str, mut work: impl FnMut(&RawCommand)) {
+fn over<T>(lines: &[T], name: &str, mut work: impl FnMut(&T)) {
     let mut times = Vec::with_capacity(lines.len() * ROUNDS);
     for round in 0..=ROUNDS {
         for line in lines {

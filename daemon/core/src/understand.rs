@@ -10,6 +10,7 @@ use karo_protocol::event::Understanding;
 use karo_protocol::{RawCommand, RedactedCommand, Redaction};
 
 use crate::classify::{Classified, classify};
+use crate::line;
 use crate::redact::redact;
 
 /// Version of the tables and rules; raised when the same text is understood in another way.
@@ -64,7 +65,7 @@ impl Understander {
 }
 
 fn classified(text: &[u8]) -> Understanding {
-    let Classified { category, categories, tools } = classify(text);
+    let Classified { category, categories, tools, runs: _ } = classify(&line::parse(text));
     Understanding {
         category,
         categories,

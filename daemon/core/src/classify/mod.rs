@@ -1,15 +1,23 @@
-//! What kind of command a line is, by the names of the programs that it runs.
+//! What kind of command a line is: a row of one table decides about each program that it runs.
 //!
-//! It looks at names only: what arguments, substitutions and quoted scripts do is not looked into.
+//! **The rule of a line.** A line is of the category of the run that stands highest in one fixed order, from
+//! security and identity down to files, text and the shell's own, in which a run within a substitution counts
+//! only if all the others are the shell's own, a text filter behind a pipe only if nothing but `echo` and its
+//! like feeds it, and a wrapper such as `sudo` only if it runs nothing that is known.
+//!
+//! `categories.tsv` says which program is of which category, `programs.tsv` how its words are to be read.
 
+mod decide;
 mod table;
+mod telling;
 #[cfg(test)]
 mod tests;
 
 use karo_protocol::Category;
 use karo_protocol::category::CategorySet;
 
-use crate::line::{Found as Run, for_each_run};
+use crate::line::Line;
+use decide::Decision;
 
 /// Names of programs kept of one line.
 ///
@@ -19,67 +27,53 @@ pub const TOOLS_MAX: usize = 16;
 /// Length of a program's name, in bytes; what is longer is no name that anyone would look for.
 pub const TOOL_BYTES_MAX: usize = 64;
 
-/// Categories from the most to the least telling: what touches trust and other machines comes first, what
-/// nearly every line does comes last.
-const TELLING: [Category; 21] = [
-    Category::Security,
-    Category::Identity,
-    Category::Cloud,
-    Category::Container,
-    Category::Remote,
-    Category::Database,
-    Category::Package,
-    Category::System,
-    Category::Network,
-    Category::Vcs,
-    Category::Build,
-    Category::Runtime,
-    Category::Process,
-    Category::Archive,
-    Category::Media,
-    Category::Desktop,
-    Category::Editor,
-    Category::File,
-    Category::Text,
-    Category::Shell,
-    Category::Other,
-];
-
 /// What kind of command a line is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classified {
-    /// The most telling of `categories`: the one that stands first in a fixed order from what touches trust
-    /// and other machines down to what nearly every line does.
+    /// The category of the most telling run; [`Category::Shell`] if nothing is run but the shell's grammar.
     pub category: Category,
     /// Categories of all the programs, the most telling among them; never empty.
     pub categories: CategorySet,
     /// Names of the programs without their paths, in order, each once, [`TOOLS_MAX`] at most.
     pub tools: Vec<String>,
+    /// What kind of command each run of the line is, in the order of its runs.
+    pub runs: Vec<RunCategory>,
 }
 
-/// Classifies a line; give it redacted text, because a word of it may become a tool's name.
-///
-/// Wrappers such as `sudo` are tools, and lend their category only to a line that runs nothing else.
-pub fn classify(text: &[u8]) -> Classified {
+/// What kind of command one run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunCategory {
+    /// The category of its row; [`Category::Other`] if there is none.
+    pub category: Category,
+    /// The row of the table that decided, as it stands there: `git push`, `docker`, `mkfs.*`; empty if there is none.
+    pub row: &'static str,
+    /// How sure the row is, in hundredths; 0 if there is none.
+    pub confidence: u8,
+}
+
+/// Classifies a line; parse it from redacted text, because a word of it may become a tool's name.
+pub fn classify(line: &Line) -> Classified {
+    let decisions = decide::decide(line);
+    let category = telling::category(line, &decisions);
     let mut categories = CategorySet::default();
     let mut tools = Vec::new();
-    for_each_run(text, |run| match run {
-        Run::Syntax => categories.insert(Category::Shell),
-        Run::Wrapper { name, .. } => keep_tool(&mut tools, name),
-        Run::Program { name, .. } => {
-            categories.insert(table::category(name).unwrap_or(Category::Other));
-            keep_tool(&mut tools, name);
+    for (run, decision) in line.runs.iter().zip(&decisions) {
+        if !decision.is_wrapping {
+            categories.insert(decision.category());
         }
-    });
-    let category =
-        TELLING.into_iter().find(|category| categories.contains(*category)).unwrap_or(Category::Other);
+        keep_tool(&mut tools, run.name());
+    }
     categories.insert(category);
-    Classified { category, categories, tools }
+    let runs = decisions.iter().map(Decision::as_run).collect();
+    Classified { category, categories, tools, runs }
 }
 
 fn keep_tool(tools: &mut Vec<String>, name: &[u8]) {
+    if tools.len() >= TOOLS_MAX {
+        return;
+    }
     let Some(name) = tool_name(name) else { return };
-    if tools.len() < TOOLS_MAX && !tools.iter().any(|tool| tool == name) {
+    if !tools.iter().any(|tool| tool == name) {
         tools.push(name.to_owned());
     }
 }

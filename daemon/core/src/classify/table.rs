@@ -1,49 +1,158 @@
-//! The table of programs: `categories.tsv`, compiled in and sorted by the bytes of its names.
+//! The two tables, compiled in and sorted by the bytes of their names.
+//!
+//! `categories.tsv`: `name TAB category TAB confidence TAB source`, where a name is a program (`git`), a program
+//! with the words that tell what it is to do (`python -m http.server`), all that begin alike (`mkfs.*`) or all
+//! that end alike (`*.sh`). `programs.tsv`: `name TAB traits TAB options that take the next word TAB
+//! options that are words of rows`.
 
 use std::sync::LazyLock;
 
 use karo_protocol::Category;
 
-static TABLE: LazyLock<Vec<(&'static [u8], Category)>> = LazyLock::new(|| {
-    let mut rows: Vec<_> = include_str!("categories.tsv").lines().filter_map(row).collect();
-    rows.sort_unstable_by_key(|(name, _)| *name);
-    rows
+/// Length of a name that is looked for, in bytes; a test holds that no row is longer.
+pub(super) const NAME_BYTES_MAX: usize = 64;
+
+/// One row of `categories.tsv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) category: Category,
+    /// In hundredths.
+    pub(super) confidence: u8,
+}
+
+/// How the words of a program are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Program {
+    name: &'static str,
+    /// Whether it is there for what it runs: `sudo`, `xargs`.
+    pub(super) is_wrapper: bool,
+    /// Whether its first operand names the program that it is there for: `npx`, `poetry run`.
+    pub(super) is_runner: bool,
+    /// Whether its first operand is a script, whose name may tell more: `python`.
+    pub(super) is_interpreter: bool,
+    /// Whether it tells nothing about the line that it stands in: `echo`, `cd`.
+    pub(super) is_mute: bool,
+    /// Options whose value is the next word, separated by spaces.
+    valued: &'static str,
+    /// Options that are words of rows, separated by spaces.
+    words: &'static str,
+}
+
+impl Program {
+    /// Tells whether the option's value is the next word.
+    pub(super) fn takes_value(&self, option: &[u8]) -> bool {
+        self.valued.split(' ').any(|valued| valued.as_bytes() == option)
+    }
+
+    /// Tells whether the option is a word of the program's rows: `python -m`.
+    pub(super) fn is_word(&self, option: &[u8]) -> bool {
+        self.words.split(' ').any(|word| word.as_bytes() == option)
+    }
+}
+
+static ROWS: LazyLock<Vec<Row>> =
+    LazyLock::new(|| sorted(include_str!("categories.tsv").lines().filter_map(row), |row| row.name));
+
+static PROGRAMS: LazyLock<Vec<Program>> = LazyLock::new(|| {
+    sorted(include_str!("programs.tsv").lines().filter_map(program), |program| program.name)
 });
 
-/// Reads `name TAB category TAB source`; a test holds that every row of the file is one.
-fn row(line: &'static str) -> Option<(&'static [u8], Category)> {
+fn sorted<T>(rows: impl Iterator<Item = T>, name: impl Fn(&T) -> &'static str) -> Vec<T> {
+    let mut rows: Vec<T> = rows.collect();
+    rows.sort_unstable_by_key(name);
+    rows.shrink_to_fit();
+    rows
+}
+
+/// Reads a row; a test holds that every line of the file is one.
+fn row(line: &'static str) -> Option<Row> {
     let mut fields = line.split('\t');
-    let name = fields.next()?.as_bytes();
+    let name = fields.next()?;
     let category = fields.next()?.parse().ok()?;
-    Some((name, category))
+    let confidence = fields.next()?.parse().ok()?;
+    Some(Row { name, category, confidence })
 }
 
-/// Returns the category of a program, by its name, its name without a version, or its family.
-pub(super) fn category(name: &[u8]) -> Option<Category> {
-    find(name).or_else(|| find(without_version(name))).or_else(|| family(name))
+fn program(line: &'static str) -> Option<Program> {
+    let mut fields = line.split('\t');
+    let name = fields.next()?;
+    let traits = fields.next()?;
+    let valued = fields.next()?;
+    let words = fields.next()?;
+    let has = |wanted: &str| traits.split(' ').any(|one| one == wanted);
+    Some(Program {
+        name,
+        is_wrapper: has("wrapper"),
+        is_runner: has("runner"),
+        is_interpreter: has("interpreter"),
+        is_mute: has("mute"),
+        valued,
+        words,
+    })
 }
 
-fn find(name: &[u8]) -> Option<Category> {
-    TABLE.binary_search_by_key(&name, |(row, _)| *row).ok().map(|index| TABLE[index].1)
+/// A name put together from words, with a space between two, in a place of fixed size.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    bytes: [u8; NAME_BYTES_MAX],
+    length: usize,
 }
 
-/// Turns `python3.12`, `gcc-14` and `notepad.exe` into the name that the table knows.
-fn without_version(name: &[u8]) -> &[u8] {
-    let name = name.strip_suffix(b".exe").unwrap_or(name);
-    let end =
-        name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(0, |last| last + 1);
-    let stem = &name[..end];
-    if end < name.len() { stem.strip_suffix(b"-").unwrap_or(stem) } else { stem }
+impl Name {
+    /// Makes a name of one word; `None` if no row is that long.
+    pub(super) fn of(word: &[u8]) -> Option<Self> {
+        let mut bytes = [0; NAME_BYTES_MAX];
+        bytes.get_mut(..word.len())?.copy_from_slice(word);
+        Some(Self { bytes, length: word.len() })
+    }
+
+    /// Returns the name with one more word behind it; `None` if no row is that long.
+    pub(super) fn with(mut self, word: &[u8]) -> Option<Self> {
+        let end = self.length + 1 + word.len();
+        let (space, rest) = self.bytes.get_mut(self.length..end)?.split_first_mut()?;
+        *space = b' ';
+        rest.copy_from_slice(word);
+        self.length = end;
+        Some(self)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
-/// Looks for the longest family that the name belongs to: `git-foo` is of `git-*`.
-fn family(name: &[u8]) -> Option<Category> {
+/// Returns the row of exactly that name.
+pub(super) fn find(name: &Name) -> Option<Row> {
+    find_bytes(name.as_bytes())
+}
+
+/// Returns how the words of exactly that program, or program with its words, are to be read.
+pub(super) fn find_program(name: &Name) -> Option<&'static Program> {
+    let place = PROGRAMS.binary_search_by(|program| program.name.as_bytes().cmp(name.as_bytes()));
+    place.ok().map(|place| &PROGRAMS[place])
+}
+
+fn find_bytes(name: &[u8]) -> Option<Row> {
+    ROWS.binary_search_by(|row| row.name.as_bytes().cmp(name)).ok().map(|place| ROWS[place])
+}
+
+/// Looks for the longest family that the name belongs to: `git-foo` is of `git-*`, `x.sh` of `*.sh`.
+pub(super) fn find_family(name: &[u8]) -> Option<Row> {
     // The longest family in the table has some twenty bytes: a longer prefix need not be tried.
     let head = &name[..name.len().min(32)];
     let joints = (1..head.len()).rev().filter(|at| matches!(head[at - 1], b'-' | b'.' | b'_'));
-    joints.into_iter().find_map(|at| {
-        let mut pattern = head[..at].to_vec();
-        pattern.push(b'*');
+    let starred = |at: usize| {
+        let mut pattern = Name::of(&head[..at])?;
+        *pattern.bytes.get_mut(at)? = b'*';
+        pattern.length += 1;
+        find(&pattern)
+    };
+    joints.into_iter().find_map(starred).or_else(|| {
+        let dot = name.iter().rposition(|byte| *byte == b'.')?;
+        let mut pattern = Name::of(b"*")?;
+        pattern.bytes.get_mut(1..1 + name.len() - dot)?.copy_from_slice(&name[dot..]);
+        pattern.length += name.len() - dot;
         find(&pattern)
     })
 }
@@ -52,27 +161,42 @@ fn family(name: &[u8]) -> Option<Category> {
 mod tests {
     use super::*;
 
+    const CATEGORIES: &str = include_str!("categories.tsv");
+    const PROGRAM_LINES: &str = include_str!("programs.tsv");
+
     #[test]
     fn every_row_is_well_formed_sorted_and_known_once() {
-        let lines: Vec<_> = include_str!("categories.tsv").lines().collect();
-        assert!(lines.len() > 4000);
-        for line in &lines {
-            assert_eq!(line.split('\t').count(), 3, "{line}");
-            assert!(row(line).is_some(), "{line}");
+        assert!(CATEGORIES.lines().count() > 4000);
+        for line in CATEGORIES.lines() {
+            assert_eq!(line.split('\t').count(), 4, "{line}");
+            let row = row(line).unwrap_or_else(|| panic!("{line}"));
+            assert!((1..=100).contains(&row.confidence), "{line}");
+            assert!(row.name.len() <= NAME_BYTES_MAX, "{line}");
         }
-        assert!(lines.is_sorted_by_key(|line| line.split('\t').next().unwrap()));
-        assert!(TABLE.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(CATEGORIES.lines().is_sorted_by_key(|line| line.split('\t').next().unwrap()));
+        assert!(ROWS.windows(2).all(|pair| pair[0].name < pair[1].name));
     }
 
     #[test]
-    fn versions_and_families_find_their_row() {
-        assert_eq!(category(b"python3.12"), Some(Category::Runtime));
-        assert_eq!(category(b"gcc-14"), Some(Category::Build));
-        assert_eq!(category(b"php8.2"), Some(Category::Runtime));
-        assert_eq!(category(b"git-frobnicate"), Some(Category::Vcs));
-        assert_eq!(category(b"mkfs.reiserfs"), Some(Category::System));
-        assert_eq!(category(b"deploy.sh"), None);
-        assert_eq!(category(b"2048"), None);
-        assert_eq!(category(b""), None);
+    fn every_program_is_well_formed_sorted_and_known_once() {
+        for line in PROGRAM_LINES.lines() {
+            assert_eq!(line.split('\t').count(), 4, "{line}");
+            let traits = line.split('\t').nth(1).unwrap();
+            let known = ["", "wrapper", "runner", "interpreter", "mute"];
+            assert!(traits.split(' ').all(|one| known.contains(&one)), "{line}");
+            let name = line.split('\t').next().unwrap();
+            let first = name.split(' ').next().unwrap();
+            assert!(find_bytes(first.as_bytes()).is_some(), "{line}: no category");
+        }
+        assert!(PROGRAMS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        assert!(PROGRAM_LINES.lines().is_sorted_by_key(|line| line.split('\t').next().unwrap()));
+    }
+
+    #[test]
+    fn names_are_put_together_within_their_bound() {
+        let name = Name::of(b"git").and_then(|name| name.with(b"push")).unwrap();
+        assert_eq!(name.as_bytes(), b"git push");
+        assert!(Name::of(&[b'a'; NAME_BYTES_MAX]).unwrap().with(b"").is_none());
+        assert!(Name::of(&[b'a'; NAME_BYTES_MAX + 1]).is_none());
     }
 }

@@ -124,11 +124,18 @@ impl Contexts {
 /// Takes a line apart.
 pub fn parse(text: &[u8]) -> Line {
     let mut line = Line { is_parsed: true, ..Line::default() };
+    let mut parent = None;
     for_each_run(text, |found| {
-        let (Found::Program { name, arguments } | Found::Wrapper { name, arguments }) = found else { return };
+        let (name, arguments, is_wrapper) = match found {
+            Found::Program { name, arguments } => (name, arguments, false),
+            Found::Wrapper { name, arguments } => (name, arguments, true),
+            Found::Syntax => return,
+        };
         let mut words = vec![Word::known(name)];
         words.extend(arguments.iter().map(|span: &Range<usize>| Word::quoted(text, span.clone())));
-        line.runs.push(Run { own: words.len(), words, ..Run::default() });
+        let run = Run { own: words.len(), words, parent, ..Run::default() };
+        parent = is_wrapper.then_some(line.runs.len());
+        line.runs.push(run);
     });
     line
 }
