@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::Recipient;
 use karo_protocol::Timestamp;
-use karo_protocol::local::{Status, StoreStatus};
+use karo_protocol::local::{RulesStatus, Status, StoreStatus};
 use tokio::time::timeout;
 
 use crate::actors::{query, spool, store};
@@ -92,6 +92,7 @@ impl StatusDesk {
             malformed: self.counters.malformed.count(),
             resident_bytes: resident_bytes(),
             notices,
+            rules: RulesStatus::default(),
         }
     }
 }

@@ -1,8 +1,13 @@
 //! What is understood of a line, with the reason for each part of it.
+//!
+//! A line of 64 KiB can run thirty thousand programs, so an explanation is [bounded](Explanation::bounded)
+//! before it goes into a frame, and many go into one ([`pages`]).
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Secret;
+use crate::limits::{EXPLANATION_BYTES_MAX, EXPLANATION_ITEMS_MAX, MATCH_FIELD_BYTES_MAX};
+use crate::page::{Weight, cut};
 use crate::{Axis, Bytes, Category, RawCommand, Risk, named_enum};
 
 /// Lines to be explained, and nothing of them stored. Texts understood in one go: one frame holds them all.
@@ -35,6 +40,57 @@ pub struct Explanation {
     pub axis: Option<Axis>,
     /// The rules that matched, the highest level first.
     pub matches: Vec<Match>,
+    /// Whether spans, matches or runs were left out because a frame does not hold them all.
+    #[serde(default)]
+    pub is_cut: bool,
+}
+
+impl Explanation {
+    /// Leaves out what is beyond [`EXPLANATION_BYTES_MAX`] and [`EXPLANATION_ITEMS_MAX`] and cuts fields to
+    /// [`MATCH_FIELD_BYTES_MAX`]: of the spans, the matches and the runs, in that order, the last ones go first.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        for text in self.matches.iter_mut().flat_map(Match::texts) {
+            cut(text, MATCH_FIELD_BYTES_MAX);
+        }
+        for span in &mut self.spans {
+            cut(&mut span.reason, MATCH_FIELD_BYTES_MAX);
+        }
+        for run in &mut self.runs {
+            cut(&mut run.row, MATCH_FIELD_BYTES_MAX);
+        }
+        let mut left = Weight { bytes: EXPLANATION_BYTES_MAX, items: EXPLANATION_ITEMS_MAX };
+        // The text and the category are what the line is about: they stay whatever they take.
+        left.spend(self.own_weight());
+        self.is_cut |= keep(&mut self.spans, Span::weight, &mut left)
+            | keep(&mut self.matches, Match::weight, &mut left)
+            | keep(&mut self.runs, Run::weight, &mut left);
+        self
+    }
+
+    fn own_weight(&self) -> Weight {
+        Weight::of_text(self.redacted.len()).plus(Weight::of_numbers(self.categories.len() + 9))
+    }
+
+    fn weight(&self) -> Weight {
+        let spans = self.spans.iter().map(Span::weight);
+        let parts =
+            spans.chain(self.matches.iter().map(Match::weight)).chain(self.runs.iter().map(Run::weight));
+        parts.fold(self.own_weight(), Weight::plus)
+    }
+}
+
+/// Puts explanations into pages that fit a frame each, in their order, each of them bounded.
+pub fn pages(explanations: impl IntoIterator<Item = Explanation>) -> Vec<Vec<Explanation>> {
+    crate::page::pages(explanations.into_iter().map(Explanation::bounded), Explanation::weight)
+}
+
+/// Keeps of a list what there is room for, and tells whether something was left out.
+fn keep<T>(list: &mut Vec<T>, weight: impl Fn(&T) -> Weight, left: &mut Weight) -> bool {
+    let kept = list.iter().take_while(|part| left.spend(weight(part))).count();
+    let is_cut = kept < list.len();
+    list.truncate(kept);
+    is_cut
 }
 
 /// A secret that was cut out.
@@ -48,6 +104,12 @@ pub struct Span {
     pub kind: Secret,
     /// What gave it away, in words: `value of curl -u`, `prefix of a GitHub token`.
     pub reason: String,
+}
+
+impl Span {
+    const fn weight(&self) -> Weight {
+        Weight::of_text(self.reason.len()).plus(Weight::of_numbers(4))
+    }
 }
 
 named_enum! {
@@ -89,6 +151,13 @@ pub struct Run {
     pub confidence: u8,
 }
 
+impl Run {
+    fn weight(&self) -> Weight {
+        let numbers = Weight::of_numbers(self.context.len() + 8);
+        Weight::of_texts(&self.argv).plus(Weight::of_text(self.row.len())).plus(numbers)
+    }
+}
+
 /// A rule that matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Match {
@@ -106,4 +175,76 @@ pub struct Match {
     pub fields: Vec<String>,
     /// Which run it matched, counted from 0; `None` for the whole line.
     pub run: Option<u32>,
+}
+
+impl Match {
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        self.tags.iter_mut().chain(&mut self.fields).chain([&mut self.id, &mut self.title])
+    }
+
+    fn weight(&self) -> Weight {
+        let texts = Weight::of_text(self.id.len()).plus(Weight::of_text(self.title.len()));
+        let lists = Weight::of_texts(&self.tags).plus(Weight::of_texts(&self.fields));
+        texts.plus(lists).plus(Weight::of_numbers(4))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RequestId;
+    use crate::limits::{COMMAND_BYTES_MAX, ITEMS_MAX};
+    use crate::local::Reply;
+
+    fn explanation(runs: usize, argv: usize, bytes: usize) -> Explanation {
+        let run = Run {
+            argv: vec![Bytes(vec![b'x'; bytes]); argv],
+            context: Context::ALL.to_vec(),
+            is_privileged: true,
+            is_remote: true,
+            parent: Some(u32::MAX),
+            category: Category::Shell,
+            row: "row".repeat(400),
+            confidence: 255,
+        };
+        let found = Match {
+            id: "id".to_owned(),
+            title: "title".to_owned(),
+            level: Risk::High,
+            axis: Axis::Threat,
+            tags: vec!["tag".to_owned(); 10],
+            fields: vec!["field".repeat(1000); 10],
+            run: Some(u32::MAX),
+        };
+        let span = Span { start: u32::MAX, end: u32::MAX, kind: Secret::Key, reason: "reason".to_owned() };
+        Explanation {
+            redacted: Bytes(vec![b'x'; COMMAND_BYTES_MAX * 4]),
+            spans: vec![span; runs],
+            runs: vec![run; runs],
+            is_parsed: true,
+            category: Category::Shell,
+            categories: Category::ALL.to_vec(),
+            risk: Some(Risk::High),
+            axis: Some(Axis::Threat),
+            matches: vec![found; runs],
+            is_cut: false,
+        }
+    }
+
+    #[test]
+    fn whatever_a_line_runs_its_explanation_fits_a_frame() {
+        for (runs, argv, bytes) in [(0, 0, 0), (3, 3, 3), (40_000, 1, 1), (2, 70_000, 0), (90, 9, 60_000)] {
+            let pages = pages(vec![explanation(runs, argv, bytes); 3]);
+            assert_eq!(pages.iter().map(Vec::len).sum::<usize>(), 3);
+            for page in pages {
+                assert!(page.iter().all(|explanation| explanation.is_cut == (runs > 3 || argv > 3)));
+                let reply = Reply::Explained(page);
+                let frame = reply.encode(RequestId(u64::MAX)).expect("a page fits a frame");
+                let read = Reply::decode(reply.kind(), &frame[crate::frame::Header::SIZE..]);
+                assert_eq!(read.expect("it holds fewer items than are allowed").1, reply);
+            }
+        }
+        let weight = explanation(40_000, 1, 1).bounded().weight();
+        assert!(weight.items <= EXPLANATION_ITEMS_MAX && weight.items <= ITEMS_MAX as usize);
+    }
 }

@@ -10,6 +10,7 @@
 //! | [`observation`] | what a hook saw, raw, still on its way to the daemon |
 //! | [`event`] | what Karo keeps of it: redacted, classified, dated |
 //! | [`explain`] | what is understood of a line, with the reasons |
+//! | [`page`] | what goes into one frame |
 //! | [`query`] | what can be asked about events |
 //! | [`spool`] | the record that waits on disk when the daemon could not be reached |
 //! | [`places`] | where everything lies, by one table |
@@ -27,6 +28,7 @@ pub mod id;
 pub mod limits;
 pub mod local;
 pub mod observation;
+pub mod page;
 pub mod places;
 pub mod query;
 pub mod scan;

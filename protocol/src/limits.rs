@@ -43,6 +43,28 @@ pub const IMPORT_LINES_MAX: usize = 1024;
 /// Lines in one `Explain` request: what its answers hold is many times as much.
 pub const EXPLAIN_LINES_MAX: usize = 256;
 
+/// Bytes of one explanation in a frame, so that a frame always holds one: the rest is left out and the
+/// explanation says so. The redacted text of the longest line takes a part of it.
+pub const EXPLANATION_BYTES_MAX: usize = 512 * 1024;
+
+/// Items of one explanation in a frame, for the same reason: a line of 64 KiB can run thirty thousand programs.
+pub const EXPLANATION_ITEMS_MAX: usize = ITEMS_MAX as usize / 2;
+
+/// A field that a rule matched, in bytes: what an eye can take in; the rest is cut.
+pub const MATCH_FIELD_BYTES_MAX: usize = 512;
+
+/// A rule file that a client sends to be checked, in bytes: the largest of SigmaHQ has a tenth of it.
+pub const RULE_FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// Rule files in one `RulesCheck` request; [`FRAME_BYTES_MAX`] holds for them together as well.
+pub const RULE_FILES_MAX: usize = 1024;
+
+/// A text of a rule in an answer, in bytes: its path is the longest, by `PATH_MAX` on Linux.
+pub const RULE_TEXT_BYTES_MAX: usize = 4096;
+
+/// Tags of a rule in an answer: the most tagged of SigmaHQ has a dozen.
+pub const RULE_TAGS_MAX: usize = 64;
+
 /// Files in one spool directory: what a shell writes in weeks without a daemon.
 pub const SPOOL_FILES_MAX: usize = 4096;
 

@@ -1,17 +1,21 @@
 //! Requests and replies between a user's clients and the same user's daemon, over the Unix socket.
 //!
 //! A request carries an id, and each reply names the id it answers. A long answer is a stream of
-//! [`Reply::Rows`] or [`Reply::Events`] and one [`Reply::End`]; everything else is one reply. These types may hold raw commands, so
+//! pages ([`Reply::Rows`], [`Reply::Events`], [`Reply::Explained`], [`Reply::Rules`]) and one [`Reply::End`], or of
+//! [`Reply::Progress`] and what became of it; everything else is one reply. These types may hold raw commands, so
 //! no other module that reaches the network may name them.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Redaction};
+use crate::explain::{Explain, Explanation};
 use crate::frame::{FrameError, decode, encode};
+use crate::limits::{RULE_TAGS_MAX, RULE_TEXT_BYTES_MAX};
 use crate::observation::{OBSERVATION_VERSION, Observation};
+use crate::page::{Weight, cut, pages};
 use crate::query::{Count, Filter, Query, Row, Tally};
-use crate::{EventId, RequestId, Timestamp, named_enum};
+use crate::{Axis, Bytes, EventId, RawCommand, RequestId, Risk, Timestamp, named_enum};
 
 /// Declares the requests or replies: a number for each on the wire, and how each is written and read.
 macro_rules! messages {
@@ -65,10 +69,21 @@ messages! {
         Import(Import) = 0x0005,
         /// How are you? Answered by [`Reply::Status`].
         Status(()) = 0x0006,
+        /// What is understood of lines, without storing them? Answered by [`Reply::Explained`], one explanation for
+        /// each line in its order, then [`Reply::End`], which counts the lines.
+        Explain(Explain) = 0x0007,
+        /// Which rules are there? Answered by [`Reply::Rules`], then [`Reply::End`], which counts the rules.
+        Rules(()) = 0x0008,
+        /// Would these rules work, and what would they say? Answered by [`Reply::Rules`], then by
+        /// [`Reply::Explained`] when there are lines, then [`Reply::End`], which counts the rules.
+        RulesCheck(RulesCheck) = 0x0009,
         /// Read all of the store and check it. Answered by [`Reply::Verified`].
         StoreVerify(()) = 0x0010,
         /// Seal, fold and rewrite what can be smaller. Answered by [`Reply::Compacted`].
         StoreCompact(()) = 0x0011,
+        /// Understand what is stored by the tables and rules of today. Answered by [`Reply::Progress`] as it
+        /// goes on, and by [`Reply::Reclassified`] at the end.
+        Reclassify(Reclassify) = 0x0012,
     }
 }
 
@@ -91,10 +106,18 @@ messages! {
         Imported(Imported) = 0x0107,
         /// How the daemon is.
         Status(Box<Status>) = 0x0108,
+        /// Some explanations of an answer, in its order.
+        Explained(Vec<Explanation>) = 0x0109,
+        /// Some rules of an answer.
+        Rules(RulesPage) = 0x010a,
         /// What a check of the store found.
         Verified(Verified) = 0x0110,
         /// What compaction did.
         Compacted(Compacted) = 0x0111,
+        /// How far a long work has come.
+        Progress(Progress) = 0x0112,
+        /// What became of understanding everything again.
+        Reclassified(Reclassified) = 0x0113,
         /// The request was understood and could not be met, or was not understood.
         Failure(Failure) = 0x01ff,
     }
@@ -210,6 +233,144 @@ pub struct Imported {
     pub ignored: u64,
 }
 
+/// Rule files to be looked at, beside those that are loaded and without changing them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RulesCheck {
+    /// At most [`RULE_FILES_MAX`](crate::limits::RULE_FILES_MAX).
+    pub files: Vec<RuleFile>,
+    /// Lines to be judged by these rules alone, at most [`EXPLAIN_LINES_MAX`](crate::limits::EXPLAIN_LINES_MAX).
+    pub lines: Vec<RawCommand>,
+}
+
+/// One rule file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RuleFile {
+    /// What it is called in the answer: its path.
+    pub name: String,
+    /// What is in it, at most [`RULE_FILE_BYTES_MAX`](crate::limits::RULE_FILE_BYTES_MAX).
+    pub text: Bytes,
+}
+
+/// Some of the rules, and what there is to say of the files that they come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RulesPage {
+    /// Rules that are in use, or would be.
+    pub rules: Vec<Rule>,
+    /// Rules that cannot be used.
+    pub refused: Vec<RefusedRule>,
+    /// What a person should know of rules that are in use all the same, each a sentence.
+    pub remarks: Vec<String>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Its id, as events name it.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Its level.
+    pub level: Risk,
+    /// Its axis.
+    pub axis: Axis,
+    /// Its tags: `attack.t1059.004`.
+    pub tags: Vec<String>,
+    /// The file that it comes from; one of Karo's own pack begins with `karo:`.
+    pub file: String,
+}
+
+impl RulesPage {
+    /// Puts rules into pages that fit a frame each, texts beyond reason cut; the first page comes even if it is
+    /// empty.
+    pub fn pages(self) -> Vec<Self> {
+        let rules = pages(self.rules.into_iter().map(Rule::bounded), Rule::weight);
+        let refused = pages(self.refused.into_iter().map(RefusedRule::bounded), RefusedRule::weight);
+        let remarks = pages(self.remarks.into_iter().map(bounded), |text| Weight::of_text(text.len()));
+        let rules = rules.into_iter().map(|rules| Self { rules, ..Self::default() });
+        let refused = refused.into_iter().map(|refused| Self { refused, ..Self::default() });
+        let remarks = remarks.into_iter().map(|remarks| Self { remarks, ..Self::default() });
+        let pages: Vec<Self> = rules.chain(refused).chain(remarks).collect();
+        if pages.is_empty() { vec![Self::default()] } else { pages }
+    }
+}
+
+impl Rule {
+    fn bounded(mut self) -> Self {
+        self.tags.truncate(RULE_TAGS_MAX);
+        let texts = self.tags.iter_mut().chain([&mut self.id, &mut self.title, &mut self.file]);
+        texts.for_each(|text| cut(text, RULE_TEXT_BYTES_MAX));
+        self
+    }
+
+    fn weight(&self) -> Weight {
+        let texts = self.id.len() + self.title.len() + self.file.len();
+        Weight::of_text(texts).plus(Weight::of_numbers(5)).plus(Weight::of_texts(&self.tags))
+    }
+}
+
+impl RefusedRule {
+    fn bounded(mut self) -> Self {
+        let texts = [&mut self.file, &mut self.reason].into_iter().chain(&mut self.id);
+        texts.for_each(|text| cut(text, RULE_TEXT_BYTES_MAX));
+        self
+    }
+
+    fn weight(&self) -> Weight {
+        let texts = self.file.len() + self.reason.len() + self.id.as_ref().map_or(0, String::len);
+        Weight::of_text(texts).plus(Weight::of_numbers(4))
+    }
+}
+
+fn bounded(mut text: String) -> String {
+    cut(&mut text, RULE_TEXT_BYTES_MAX);
+    text
+}
+
+/// One rule that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRule {
+    /// The file that it stands in.
+    pub file: String,
+    /// Where in it, from 1, if that is known.
+    pub line: Option<u32>,
+    /// Its id, if that can be read.
+    pub id: Option<String>,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// Asks for everything that is stored to be understood again. What was understood by the same tables and rules
+/// is passed over, so a second request goes on where the first was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reclassify {
+    /// Whether secrets that today's rules of redaction find are cut out of stored texts as well.
+    pub redact: bool,
+}
+
+/// How far a long work has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Events looked at so far.
+    pub done: u64,
+    /// Events to be looked at.
+    pub total: u64,
+    /// Events that are another thing than before.
+    pub changed: u64,
+}
+
+/// What became of understanding everything again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reclassified {
+    /// Events looked at.
+    pub events: u64,
+    /// Events that are another thing than before.
+    pub changed: u64,
+    /// Events out of whose text a secret was cut.
+    pub redacted: u64,
+    /// Segments that were rewritten for it.
+    pub segments: u64,
+}
+
 /// What a check of the store found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Verified {
@@ -284,6 +445,22 @@ pub struct Status {
     pub resident_bytes: u64,
     /// Anything that a person should know, each a sentence.
     pub notices: Vec<String>,
+    /// What risk is decided by.
+    #[serde(default)]
+    pub rules: RulesStatus,
+}
+
+/// What risk is decided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RulesStatus {
+    /// Rules in use.
+    pub loaded: u64,
+    /// Rules that cannot be used.
+    pub refused: u64,
+    /// When they were read last.
+    pub loaded_at: Option<Timestamp>,
+    /// Names the tables and rules together: events that were understood by others have another number.
+    pub version: u32,
 }
 
 /// One spool directory.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{FILTER_IDS_MAX, FILTER_WORDS_MAX};
-use crate::{Bytes, Category, EventId, ShellId, ShellKind, State, Timestamp, named_enum};
+use crate::{Axis, Bytes, Category, EventId, Risk, ShellId, ShellKind, State, Timestamp, named_enum};
 
 /// Which events are meant; everything that is set must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,6 +33,15 @@ pub struct Filter {
     pub user: Option<String>,
     /// Events by name; empty for any.
     pub ids: Vec<EventId>,
+    /// The highest level of any rule that matched is this or a higher one.
+    #[serde(default)]
+    pub risk: Option<Risk>,
+    /// The rule of the highest level is of that axis.
+    #[serde(default)]
+    pub axis: Option<Axis>,
+    /// The rule of that id matched.
+    #[serde(default)]
+    pub rule: Option<String>,
 }
 
 impl Filter {
@@ -123,6 +132,12 @@ pub struct Row {
     pub cwd: Bytes,
     /// The redacted text.
     pub command: Bytes,
+    /// The highest level of any rule that matched.
+    #[serde(default)]
+    pub risk: Option<Risk>,
+    /// The axis of the rule that gave `risk`.
+    #[serde(default)]
+    pub axis: Option<Axis>,
 }
 
 named_enum! {
@@ -144,6 +159,8 @@ named_enum! {
         Exit = "exit",
         /// Machine.
         Host = "host",
+        /// The highest level of any rule that matched.
+        Risk = "risk",
     }
 }
 
@@ -204,6 +221,8 @@ pub enum CountKey {
     Day(i32),
     /// An exit status; `None` for those without a known one.
     Exit(Option<i32>),
+    /// A level of risk; `None` for those that no rule matched.
+    Risk(Option<Risk>),
 }
 
 #[cfg(test)]

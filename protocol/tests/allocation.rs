@@ -25,10 +25,16 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const MEMORY_MAX: usize = 4 * 1024 * 1024;
 
 /// Types of frames that mean something, and one that does not.
-const KINDS: [u16; 19] = [
-    0x0001, 0x0002, 0x0003, 0x0004, 0x0005, 0x0006, 0x0010, 0x0011, 0x0101, 0x0102, 0x0103, 0x0104, 0x0105,
-    0x0106, 0x0107, 0x0108, 0x0110, 0x0111, 0x0999,
+const KINDS: [u16; 27] = [
+    0x0001, 0x0002, 0x0003, 0x0004, 0x0005, 0x0006, 0x0007, 0x0008, 0x0009, 0x0010, 0x0011, 0x0012, 0x0101,
+    0x0102, 0x0103, 0x0104, 0x0105, 0x0106, 0x0107, 0x0108, 0x0109, 0x010a, 0x0110, 0x0111, 0x0112, 0x0113,
+    0x0999,
 ];
+
+/// Fields of a filter, and the places of its lists among them; the others may be nil.
+const FILTER_FIELDS: u8 = 15;
+const WORDS_FIELD: usize = 0;
+const IDS_FIELD: usize = 11;
 
 /// Returns how much memory a deed takes at its worst moment, beyond what was taken before.
 fn memory_of(deed: impl FnOnce()) -> usize {
@@ -67,7 +73,13 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let all = ITEMS_MAX as usize - 2;
     let fields = |count: u8, place: usize, field: &[u8]| {
         let mut bytes = vec![0xdc, 0, count];
-        (0..count as usize).for_each(|at| bytes.extend_from_slice(if at == place { field } else { &[0x90] }));
+        for at in 0..count as usize {
+            bytes.extend_from_slice(match at {
+                _ if at == place => field,
+                WORDS_FIELD | IDS_FIELD => &[0x90],
+                _ => &[0xc0],
+            });
+        }
         bytes
     };
     let declared: [&[u8]; 6] = [
@@ -83,11 +95,12 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         bombs.push(("declared", bytes.to_vec()));
         bombs.push(("declared behind an id", with_id(bytes)));
         bombs.push(("declared deeper", with_id(&array(bytes, 1))));
-        bombs.push(("declared in a filter", with_id(&fields(13, 0, bytes))));
+        bombs.push(("declared in a filter", with_id(&fields(FILTER_FIELDS, WORDS_FIELD, bytes))));
     }
     // More than may be: a scan that lets them through costs tens of mebibytes.
     let too_many = array(&[0xa0], FRAME_BYTES_MAX as usize - 64);
-    bombs.push(("too many words", with_id(&fields(13, 0, &too_many))));
+    bombs.push(("too many words", with_id(&fields(FILTER_FIELDS, WORDS_FIELD, &too_many))));
+    bombs.push(("many explanations", with_id(&array(&fields(11, 1, &[0xc0]), all / 11))));
     bombs.push(("too many rows", with_id(&too_many)));
     bombs.push(("deep", vec![0x91; FRAME_BYTES_MAX as usize]));
     bombs.push(("deep maps", vec![0x81; FRAME_BYTES_MAX as usize]));
@@ -95,8 +108,8 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     bombs.push(("zeros", vec![0; FRAME_BYTES_MAX as usize]));
     for item in [&[0xc0][..], &[0x90], &[0x00], &[0xa0], &[0xc4, 0x00], &[0xa1, b'x']] {
         bombs.push(("many items", with_id(&array(item, all))));
-        bombs.push(("many words", with_id(&fields(13, 0, &array(item, all - 20)))));
-        bombs.push(("many ids", with_id(&fields(13, 12, &array(item, all - 20)))));
+        bombs.push(("many words", with_id(&fields(FILTER_FIELDS, WORDS_FIELD, &array(item, all - 20)))));
+        bombs.push(("many ids", with_id(&fields(FILTER_FIELDS, IDS_FIELD, &array(item, all - 20)))));
     }
     bombs
 }

@@ -12,8 +12,9 @@ use std::path::PathBuf;
 
 use karo_protocol::frame::{FrameError, Header, VERSION};
 use karo_protocol::limits::FRAME_BYTES_MAX;
-use karo_protocol::local::{Observe, Reply, Request};
+use karo_protocol::local::{Observe, Reply, Request, RulesStatus};
 use karo_protocol::observation::OBSERVATION_VERSION;
+use karo_protocol::query::{Count, Query};
 use karo_protocol::spool;
 
 fn directory() -> PathBuf {
@@ -66,6 +67,56 @@ fn spool_records_are_the_bytes_they_were() {
         let record = golden(name, &spool::encode(&observation));
         assert_eq!(spool::encode(&observation), record, "{name}");
         assert_eq!(spool::decode(&record), Ok(observation), "{name}");
+    }
+}
+
+/// Frames as clients wrote them before events had a risk, each with what it means today.
+fn older_requests() -> Vec<(&'static str, Request)> {
+    let names = ["request-query", "request-query-all", "request-count", "request-delete"];
+    let mut requests = samples::requests();
+    requests.retain(|(name, _)| names.contains(name));
+    for (_, request) in &mut requests {
+        if let Request::Query(Query { filter, .. })
+        | Request::Count(Count { filter, .. })
+        | Request::Delete(filter) = request
+        {
+            (filter.risk, filter.axis, filter.rule) = (None, None, None);
+        }
+    }
+    requests
+}
+
+/// Frames as daemons wrote them before events had a risk, each with what it means today.
+fn older_replies() -> Vec<(&'static str, Reply)> {
+    let mut replies = samples::replies();
+    replies.retain(|(name, _)| ["reply-rows", "reply-status"].contains(name));
+    for (_, reply) in &mut replies {
+        if let Reply::Rows(rows) = reply {
+            rows.iter_mut().for_each(|row| (row.risk, row.axis) = (None, None));
+        }
+        if let Reply::Status(status) = reply {
+            status.rules = RulesStatus::default();
+        }
+    }
+    replies
+}
+
+/// A field that was added since then stands at the end and has a default.
+#[test]
+fn older_frames_are_still_read() {
+    let read = |name: &str| {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/older/{name}.bin"));
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    for (name, request) in older_requests() {
+        let frame = read(name);
+        let (header, payload) = split(&frame);
+        assert_eq!(Request::decode(header.kind, payload), Ok((samples::ID, request)), "{name}");
+    }
+    for (name, reply) in older_replies() {
+        let frame = read(name);
+        let (header, payload) = split(&frame);
+        assert_eq!(Reply::decode(header.kind, payload), Ok((samples::ID, reply)), "{name}");
     }
 }
 

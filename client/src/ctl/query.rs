@@ -223,6 +223,11 @@ pub fn tallies(
 fn rank(tallies: &mut Vec<Tally>, by: CountBy, limit: u32) -> usize {
     match by {
         CountBy::Hour | CountBy::Weekday | CountBy::Day => 0,
+        // Levels have an order of their own too, and the gravest of them is looked for first.
+        CountBy::Risk => {
+            tallies.reverse();
+            0
+        }
         CountBy::Category | CountBy::Tool | CountBy::Cwd | CountBy::Exit | CountBy::Host => {
             tallies.sort_by_key(|tally| std::cmp::Reverse(tally.count));
             let kept = if limit == 0 { tallies.len() } else { limit as usize };
@@ -255,9 +260,11 @@ fn key(key: &CountKey) -> Key<'_> {
         CountKey::Hour(hour) => Key::Number(Some(i64::from(*hour))),
         CountKey::Exit(status) => Key::Number(status.map(i64::from)),
         CountKey::Text(text) => Key::Name(String::from_utf8_lossy(text)),
-        CountKey::All | CountKey::Category(_) | CountKey::Weekday(_) | CountKey::Day(_) => {
-            Key::Name(table::key_name(key).into())
-        }
+        CountKey::All
+        | CountKey::Category(_)
+        | CountKey::Weekday(_)
+        | CountKey::Day(_)
+        | CountKey::Risk(_) => Key::Name(table::key_name(key).into()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use jiff::Zoned;
 use karo_protocol::category::CategorySet;
 use karo_protocol::event::{Outcome, RedactedCommand, Redaction, Secret, Understanding};
-use karo_protocol::local::{Intake, SpoolStatus, Status, StoreStatus};
+use karo_protocol::local::{Intake, RulesStatus, SpoolStatus, Status, StoreStatus};
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::query::Row;
 use karo_protocol::{
@@ -36,6 +36,8 @@ pub(super) fn row(seconds_ago: i64, exit: Option<i32>, cwd: &str, command: &[u8]
         exit,
         cwd: Bytes::from(cwd),
         command: Bytes::from(command),
+        risk: None,
+        axis: None,
     }
 }
 
@@ -143,6 +145,7 @@ pub(super) fn status() -> Status {
         malformed: 0,
         resident_bytes: 20 << 20,
         notices: vec!["the clock\u{1b} went back".to_owned()],
+        rules: RulesStatus::default(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use jiff::civil::Date;
 use jiff::{Span, Zoned};
-use karo_protocol::State;
 use karo_protocol::query::{CountKey, Row, Tally};
+use karo_protocol::{Risk, State};
 
 use super::shown::{Newline, columns, cut_end, cut_start, pad, shown};
 use super::when;
@@ -155,7 +155,8 @@ impl Surface {
             | CountKey::Hour(_)
             | CountKey::Weekday(_)
             | CountKey::Day(_)
-            | CountKey::Exit(_) => key_name(key),
+            | CountKey::Exit(_)
+            | CountKey::Risk(_) => key_name(key),
         }
     }
 }
@@ -193,6 +194,7 @@ pub fn key_name(key: &CountKey) -> String {
         }
         CountKey::Exit(None) => "unknown".to_owned(),
         CountKey::Exit(Some(status)) => status.to_string(),
+        CountKey::Risk(risk) => risk.map_or("none", Risk::name).to_owned(),
     }
 }
 

@@ -217,6 +217,9 @@ impl Desk<'_> {
                 Ok(compacted) => compacted.map_or_else(Answer::Failure, Answer::Compacted),
                 Err(_) => stopping(),
             },
+            Request::Explain(_) | Request::Rules(()) | Request::RulesCheck(_) | Request::Reclassify(_) => {
+                failure(FailureCode::BadRequest, "this karod explains nothing yet")
+            }
         };
         self.say(id, answer).await;
         Ok(())

@@ -2,15 +2,17 @@
 
 use karo_protocol::category::CategorySet;
 use karo_protocol::event::{Cut, RedactedCommand, Secret, Understanding};
+use karo_protocol::explain::{Context, Explain, Explanation, Match, Run, Span};
 use karo_protocol::local::{
-    Compacted, Damage, End, Failure, FailureCode, Import, ImportLine, Imported, Intake, Observe, Reply,
-    Request, SpoolStatus, Status, StoreStatus, Tallies, Verdict, Verified,
+    Compacted, Damage, End, Failure, FailureCode, Import, ImportLine, Imported, Intake, Observe, Progress,
+    Reclassified, Reclassify, RefusedRule, Reply, Request, Rule, RuleFile, RulesCheck, RulesPage,
+    RulesStatus, SpoolStatus, Status, StoreStatus, Tallies, Verdict, Verified,
 };
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::query::{Count, CountBy, CountKey, Detail, Directory, Exit, Order, Row, Tally, Zone};
 use karo_protocol::{
-    BootId, Bytes, Category, Event, EventId, Filter, Micros, Observation, Outcome, Phase, Precision, Query,
-    RawCommand, Redaction, RequestId, Risk, Shell, ShellId, ShellKind, State, Timestamp,
+    Axis, BootId, Bytes, Category, Event, EventId, Filter, Micros, Observation, Outcome, Phase, Precision,
+    Query, RawCommand, Redaction, RequestId, Risk, Shell, ShellId, ShellKind, State, Timestamp,
 };
 
 /// The id that all golden frames carry.
@@ -121,6 +123,9 @@ fn filter() -> Filter {
         host: Some("analytical".to_owned()),
         user: Some("ada".to_owned()),
         ids: vec![EventId::from_bytes([1; 16])],
+        risk: Some(Risk::High),
+        axis: Some(Axis::Hazard),
+        rule: Some("a-rule".to_owned()),
     }
 }
 
@@ -165,7 +170,67 @@ fn status() -> Status {
         malformed: 11,
         resident_bytes: 12,
         notices: vec!["one".to_owned()],
+        rules: RulesStatus { loaded: 13, refused: 14, loaded_at: Some(at(15)), version: 16 },
     }
+}
+
+fn explain() -> Explain {
+    let lines = vec![RawCommand::new("sudo ls"), RawCommand::with_flag(&b"\xff"[..], true)];
+    Explain { lines, cwd: Bytes::from("/srv") }
+}
+
+fn explanation() -> Explanation {
+    let run = Run {
+        argv: vec![Bytes::from("ls"), Bytes::from(&b"\xff"[..])],
+        context: vec![Context::PipeIn, Context::Background],
+        is_privileged: true,
+        is_remote: true,
+        parent: Some(0),
+        category: Category::File,
+        row: "ls".to_owned(),
+        confidence: 95,
+    };
+    let outer = Run { parent: None, context: Vec::new(), ..run.clone() };
+    let found = Match {
+        id: "a-rule".to_owned(),
+        title: "A rule".to_owned(),
+        level: Risk::Critical,
+        axis: Axis::Threat,
+        tags: vec!["attack.t1059.004".to_owned()],
+        fields: vec!["Image: /ls".to_owned()],
+        run: Some(1),
+    };
+    Explanation {
+        redacted: Bytes::from("sudo ls x"),
+        spans: vec![Span { start: 1, end: 5, kind: Secret::Token, reason: "prefix of a token".to_owned() }],
+        runs: vec![outer, run],
+        is_parsed: true,
+        category: Category::File,
+        categories: vec![Category::File, Category::Identity],
+        risk: Some(Risk::Critical),
+        axis: Some(Axis::Threat),
+        matches: vec![found.clone(), Match { run: None, ..found }],
+        is_cut: true,
+    }
+}
+
+fn rules() -> RulesPage {
+    let rule = Rule {
+        id: "a-rule".to_owned(),
+        title: "A rule".to_owned(),
+        level: Risk::Low,
+        axis: Axis::Exposure,
+        tags: vec!["attack.t1059".to_owned()],
+        file: "karo:a-rule/rule.yml".to_owned(),
+    };
+    let refused = RefusedRule {
+        file: "/etc/rules/b.yml".to_owned(),
+        line: Some(7),
+        id: Some("b".to_owned()),
+        reason: "no detection".to_owned(),
+    };
+    let unnamed = RefusedRule { line: None, id: None, ..refused.clone() };
+    RulesPage { rules: vec![rule], refused: vec![refused, unnamed], remarks: vec!["a remark".to_owned()] }
 }
 
 fn import() -> Import {
@@ -190,6 +255,8 @@ pub(crate) fn running_row() -> Row {
         exit: None,
         cwd: Bytes::from("/srv"),
         command: Bytes::from(&b"echo \xff"[..]),
+        risk: None,
+        axis: None,
     }
 }
 
@@ -219,6 +286,8 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         exit: Some(Exit::Ok),
         ..Filter::default()
     };
+    let file = RuleFile { name: "b.yml".to_owned(), text: Bytes::from("title: b") };
+    let check = RulesCheck { files: vec![file], lines: explain().lines };
     vec![
         ("request-observe-start", Request::Observe(Observe::new(observation(Phase::Start)))),
         ("request-observe-end", Request::Observe(Observe::new(observation(Phase::End(ending()))))),
@@ -231,6 +300,10 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("request-status", Request::Status(())),
         ("request-store-verify", Request::StoreVerify(())),
         ("request-store-compact", Request::StoreCompact(())),
+        ("request-explain", Request::Explain(explain())),
+        ("request-rules", Request::Rules(())),
+        ("request-rules-check", Request::RulesCheck(check)),
+        ("request-reclassify", Request::Reclassify(Reclassify { redact: true })),
     ]
 }
 
@@ -244,6 +317,8 @@ fn tallies() -> Tallies {
         CountKey::Day(-1),
         CountKey::Exit(Some(1)),
         CountKey::Exit(None),
+        CountKey::Risk(Some(Risk::High)),
+        CountKey::Risk(None),
     ];
     let tally = |(place, key)| Tally { key, count: place as u64 * 100, failed: place as u64 };
     Tallies { tallies: keys.into_iter().enumerate().map(tally).collect(), partial_since: Some(at(5)) }
@@ -253,6 +328,7 @@ fn tallies() -> Tallies {
 pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
     let running = running_row();
     let row = Row { duration: Some(Micros(70_000)), state: State::Ended, exit: Some(1), ..running.clone() };
+    let row = Row { risk: Some(Risk::Medium), axis: Some(Axis::Exposure), ..row };
     let damage = Damage { segment: "00000001.seg".to_owned(), offset: 4096, reason: "checksum".to_owned() };
     let verified =
         Verified { segments: 2, records: 3, damage: vec![damage], damage_count: 101, views_agree: true };
@@ -270,6 +346,13 @@ pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
         ("reply-status", Reply::Status(Box::new(status()))),
         ("reply-verified", Reply::Verified(verified)),
         ("reply-compacted", Reply::Compacted(Compacted { bytes_before: 9, bytes_after: 4, segments: 1 })),
+        ("reply-explained", Reply::Explained(vec![explanation()])),
+        ("reply-rules", Reply::Rules(rules())),
+        ("reply-progress", Reply::Progress(Progress { done: 1, total: 2, changed: 3 })),
+        (
+            "reply-reclassified",
+            Reply::Reclassified(Reclassified { events: 4, changed: 3, redacted: 2, segments: 1 }),
+        ),
         ("reply-failure", Reply::Failure(failure)),
     ]
 }

@@ -2,10 +2,12 @@
 
 use karo_protocol::category::CategorySet;
 use karo_protocol::event::{RedactedCommand, Secret, Understanding};
+use karo_protocol::explain::{Context, Explain, Explanation, Match, Run, Span};
 use karo_protocol::limits::{COMMAND_BYTES_MAX, CWD_BYTES_MAX, PIPESTATUS_MAX};
 use karo_protocol::local::{
-    Compacted, Damage, End, Failure, FailureCode, Import, ImportLine, Imported, Intake, Observe, Reply,
-    Request, SpoolStatus, Status, StoreStatus, Tallies, Verdict, Verified,
+    Compacted, Damage, End, Failure, FailureCode, Import, ImportLine, Imported, Intake, Observe, Progress,
+    Reclassified, Reclassify, RefusedRule, Reply, Request, Rule, RuleFile, RulesCheck, RulesPage,
+    RulesStatus, SpoolStatus, Status, StoreStatus, Tallies, Verdict, Verified,
 };
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::query::{Count, CountBy, CountKey, Detail, Directory, Exit, Order, Row, Tally, Zone};
@@ -26,7 +28,7 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
     any::<i64>().prop_map(Timestamp::from_micros)
 }
 
-fn any_span() -> impl Strategy<Value = Option<Micros>> {
+fn any_duration() -> impl Strategy<Value = Option<Micros>> {
     option::of(any::<u64>().prop_map(Micros))
 }
 
@@ -63,7 +65,7 @@ prop_compose! {
 
 prop_compose! {
     fn any_ending()(
-        duration in any_span(), exit in any::<Option<i32>>(), pipestatus in vec(any::<i32>(), 0..8)
+        duration in any_duration(), exit in any::<Option<i32>>(), pipestatus in vec(any::<i32>(), 0..8)
     ) -> Ending {
         Ending { duration, exit, pipestatus }
     }
@@ -131,15 +133,23 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![Just(Outcome::Running), any_ending().prop_map(Outcome::Ended), Just(Outcome::Lost)]
 }
 
+fn any_risk() -> impl Strategy<Value = Option<Risk>> {
+    option::of(select(Risk::ALL))
+}
+
+fn any_axis() -> impl Strategy<Value = Option<Axis>> {
+    option::of(select(Axis::ALL))
+}
+
 prop_compose! {
     fn any_understanding()(
         category in select(Category::ALL),
         categories in vec(select(Category::ALL), 0..5),
         tools in any::<Vec<String>>(),
-        risk in option::of(select(Risk::ALL)),
+        risk in any_risk(),
         rules in any::<Vec<String>>(),
         version in any::<u32>(),
-        axis in option::of(select(Axis::ALL)),
+        axis in any_axis(),
     ) -> Understanding {
         let categories = categories.into_iter().collect::<CategorySet>();
         Understanding { category, categories, tools, risk, rules, version, axis }
@@ -188,9 +198,12 @@ prop_compose! {
         shell_id in option::of(any::<[u8; 16]>().prop_map(ShellId::from_bytes)),
         names in any::<[Option<String>; 2]>(),
         ids in vec(any_event_id(), 0..4),
+        judged in (any_risk(), any_axis(), any::<Option<String>>()),
     ) -> Filter {
-        let ((since, until), [host, user]) = (times, names);
-        Filter { words, since, until, directory, exit, state, category, shell, shell_id, host, user, ids }
+        let ((since, until), [host, user], (risk, axis, rule)) = (times, names, judged);
+        Filter {
+            words, since, until, directory, exit, state, category, shell, shell_id, host, user, ids, risk, axis, rule,
+        }
     }
 }
 
@@ -226,6 +239,10 @@ prop_compose! {
     }
 }
 
+fn any_rule_file() -> impl Strategy<Value = RuleFile> {
+    (any::<String>(), any_bytes()).prop_map(|(name, text)| RuleFile { name, text })
+}
+
 /// Any request.
 pub(crate) fn any_request() -> impl Strategy<Value = Request> {
     prop_oneof![
@@ -237,15 +254,21 @@ pub(crate) fn any_request() -> impl Strategy<Value = Request> {
         Just(Request::Status(())),
         Just(Request::StoreVerify(())),
         Just(Request::StoreCompact(())),
+        (vec(any_raw_command(), 0..4), any_bytes())
+            .prop_map(|(lines, cwd)| Request::Explain(Explain { lines, cwd })),
+        Just(Request::Rules(())),
+        (vec(any_rule_file(), 0..4), vec(any_raw_command(), 0..4))
+            .prop_map(|(files, lines)| Request::RulesCheck(RulesCheck { files, lines })),
+        any::<bool>().prop_map(|redact| Request::Reclassify(Reclassify { redact })),
     ]
 }
 
 prop_compose! {
     fn any_row()(
-        started_at in any_time(), duration in any_span(), state in select(State::ALL), exit in any::<Option<i32>>(),
-        cwd in any_bytes(), command in any_bytes(),
+        started_at in any_time(), duration in any_duration(), state in select(State::ALL), exit in any::<Option<i32>>(),
+        cwd in any_bytes(), command in any_bytes(), risk in any_risk(), axis in any_axis(),
     ) -> Row {
-        Row { started_at, duration, state, exit, cwd, command }
+        Row { started_at, duration, state, exit, cwd, command, risk, axis }
     }
 }
 
@@ -258,6 +281,7 @@ fn any_count_key() -> impl Strategy<Value = CountKey> {
         any::<u8>().prop_map(CountKey::Weekday),
         any::<i32>().prop_map(CountKey::Day),
         any::<Option<i32>>().prop_map(CountKey::Exit),
+        any_risk().prop_map(CountKey::Risk),
     ]
 }
 
@@ -301,13 +325,16 @@ prop_compose! {
         names in any::<[String; 5]>(), small in any::<[u32; 3]>(), large in any::<[u64; 3]>(),
         times in (any_time(), any_time()), spools in vec(any_spool_status(), 0..3), intake in any_intake(),
         store in any_store_status(), notices in any::<Vec<String>>(),
+        rules in (any::<[u64; 2]>(), option::of(any_time()), any::<u32>()),
     ) -> Status {
         let [version, user, host, data_dir, socket] = names;
         let ([pid, sessions, sessions_max], [refused_foreign, malformed, resident_bytes]) = (small, large);
         let (started_at, now) = times;
+        let ([loaded, refused], loaded_at, version_of_rules) = rules;
+        let rules = RulesStatus { loaded, refused, loaded_at, version: version_of_rules };
         Status {
             version, pid, started_at, now, user, host, data_dir, socket, spools, intake, store, sessions,
-            sessions_max, refused_foreign, malformed, resident_bytes, notices,
+            sessions_max, refused_foreign, malformed, resident_bytes, notices, rules,
         }
     }
 }
@@ -337,9 +364,71 @@ fn any_failure() -> impl Strategy<Value = Failure> {
     (select(FailureCode::ALL), any::<String>()).prop_map(|(code, message)| Failure { code, message })
 }
 
+prop_compose! {
+    fn any_span()(
+        start in any::<u32>(), end in any::<u32>(), kind in select(Secret::ALL), reason in any::<String>()
+    ) -> Span {
+        Span { start, end, kind, reason }
+    }
+}
+
+prop_compose! {
+    fn any_run()(
+        argv in vec(any_bytes(), 0..4), context in vec(select(Context::ALL), 0..4),
+        is_privileged in any::<bool>(), is_remote in any::<bool>(), parent in any::<Option<u32>>(),
+        category in select(Category::ALL), row in any::<String>(), confidence in any::<u8>(),
+    ) -> Run {
+        Run { argv, context, is_privileged, is_remote, parent, category, row, confidence }
+    }
+}
+
+prop_compose! {
+    fn any_match()(
+        names in any::<[String; 2]>(), level in select(Risk::ALL), axis in select(Axis::ALL),
+        lists in any::<[Vec<String>; 2]>(), run in any::<Option<u32>>(),
+    ) -> Match {
+        let ([id, title], [tags, fields]) = (names, lists);
+        Match { id, title, level, axis, tags, fields, run }
+    }
+}
+
+prop_compose! {
+    fn any_explanation()(
+        redacted in any_bytes(), spans in vec(any_span(), 0..3), runs in vec(any_run(), 0..3),
+        flags in any::<[bool; 2]>(), category in select(Category::ALL),
+        categories in vec(select(Category::ALL), 0..4), risk in any_risk(), axis in any_axis(),
+        matches in vec(any_match(), 0..3),
+    ) -> Explanation {
+        let [is_parsed, is_cut] = flags;
+        Explanation { redacted, spans, runs, is_parsed, category, categories, risk, axis, matches, is_cut }
+    }
+}
+
+prop_compose! {
+    fn any_rule()(
+        names in any::<[String; 3]>(), level in select(Risk::ALL), axis in select(Axis::ALL),
+        tags in any::<Vec<String>>(),
+    ) -> Rule {
+        let [id, title, file] = names;
+        Rule { id, title, level, axis, tags, file }
+    }
+}
+
+prop_compose! {
+    fn any_rules()(
+        rules in vec(any_rule(), 0..3),
+        refused in any::<Vec<(String, Option<u32>, Option<String>, String)>>(),
+        remarks in any::<Vec<String>>(),
+    ) -> RulesPage {
+        let refused = refused.into_iter().map(|(file, line, id, reason)| RefusedRule { file, line, id, reason });
+        RulesPage { rules, refused: refused.collect(), remarks }
+    }
+}
+
 /// Any reply.
 pub(crate) fn any_reply() -> impl Strategy<Value = Reply> {
     let three = any::<[u64; 3]>();
+    let four = any::<[u64; 4]>();
     prop_oneof![
         select(Verdict::ALL).prop_map(Reply::Observed),
         vec(any_row(), 0..5).prop_map(Reply::Rows),
@@ -356,6 +445,12 @@ pub(crate) fn any_reply() -> impl Strategy<Value = Reply> {
         any_verified().prop_map(Reply::Verified),
         three.prop_map(|[bytes_before, bytes_after, segments]| {
             Reply::Compacted(Compacted { bytes_before, bytes_after, segments })
+        }),
+        vec(any_explanation(), 0..3).prop_map(Reply::Explained),
+        any_rules().prop_map(Reply::Rules),
+        three.prop_map(|[done, total, changed]| Reply::Progress(Progress { done, total, changed })),
+        four.prop_map(|[events, changed, redacted, segments]| {
+            Reply::Reclassified(Reclassified { events, changed, redacted, segments })
         }),
         any_failure().prop_map(Reply::Failure),
     ]

@@ -155,6 +155,8 @@ mod tests {
                 exit: None,
                 cwd: Bytes::default(),
                 command: Bytes::from(*text),
+                risk: None,
+                axis: None,
             });
         }
         known

@@ -168,6 +168,8 @@ impl Columns {
             exit: self.exit(chunk, row),
             cwd: Bytes::from(self.cwds.string(chunk.cwd.at(row))),
             command: Bytes(self.texts.text(chunk.text[row])),
+            risk: None,
+            axis: None,
         }
     }
 

@@ -37,6 +37,9 @@ impl Columns {
             Some(CountBy::Cwd) => counting.by_cwd(),
             Some(CountBy::Exit) => counting.by_exit(),
             Some(CountBy::Host) => counting.by_host(),
+            Some(CountBy::Risk) => {
+                collect([(CountKey::Risk(None), counting.by_number(1, |_, _| 0)[0])].into_iter())
+            }
         };
         keys.into_iter().map(|(key, (count, failed))| Tally { key, count, failed }).collect()
     }

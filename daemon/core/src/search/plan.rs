@@ -63,7 +63,8 @@ impl<'a> Plan<'a> {
         let last = filter.until.map_or(Some(i64::MAX), |until| until.as_micros().checked_sub(1));
         let first = filter.since.map_or(i64::MIN, |since| since.as_micros());
         let cwds = directories(columns, filter.directory.as_ref());
-        let shells = shells(columns, filter);
+        let is_judged = filter.risk.is_some() || filter.axis.is_some() || filter.rule.is_some();
+        let shells = if is_judged { Numbers::None } else { shells(columns, filter) };
         let has_numbers = !matches!((&cwds, &shells), (Numbers::All, Numbers::All));
         Self {
             columns,

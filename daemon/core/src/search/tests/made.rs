@@ -203,7 +203,7 @@ pub(super) fn filter() -> impl Strategy<Value = Asked> {
                 shell_id: shell.1,
                 host: shell.2.map(str::to_owned),
                 user: shell.3.map(str::to_owned),
-                ids: Vec::new(),
+                ..Filter::default()
             };
             Asked { filter, only }
         },

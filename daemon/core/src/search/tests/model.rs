@@ -277,6 +277,7 @@ pub(super) fn keys(event: &Known, count: &Count) -> Vec<CountKey> {
         Some(CountBy::Cwd) => CountKey::Text(event.cwd.clone()),
         Some(CountBy::Exit) => CountKey::Exit(event.outcome.exit),
         Some(CountBy::Host) => CountKey::Text(Bytes::from(&event.shell.host[..])),
+        Some(CountBy::Risk) => CountKey::Risk(None),
     };
     vec![key]
 }
