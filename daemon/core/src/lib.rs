@@ -9,6 +9,7 @@ pub mod classify;
 pub mod history;
 pub mod line;
 pub mod redact;
+pub mod risk;
 pub mod rollup;
 pub mod search;
 pub mod understand;

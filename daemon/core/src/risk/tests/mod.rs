@@ -1,0 +1,3 @@
+//! Rules against lines, and rules that are none.
+
+mod pack;
