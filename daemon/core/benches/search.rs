@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use karo_core::search::{Batch, BriefOutcome, Change, Columns, Entry, Position};
 use karo_protocol::query::{Count, CountBy, Detail, Directory, Exit, Order, Zone};
-use karo_protocol::{Bytes, Category, Filter, Micros, Query, Shell, ShellId, ShellKind, State, Timestamp};
+use karo_protocol::{
+    Axis, Bytes, Category, Filter, Micros, Query, Risk, Shell, ShellId, ShellKind, State, Timestamp,
+};
 
 /// Events in a batch, as a segment of the log and an import have them.
 const BATCH_EVENTS: usize = 4096;
@@ -218,6 +220,13 @@ fn asked(made: &Made) -> Vec<Named<'_>> {
                 (q.filter.category, q.filter.host) = (Some(Category::Build), Some("host2".to_owned()));
             }),
         ),
+        ("risk: at least high", Box::new(|q| q.filter.risk = Some(Risk::High))),
+        (
+            "a rule, and an axis that none has",
+            Box::new(|q| {
+                (q.filter.rule, q.filter.axis) = (Some("karo-hazard-rm-root".to_owned()), Some(Axis::Hazard));
+            }),
+        ),
         ("an old shell", Box::new(|q| q.filter.shell_id = Some(shell_id(77)))),
         ("running", Box::new(|q| q.filter.state = Some(State::Running))),
         (
@@ -323,6 +332,34 @@ struct Line {
     state: State,
 }
 
+impl Line {
+    /// One text in thirty has a risk, of the higher levels fewer.
+    const fn risk(&self) -> Option<Risk> {
+        match self.text % 1000 {
+            0 => Some(Risk::Critical),
+            1..=4 => Some(Risk::High),
+            5..=12 => Some(Risk::Medium),
+            13..=33 => Some(Risk::Low),
+            _ => None,
+        }
+    }
+
+    const fn rules(&self) -> &'static [u8] {
+        match self.risk() {
+            Some(_) => RULES[self.text as usize / 1000 % RULES.len()].as_bytes(),
+            None => b"",
+        }
+    }
+}
+
+/// Lists of rules that match together.
+const RULES: [&str; 4] = [
+    "5c84856b-55a5-45f1-826f-13f37250cf4e",
+    "karo-hazard-rm-root",
+    "karo-hazard-rm-root\0karo-hazard-recursive",
+    "karo-threat-curl-sh\0cec8e918-30f7-4e2d-9bfa-a59cc97ae60f\0d4d2574f-ac17-4d9e-b986-aeeae0dc8fe2",
+];
+
 /// Events of one shell.
 const SHELL_EVENTS: usize = 30;
 
@@ -404,6 +441,9 @@ impl Made {
             started_at: Timestamp::from_micros(line.started_at),
             category: Category::ALL[tool.len() * 3 % Category::ALL.len()],
             tools: tool,
+            risk: line.risk(),
+            axis: line.risk().map(|_| Axis::Threat),
+            rules: line.rules(),
             outcome,
         }
     }

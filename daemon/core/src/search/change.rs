@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use karo_protocol::{Category, Micros, Shell, ShellId, State, Timestamp};
+use karo_protocol::{Axis, Category, Micros, Risk, Shell, ShellId, State, Timestamp};
 
 /// Where the record of an event lies in the log; only the store reads a meaning into it.
 ///
@@ -34,6 +34,12 @@ pub struct Entry<'a> {
     pub category: Category,
     /// Names of the programs, separated by NUL.
     pub tools: &'a [u8],
+    /// The highest level of any rule that matched.
+    pub risk: Option<Risk>,
+    /// The axis of the rule that gave it.
+    pub axis: Option<Axis>,
+    /// Ids of the rules that matched, separated by NUL.
+    pub rules: &'a [u8],
     /// What became of it.
     pub outcome: BriefOutcome,
 }
@@ -70,6 +76,9 @@ struct Packed {
     command: Range<u32>,
     cwd: Range<u32>,
     tools: Range<u32>,
+    risk: Option<Risk>,
+    axis: Option<Axis>,
+    rules: Range<u32>,
     started_at: Timestamp,
     category: Category,
     outcome: BriefOutcome,
@@ -90,6 +99,9 @@ impl Batch {
             command: self.keep(entry.command),
             cwd: self.keep(entry.cwd),
             tools: self.keep(entry.tools),
+            risk: entry.risk,
+            axis: entry.axis,
+            rules: self.keep(entry.rules),
             started_at: entry.started_at,
             category: entry.category,
             outcome: entry.outcome,
@@ -147,6 +159,9 @@ impl Batch {
             started_at: packed.started_at,
             category: packed.category,
             tools: slice(&packed.tools),
+            risk: packed.risk,
+            axis: packed.axis,
+            rules: slice(&packed.rules),
             outcome: packed.outcome,
         }
     }

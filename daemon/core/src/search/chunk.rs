@@ -110,6 +110,8 @@ chunk! {
     cwd: Slim,
     /// Number in the dictionary of lists of programs.
     tools: Slim,
+    /// Number in the dictionary of [assessments](super::assessment::Assessment).
+    assessment: Slim,
     /// Where the outcome lies in the log, or [`NO_POSITION`]; empty while no row has one.
     outcome: Vec<u32>,
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use karo_protocol::query::Row;
 use karo_protocol::{Bytes, Micros, Shell, State, Timestamp};
 
+use super::assessment::Assessment;
 use super::beside::{Moves, Places, Unsettled, Wide, settled};
 use super::change::{Batch, BriefOutcome, Change, Entry, Key, Position};
 use super::chunk::{
@@ -31,6 +32,9 @@ pub struct Columns {
     pub(super) texts: Texts,
     pub(super) cwds: Dictionary,
     pub(super) tools: Dictionary,
+    pub(super) assessments: Dictionary,
+    /// The assessment that is looked for; kept for its memory.
+    packed: Vec<u8>,
     pub(super) shells: Shells,
     pub(super) wide: Wide,
     unsettled: Unsettled,
@@ -127,6 +131,7 @@ impl Columns {
             ("index of texts", index),
             ("directories", self.cwds.size()),
             ("tool lists", self.tools.size()),
+            ("assessments", self.assessments.size()),
             ("shells", self.shells.size()),
             ("beside", self.wide.size() + self.unsettled.size()),
         ];
@@ -161,6 +166,7 @@ impl Columns {
 
     /// Returns what a table shows of a row.
     pub(super) fn row(&self, chunk: &Chunk, row: usize) -> Row {
+        let assessment = self.assessment(chunk, row);
         Row {
             started_at: Timestamp::from_micros(chunk.started[row]),
             duration: self.duration(chunk, row),
@@ -168,9 +174,14 @@ impl Columns {
             exit: self.exit(chunk, row),
             cwd: Bytes::from(self.cwds.string(chunk.cwd.at(row))),
             command: Bytes(self.texts.text(chunk.text[row])),
-            risk: None,
-            axis: None,
+            risk: assessment.risk,
+            axis: assessment.axis,
         }
+    }
+
+    /// Returns what rules say of a row.
+    pub(super) fn assessment(&self, chunk: &Chunk, row: usize) -> Assessment<'_> {
+        Assessment::unpack(self.assessments.string(chunk.assessment.at(row)))
     }
 
     pub(super) fn duration(&self, chunk: &Chunk, row: usize) -> Option<Micros> {
@@ -239,16 +250,23 @@ impl Columns {
         }
         rows.started.push(entry.started_at.as_micros());
         rows.position.push(entry.position.0);
-        rows.text.push(self.texts.intern(entry.command));
         rows.sequence.push(sequence);
-        rows.tools.push(self.tools.intern(entry.tools));
         rows.duration.push(self.wide.narrow_duration(entry.position, outcome.duration));
         rows.exit.push(self.wide.narrow_exit(entry.position, outcome.exit));
-        rows.kind.push(kind(entry.category, outcome.state));
+        self.describe(rows, entry, outcome.state);
         if !rows.outcome.is_empty() {
             rows.outcome.push(NO_POSITION);
         }
         rows.set_outcome_position(rows.len() - 1, outcome.position);
+    }
+
+    /// Adds to the columns of rows what may be made anew of an event: its text and its understanding.
+    fn describe(&mut self, rows: &mut Chunk, entry: &Entry<'_>, state: State) {
+        rows.text.push(self.texts.intern(entry.command));
+        rows.tools.push(self.tools.intern(entry.tools));
+        rows.kind.push(kind(entry.category, state));
+        Assessment::of(entry).pack(&mut self.packed);
+        rows.assessment.push(self.assessments.intern(&self.packed));
     }
 
     /// Adds rows in order wherever they belong.

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use karo_protocol::query::{Count, CountBy, CountKey, Order, Tally, Zone};
 use karo_protocol::{Bytes, Category, Timestamp};
 
+use super::assessment::Assessment;
 use super::change::Position;
 use super::chunk::{CATEGORY_BITS, Chunk, NO_EXIT};
 use super::columns::Columns;
@@ -37,9 +38,7 @@ impl Columns {
             Some(CountBy::Cwd) => counting.by_cwd(),
             Some(CountBy::Exit) => counting.by_exit(),
             Some(CountBy::Host) => counting.by_host(),
-            Some(CountBy::Risk) => {
-                collect([(CountKey::Risk(None), counting.by_number(1, |_, _| 0)[0])].into_iter())
-            }
+            Some(CountBy::Risk) => counting.by_risk(),
         };
         keys.into_iter().map(|(key, (count, failed))| Tally { key, count, failed }).collect()
     }
@@ -99,6 +98,13 @@ impl<'a> Counting<'a> {
             names.into_iter().for_each(|name| add(by_name.entry(name).or_default(), pair));
         }
         collect(by_name.into_iter().map(|(name, pair)| (text(name), pair)))
+    }
+
+    fn by_risk(&mut self) -> BTreeMap<CountKey, Pair> {
+        let columns = self.columns;
+        let pairs = self.by_number(columns.assessments.len(), |chunk, row| chunk.assessment.at(row) as usize);
+        let levels = columns.assessments.iter().map(|packed| CountKey::Risk(Assessment::unpack(packed).risk));
+        collect(levels.zip(pairs))
     }
 
     fn by_exit(&mut self) -> BTreeMap<CountKey, Pair> {

@@ -70,8 +70,7 @@ impl Columns {
             started_at: Timestamp::from_micros(chunk.started[row]),
             category: Category::from_index(chunk.kind[row] & CATEGORY_BITS).unwrap_or(Category::Other),
             tools: self.tools.string(chunk.tools.at(row)).into(),
-            // No rules look at commands yet; the columns get a place for it with them.
-            risk: None,
+            risk: self.assessment(chunk, row).risk,
             exit: self.exit(chunk, row),
             duration: self.duration(chunk, row),
         }

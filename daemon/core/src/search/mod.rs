@@ -9,6 +9,7 @@
 //! | `change` | what the store says: rows that came, ended, went, or lie elsewhere |
 //! | `columns`, `purge` | all rows, and how changes come in and leave no trace |
 //! | `chunk`, `column` | a run of rows, one array for each field |
+//! | `assessment` | what rules say of an event, as one string |
 //! | `texts`, `dictionary`, `shells`, `index` | what many rows share, each kept once |
 //! | `beside` | what does not fit into a row, or waits for one |
 //! | `plan`, `words` | a filter, ready for the rows as they are |
@@ -17,6 +18,7 @@
 //! It does not know the log, ids of events, or files: the store says what changed, and answers for
 //! ids. It does not rank: the order is always (start, position).
 
+mod assessment;
 mod beside;
 mod change;
 mod chunk;

@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 use karo_protocol::query::{Directory, Exit, Order};
 use karo_protocol::{Filter, State};
 
+use super::assessment::{self, Assessment};
 use super::beside::Places;
 use super::change::Position;
 use super::chunk::{CATEGORY_BITS, Chunk, NO_EXIT, RowKey, STATE_BITS, WIDE_EXIT};
@@ -28,6 +29,7 @@ pub(super) struct Plan<'a> {
     exit: Option<Exit>,
     cwds: Numbers,
     shells: Numbers,
+    assessments: Numbers,
     only: Option<Places<&'a [Position]>>,
     /// Whether any of the fields above but the times says something.
     has_columns: bool,
@@ -63,9 +65,10 @@ impl<'a> Plan<'a> {
         let last = filter.until.map_or(Some(i64::MAX), |until| until.as_micros().checked_sub(1));
         let first = filter.since.map_or(i64::MIN, |since| since.as_micros());
         let cwds = directories(columns, filter.directory.as_ref());
-        let is_judged = filter.risk.is_some() || filter.axis.is_some() || filter.rule.is_some();
-        let shells = if is_judged { Numbers::None } else { shells(columns, filter) };
-        let has_numbers = !matches!((&cwds, &shells), (Numbers::All, Numbers::All));
+        let shells = shells(columns, filter);
+        let assessments = assessments(columns, filter);
+        let has_numbers =
+            !matches!((&cwds, &shells, &assessments), (Numbers::All, Numbers::All, Numbers::All));
         Self {
             columns,
             started: last.map_or((i64::MAX, i64::MIN), |last| (first, last)),
@@ -74,6 +77,7 @@ impl<'a> Plan<'a> {
             exit: filter.exit,
             cwds,
             shells,
+            assessments,
             only: only.map(Places::new),
             has_columns: kind_bits != 0 || filter.exit.is_some() || has_numbers || only.is_some(),
             words: WordSearch::new(&columns.texts, filter.words.iter().map(|word| &word.0[..]), wanted),
@@ -89,8 +93,8 @@ impl<'a> Plan<'a> {
         mut show: impl FnMut(&'a Chunk, usize) -> ControlFlow<()>,
     ) {
         let is_empty = |numbers: &Numbers| matches!(numbers, Numbers::None);
-        if is_empty(&self.cwds) || is_empty(&self.shells) || self.only.as_ref().is_some_and(Places::is_empty)
-        {
+        let is_futile = [&self.cwds, &self.shells, &self.assessments].into_iter().any(is_empty);
+        if is_futile || self.only.as_ref().is_some_and(Places::is_empty) {
             return;
         }
         let columns = self.columns;
@@ -163,6 +167,7 @@ impl<'a> Plan<'a> {
         }
         self.cwds.narrow(&chunk.cwd, strip.clone(), marks);
         self.shells.narrow(&chunk.shell, strip.clone(), marks);
+        self.assessments.narrow(&chunk.assessment, strip.clone(), marks);
         if let Some(only) = &self.only {
             narrow(marks, &chunk.position[strip], |position| only.contains(Position(position)));
         }
@@ -235,6 +240,15 @@ fn shells(columns: &Columns, filter: &Filter) -> Numbers {
         return Numbers::All;
     }
     Numbers::of(columns.shells.matching(*shell_id, *shell, host.as_deref(), user.as_deref()))
+}
+
+/// Returns the assessments that are meant.
+fn assessments(columns: &Columns, filter: &Filter) -> Numbers {
+    if !assessment::is_asked(filter) {
+        return Numbers::All;
+    }
+    let packed = columns.assessments.iter();
+    Numbers::of(packed.map(|packed| Assessment::unpack(packed).is_meant(filter)).collect())
 }
 
 /// Cuts rows into strips, in the order in which they are shown.

@@ -20,6 +20,9 @@ impl Columns {
         for tools in orphans(self.tools.len(), taken, kept, |chunk| &chunk.tools) {
             self.tools.forget(tools);
         }
+        for assessment in orphans(self.assessments.len(), taken, kept, |chunk| &chunk.assessment) {
+            self.assessments.forget(assessment);
+        }
         for shell in orphans(self.shells.len(), taken, kept, |chunk| &chunk.shell) {
             self.shells.forget(shell);
         }
@@ -41,6 +44,11 @@ impl Columns {
         if self.tools.is_wasteful() {
             let renumbered = self.tools.compact(&used(self.tools.len(), &self.chunks, |chunk| &chunk.tools));
             renumber(&mut self.chunks, &renumbered, |chunk| &mut chunk.tools);
+        }
+        if self.assessments.is_wasteful() {
+            let is_used = used(self.assessments.len(), &self.chunks, |chunk| &chunk.assessment);
+            let renumbered = self.assessments.compact(&is_used);
+            renumber(&mut self.chunks, &renumbered, |chunk| &mut chunk.assessment);
         }
     }
 }

@@ -200,6 +200,9 @@ impl Store {
             started_at: event.started_at,
             category: packed.category,
             tools: packed.tools,
+            risk: packed.risk,
+            axis: None,
+            rules: packed.rules,
             outcome: BriefOutcome { state, duration, exit, position: None },
         });
         Appended::Committed(event.id)

@@ -181,6 +181,9 @@ impl<'a> Changes<'a> {
                     started_at: event.started_at,
                     category: event.category,
                     tools: event.tools,
+                    risk: event.risk,
+                    axis: None,
+                    rules: event.rules,
                     outcome: brief(event.state, &event.ending, None),
                 });
                 if self.batch.len() >= BATCH_RECORDS {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use karo_protocol::query::{Directory, Exit};
-use karo_protocol::{Bytes, Category, Filter, Micros, Shell, ShellId, ShellKind, State, Timestamp};
+use karo_protocol::{
+    Axis, Bytes, Category, Filter, Micros, Risk, Shell, ShellId, ShellKind, State, Timestamp,
+};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -26,7 +28,16 @@ pub(super) struct Spec {
     pub(super) started_at: Timestamp,
     pub(super) category: Category,
     pub(super) tools: Vec<&'static str>,
+    pub(super) judged: Judged,
     pub(super) outcome: BriefOutcome,
+}
+
+/// What rules say of an event.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Judged {
+    pub(super) risk: Option<Risk>,
+    pub(super) axis: Option<Axis>,
+    pub(super) rules: Vec<&'static str>,
 }
 
 impl Spec {
@@ -38,6 +49,7 @@ impl Spec {
             started_at: Timestamp::from_micros(7),
             category: Category::File,
             tools: vec!["ls"],
+            judged: Judged::default(),
             outcome: BriefOutcome { state: State::Ended, duration: None, exit: Some(0), position: None },
         }
     }
@@ -100,17 +112,26 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
 pub(super) fn spec() -> impl Strategy<Value = Spec> {
     let tools = select(vec![vec![], vec!["ls"], vec!["sudo", "ls"], vec!["git"], vec!["ls", "git", "ls"]]);
     let category = select(vec![Category::Shell, Category::Vcs, Category::Other]);
-    (0..4_usize, command(), select(&CWDS), moment(), category, tools, outcome()).prop_map(
-        |(shell, command, cwd, started_at, category, tools, outcome)| Spec {
+    (0..4_usize, command(), select(&CWDS), moment(), category, tools, judged(), outcome()).prop_map(
+        |(shell, command, cwd, started_at, category, tools, judged, outcome)| Spec {
             shell,
             command,
             cwd: Bytes::from(cwd),
             started_at,
             category,
             tools,
+            judged,
             outcome,
         },
     )
+}
+
+/// Mostly nothing, as most commands are harmless.
+fn judged() -> impl Strategy<Value = Judged> {
+    let rules = select(vec![vec!["rm-root"], vec!["curl-sh"], vec!["rm-root", "curl-sh"], vec![]]);
+    let judged = (select(Risk::ALL), prop::option::weighted(0.9, select(Axis::ALL)), rules)
+        .prop_map(|(risk, axis, rules)| Judged { risk: Some(risk), axis, rules });
+    prop_oneof![2 => Just(Judged::default()), 1 => judged]
 }
 
 pub(super) fn command() -> impl Strategy<Value = Bytes> {
@@ -188,9 +209,14 @@ pub(super) fn filter() -> impl Strategy<Value = Asked> {
         prop::option::weighted(0.1, select(vec!["ann", "nobody"])),
     );
     let time = (rarely(0.2), moment(), rarely(0.2), moment());
+    let judged = (
+        prop::option::weighted(0.2, select(Risk::ALL)),
+        prop::option::weighted(0.2, select(Axis::ALL)),
+        prop::option::weighted(0.2, select(vec!["rm-root", "curl-sh", "sh", "", "no-such"])),
+    );
     let only = prop::option::weighted(0.1, prop::collection::vec(any::<bool>(), 1..20));
-    (prop::collection::vec(word(), 0..3), time, place, shell, only).prop_map(
-        |(words, time, place, shell, only)| {
+    (prop::collection::vec(word(), 0..3), time, place, shell, judged, only).prop_map(
+        |(words, time, place, shell, judged, only)| {
             let filter = Filter {
                 words,
                 since: time.0.map(|()| time.1),
@@ -203,7 +229,10 @@ pub(super) fn filter() -> impl Strategy<Value = Asked> {
                 shell_id: shell.1,
                 host: shell.2.map(str::to_owned),
                 user: shell.3.map(str::to_owned),
-                ..Filter::default()
+                ids: Vec::new(),
+                risk: judged.0,
+                axis: judged.1,
+                rule: judged.2.map(str::to_owned),
             };
             Asked { filter, only }
         },

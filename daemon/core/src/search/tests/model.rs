@@ -7,7 +7,7 @@ use karo_protocol::query::{Count, CountBy, CountKey, Directory, Exit, Order, Tal
 use karo_protocol::{Bytes, Category, Filter, Shell, ShellId, State, Timestamp};
 use proptest::sample::Index;
 
-use super::made::{Spec, Step, shell};
+use super::made::{Judged, Spec, Step, shell};
 use crate::search::{Batch, BriefOutcome, Change, Entry, Hit, Key, Position};
 
 /// The plain list.
@@ -29,6 +29,7 @@ pub(super) struct Known {
     pub(super) started_at: Timestamp,
     pub(super) category: Option<Category>,
     pub(super) tools: Vec<&'static str>,
+    pub(super) judged: Judged,
     pub(super) outcome: BriefOutcome,
 }
 
@@ -39,7 +40,8 @@ impl Known {
 
     /// What of it an answer shows.
     pub(super) fn as_shown(&self) -> Self {
-        Self { category: None, tools: Vec::new(), ..self.clone() }
+        let judged = Judged { rules: Vec::new(), ..self.judged.clone() };
+        Self { category: None, tools: Vec::new(), judged, ..self.clone() }
     }
 
     pub(super) fn from_hit(hit: Hit) -> Self {
@@ -52,6 +54,7 @@ impl Known {
             started_at: hit.row.started_at,
             category: None,
             tools: Vec::new(),
+            judged: Judged { risk: hit.row.risk, axis: hit.row.axis, rules: Vec::new() },
             outcome: BriefOutcome {
                 state: hit.row.state,
                 duration: hit.row.duration,
@@ -100,6 +103,7 @@ impl Model {
                 started_at: spec.started_at,
                 category: Some(spec.category),
                 tools: spec.tools,
+                judged: spec.judged,
                 outcome: spec.outcome,
                 shell,
             };
@@ -112,6 +116,9 @@ impl Model {
                 started_at: event.started_at,
                 category: spec.category,
                 tools: event.tools.join("\0").as_bytes(),
+                risk: event.judged.risk,
+                axis: event.judged.axis,
+                rules: event.judged.rules.join("\0").as_bytes(),
                 outcome: event.outcome,
             });
             if let Some(outcome) = self.pending.remove(&event.key()) {
@@ -256,6 +263,9 @@ pub(super) fn is_meant(event: &Known, filter: &Filter, only: Option<&[Position]>
         && filter.shell_id.is_none_or(|id| event.shell.id == id)
         && filter.host.as_ref().is_none_or(|host| event.shell.host == *host)
         && filter.user.as_ref().is_none_or(|user| event.shell.user == *user)
+        && filter.risk.is_none_or(|least| event.judged.risk >= Some(least))
+        && filter.axis.is_none_or(|axis| event.judged.axis == Some(axis))
+        && filter.rule.as_ref().is_none_or(|rule| event.judged.rules.contains(&&rule[..]))
         && only.is_none_or(|only| only.contains(&event.position))
 }
 
@@ -277,7 +287,7 @@ pub(super) fn keys(event: &Known, count: &Count) -> Vec<CountKey> {
         Some(CountBy::Cwd) => CountKey::Text(event.cwd.clone()),
         Some(CountBy::Exit) => CountKey::Exit(event.outcome.exit),
         Some(CountBy::Host) => CountKey::Text(Bytes::from(&event.shell.host[..])),
-        Some(CountBy::Risk) => CountKey::Risk(None),
+        Some(CountBy::Risk) => CountKey::Risk(event.judged.risk),
     };
     vec![key]
 }
