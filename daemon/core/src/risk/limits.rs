@@ -27,11 +27,14 @@ pub const VALUES_MAX: usize = 2_000;
 /// A value of a rule, in bytes.
 pub const VALUE_BYTES_MAX: usize = 2 * 1024;
 
-/// A compiled regular expression, in bytes; `(.){200,}`, the largest that SigmaHQ has for Linux, takes 48 KiB.
-pub const REGEX_BYTES_MAX: usize = 128 * 1024;
+/// A compiled regular expression, in bytes; `(.){200,}`, the largest that SigmaHQ has for Linux, takes half of it.
+pub const REGEX_BYTES_MAX: usize = 512 * 1024;
 
-/// Regular expressions in use, in bytes once compiled, all told.
-pub const REGEXES_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What one usually takes, in bytes: nobody says what it takes once it is compiled.
+pub const REGEX_BYTES_USUAL: usize = 8 * 1024;
+
+/// Regular expressions in use, in bytes, each counted as [`REGEX_BYTES_USUAL`] and its own length.
+pub const REGEXES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Dashes in a value under `windash`: each makes five times as many values of it.
 pub const WINDASH_DASHES_MAX: usize = 2;
@@ -58,6 +61,12 @@ pub const FIELD_BYTES_MAX: usize = 4 * 1024;
 /// Values of a list that rules see.
 pub const LIST_MAX: usize = 128;
 
-/// Bytes of a line's events that are compared with rules, each counted once for each rule that its words do not
-/// already rule out. Real lines need a few hundred; this is what keeps the worst ones under some milliseconds.
-pub const WORK_BYTES_MAX: usize = 1024 * 1024;
+/// Programs of a line that rules see, the first ones and the last ones: a line of 64 KiB can name 20,000.
+pub const RUNS_FIRST_MAX: usize = 384;
+
+/// See [`RUNS_FIRST_MAX`].
+pub const RUNS_LAST_MAX: usize = 128;
+
+/// Bytes of a line's events that are gone through, each counted once for the search for words and once for each
+/// rule that is then looked at. Real lines need some hundreds; this keeps the worst ones to a few milliseconds.
+pub const WORK_BYTES_MAX: usize = 512 * 1024;

@@ -13,9 +13,10 @@ use super::fields::{Field, Known};
 use super::gate::{Document, Flaw, documents};
 use super::limits::{
     CONDITION_BYTES_MAX, CONDITION_NESTING_MAX, FILES_BYTES_MAX, ID_BYTES_MAX, REFUSED_MAX, REGEX_BYTES_MAX,
-    REGEXES_BYTES_MAX, RULES_MAX, TAGS_MAX, TITLE_BYTES_MAX, VALUE_BYTES_MAX, VALUES_MAX, WINDASH_DASHES_MAX,
+    REGEX_BYTES_USUAL, REGEXES_BYTES_MAX, RULES_MAX, TAGS_MAX, TITLE_BYTES_MAX, VALUE_BYTES_MAX, VALUES_MAX,
+    WINDASH_DASHES_MAX,
 };
-use super::{Listed, Origin, Refused, RuleFile};
+use super::{Listed, Origin, Refused, RuleFile, wildcards};
 
 /// A rule in use.
 #[derive(Debug)]
@@ -127,12 +128,13 @@ fn checked(document: &Document<'_>, value: &Value, path: &str, origin: Origin) -
     let mut parsed =
         parse_sigma_yaml(document.text).map_err(|error| Flaw::new(at("detection"), short(&error)))?;
     let complaint = parsed.errors.drain(..).next();
-    let Some(rule) = parsed.rules.pop() else {
+    let Some(mut rule) = parsed.rules.pop() else {
         let reason = complaint.unwrap_or_else(|| "no rule in it".to_owned());
         let key = if reason.starts_with("Condition") { "condition" } else { "detection" };
         return Err(Flaw::new(at(key), short(&reason)));
     };
     let (id, level) = is_for_us(document, &rule)?;
+    wildcards::settle(&mut rule);
     let asked = is_bounded(document, &rule)?;
     let reads = are_known(document, &asked.fields)?;
     let compiled = compile_rule(&rule).map_err(|error| Flaw::new(at("detection"), short(&error)))?;
@@ -309,30 +311,18 @@ fn of_value(value: &SigmaValue, modifiers: &[Modifier], asked: &mut Asked) -> Re
             return Err(format!("a value with more than {WINDASH_DASHES_MAX} dashes under windash"));
         }
     }
-    let wildcards = text.contains_wildcards();
-    if !wildcards && !modifiers.contains(&Modifier::Re) {
+    let is_expression = modifiers.contains(&Modifier::Re);
+    if !is_expression && !text.contains_wildcards() {
         return Ok(());
     }
-    // Wildcards become a regular expression of their own: what they cost is measured by one like it.
-    let pattern = if wildcards {
-        format!(
-            "(?is){}",
-            text.original
-                .replace('\\', "")
-                .split(['*', '?'])
-                .map(regex::escape)
-                .collect::<Vec<_>>()
-                .join(".*")
-        )
-    } else {
-        text.original.clone()
-    };
-    if let Err(error) = regex::RegexBuilder::new(&pattern).size_limit(REGEX_BYTES_MAX).build() {
+    // What still has wildcards stands under a modifier that changes it, and costs about as much as it is long.
+    let pattern = if is_expression { text.original.as_str() } else { "" };
+    if let Err(error) = regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build() {
         let is_too_big = matches!(error, regex::Error::CompiledTooBig(_));
         let too_big = || format!("a regular expression that takes more than {REGEX_BYTES_MAX} bytes");
         return Err(if is_too_big { too_big() } else { short(&error) });
     }
-    asked.regex_bytes += REGEX_BYTES_MAX / 16 + pattern.len();
+    asked.regex_bytes += REGEX_BYTES_USUAL + text.original.len();
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod pipes;
 #[cfg(test)]
 mod tests;
 mod whole;
+mod wildcards;
 
 use karo_protocol::explain::Match;
 use karo_protocol::{Axis, Risk};
@@ -24,7 +25,7 @@ use rsigma_eval::{EvaluationResult, evaluate_rule};
 use crate::line::Line;
 use event::{Event, Scene};
 use fields::{Field, Text};
-use limits::{IDS_PER_LINE_MAX, TITLE_BYTES_MAX, WORK_BYTES_MAX};
+use limits::{IDS_PER_LINE_MAX, RUNS_FIRST_MAX, RUNS_LAST_MAX, TITLE_BYTES_MAX, WORK_BYTES_MAX};
 use load::{Loader, Rule};
 use needles::{Needles, Needs};
 
@@ -224,25 +225,32 @@ impl Rules {
         let mut is_found = vec![false; self.rules.len()];
         let mut work = 0;
         // The whole line comes first: what it costs is bounded, and padding cannot push it out.
-        for run in std::iter::once(None).chain((0..line.runs.len()).map(Some)) {
+        for run in std::iter::once(None).chain(seen(line.runs.len()).map(Some)) {
             let event = run.map_or_else(|| scene.whole(), |run| scene.of_run(run));
             let subject = needles::subject(&event.image, &event.command_line);
+            work += subject.len();
             for index in self.needles.find(&subject, event.fields(), &mut hits) {
                 let index = usize::from(*index);
                 if is_found[index] || (run.is_none() && !self.whole[index]) {
                     continue;
                 }
                 work += subject.len();
-                if work > WORK_BYTES_MAX {
-                    return;
-                }
                 if let Some(result) = evaluate_rule(&self.rules[index].compiled, &event) {
                     is_found[index] = true;
                     on(index, &event, &result);
                 }
             }
+            if work > WORK_BYTES_MAX {
+                break;
+            }
         }
     }
+}
+
+/// Returns the runs of a line that rules see.
+fn seen(runs: usize) -> impl Iterator<Item = usize> {
+    let first = runs.min(RUNS_FIRST_MAX);
+    (0..first).chain(runs.saturating_sub(RUNS_LAST_MAX).max(first)..runs)
 }
 
 fn explained(rule: &Listed, event: &Event<'_>, result: &EvaluationResult) -> Match {

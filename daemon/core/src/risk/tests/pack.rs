@@ -1,16 +1,7 @@
 //! Each rule of the pack against its own lines.
 
-use super::super::*;
-use crate::line::parse;
-
-/// Returns the ids of the rules that match a line.
-fn ids(rules: &Rules, text: &str) -> Vec<String> {
-    rules
-        .matches(text.as_bytes(), &parse(text.as_bytes()), Surroundings::default())
-        .into_iter()
-        .map(|one| one.id)
-        .collect()
-}
+use super::super::builtin;
+use super::*;
 
 #[test]
 fn the_whole_pack_is_in_use() {
