@@ -186,14 +186,18 @@ fn folded(name: &[u8]) -> Option<Row> {
     exact(&name.to_ascii_lowercase())
 }
 
-/// Returns the row of the tool that a script is named for: `sqlmap.py`, `ssh2john.py`.
+/// Returns the row of the tool that a file is named for: `sqlmap.py`, `plantuml.jar`.
 ///
-/// Only tools of attack and defence go by such names; `test.py` and `sort.py` are somebody's own.
+/// Of scripts, only tools of attack and defence go by such names; `test.py` and `sort.py` are somebody's own.
 fn tool_script(name: &[u8]) -> Option<Row> {
     let dot = name.iter().rposition(|byte| *byte == b'.')?;
-    let is_script = matches!(&name[dot..], b".py" | b".pl" | b".rb" | b".sh" | b".jar" | b".php" | b".ps1");
-    let row = exact(&name[..dot]).or_else(|| folded(&name[..dot])).filter(|_| is_script)?;
-    (row.category == Category::Security).then_some(row)
+    let is_package = matches!(&name[dot..], b".jar" | b".phar" | b".AppImage");
+    let is_script = matches!(&name[dot..], b".py" | b".pl" | b".rb" | b".sh" | b".php" | b".ps1");
+    if !is_package && !is_script {
+        return None;
+    }
+    let row = exact(&name[..dot]).or_else(|| folded(&name[..dot]))?;
+    (is_package || row.category == Category::Security).then_some(row)
 }
 
 fn is_init_script(path: &[u8]) -> bool {

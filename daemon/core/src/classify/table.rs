@@ -177,6 +177,46 @@ mod tests {
         assert!(ROWS.windows(2).all(|pair| pair[0].name < pair[1].name));
     }
 
+    /// Returns the rows of a source, each with what stands behind the source's colon.
+    fn of_source(source: &str) -> Vec<(Row, &'static str)> {
+        let fields = |line: &'static str| (row(line).unwrap(), line.rsplit('\t').next().unwrap());
+        let told = CATEGORIES.lines().map(fields);
+        told.filter_map(|(row, said)| Some((row, said.strip_prefix(source)?))).collect()
+    }
+
+    #[test]
+    fn every_row_has_a_source_that_is_explained() {
+        let explained = include_str!("categories.LICENSE.md");
+        assert!(explained.contains("| `ours` |") && explained.contains("| `debian:SECTION` |"));
+        assert_eq!(of_source("ours").len() + of_source("debian:").len(), CATEGORIES.lines().count());
+    }
+
+    #[test]
+    fn rows_from_debian_are_of_the_category_of_their_section() {
+        for (row, section) in of_source("debian:") {
+            let category = match section {
+                "devel" => Category::Build,
+                "editors" => Category::Editor,
+                "fonts" | "games" | "kde" | "x11" => Category::Desktop,
+                "graphics" | "sound" | "video" => Category::Media,
+                "kernel" => Category::System,
+                "mail" => Category::Network,
+                "shells" => Category::Shell,
+                "vcs" => Category::Vcs,
+                _ => panic!("{section} says nothing about a category"),
+            };
+            assert_eq!(row.category, category, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn rows_of_ours_are_sure_of_what_is_known_and_unsure_of_what_is_guessed() {
+        let ours = of_source("ours");
+        let confidence = |name: &str| ours.iter().find(|(row, _)| row.name == name).unwrap().0.confidence;
+        assert!(["git", "ls", "docker", "python", "ssh"].into_iter().all(|name| confidence(name) >= 90));
+        assert!(["*.sh", "*.py", "*.jar"].into_iter().all(|name| confidence(name) <= 50));
+    }
+
     #[test]
     fn every_program_is_well_formed_sorted_and_known_once() {
         for line in PROGRAM_LINES.lines() {

@@ -43,6 +43,8 @@ enum Telling {
     Shell,
     /// A text filter behind a pipe: what it reads tells more.
     Filter,
+    /// A program that the table knows, of no category.
+    Known,
     /// `echo`, `cd`: hardly a line does without.
     Mute,
     /// It is there for what it runs.
@@ -66,7 +68,7 @@ fn telling(run: &Run, decision: &Decision) -> Telling {
     if decision.is_wrapping {
         Telling::Wrapper
     } else if category == Category::Other {
-        Telling::Unknown
+        if decision.row.is_some() { Telling::Known } else { Telling::Unknown }
     } else if category == Category::Shell {
         if decision.is_mute { Telling::Mute } else { Telling::Shell }
     } else if run.contexts.contains(Context::Substitution) {

@@ -83,7 +83,7 @@ fn the_most_telling_category_wins_whatever_the_order() {
 
 #[test]
 fn what_is_no_name_is_no_tool() {
-    check("$EDITOR x", Category::Other, "");
+    check("$CMD x", Category::Other, "");
     check("[redacted:token]", Category::Other, "");
     check(&"x".repeat(TOOL_BYTES_MAX + 1), Category::Other, "");
     let many: String = (0..100).map(|n| format!("p{n};")).collect();
@@ -105,4 +105,24 @@ proptest! {
         let classified = classified(&text);
         prop_assert!(classified.categories.contains(classified.category));
     }
+}
+
+/// Returns the shares of lines with the exact and with an acceptable category.
+fn shares(labelled: &str) -> (f64, f64) {
+    let (mut lines, mut exact, mut acceptable) = (0_u32, 0_u32, 0_u32);
+    for label in labelled.lines() {
+        let label: serde_json::Value = serde_json::from_str(label).unwrap();
+        let category = classified(label["cmd"].as_str().unwrap()).category.name();
+        lines += 1;
+        exact += u32::from(label["exact"] == category);
+        acceptable += u32::from(label["acceptable"].as_array().unwrap().iter().any(|one| one == category));
+    }
+    (f64::from(exact) / f64::from(lines), f64::from(acceptable) / f64::from(lines))
+}
+
+#[test]
+fn categories_are_what_a_person_says() {
+    let (exact, acceptable) = shares(include_str!("../../../../tests/data/categories/set.jsonl"));
+    assert!(exact >= 0.88, "{exact}");
+    assert!(acceptable >= 0.94, "{acceptable}");
 }
