@@ -6,7 +6,7 @@
 use karo_protocol::Category;
 
 use super::RunCategory;
-use super::table::{Name, Program, Row, find, find_family, find_program};
+use super::table::{Name, Reading, Row, find, find_family};
 use crate::line::{Line, Run, Word};
 
 /// Programs in one run that are looked through: `uv run poetry run python x.py` has three.
@@ -59,83 +59,75 @@ fn decide_run(run: &Run) -> Decision {
     let mut decision = Decision { row: None, is_wrapping: false, is_mute: false };
     for layer in 0..LAYERS_MAX {
         let Some((first, arguments)) = words.split_first() else { break };
-        let read = Reading::of(first, arguments);
+        let Some(found) = Found::of(first, arguments) else { break };
         if layer == 0 {
-            decision.is_wrapping = read.traits(|program| program.is_wrapper);
-            decision.is_mute = read.traits(|program| program.is_mute);
+            decision.is_wrapping = found.reading.is_wrapper;
+            decision.is_mute = found.reading.is_mute;
         }
+        decision.row = Some(found.row);
         // What a runner runs decides only if it is known.
-        decision.row = read.row.or(decision.row);
-        let is_runner = read.traits(|program| program.is_runner);
-        let Some(inner) = read.operand.filter(|_| is_runner) else { break };
+        let Some(inner) = found.operand.filter(|_| found.reading.is_runner) else { break };
         words = &arguments[inner..];
     }
     decision
 }
 
-/// A program and its words, read.
-struct Reading {
-    row: Option<Row>,
-    program: Option<&'static Program>,
-    /// Which of its arguments is the first that is neither an option nor a subcommand that the tables know.
+/// What the table knows of a program and its words.
+struct Found {
+    row: Row,
+    reading: Reading,
+    /// Which of its arguments is the first that is neither an option nor a word of a row.
     operand: Option<usize>,
 }
 
-impl Reading {
-    fn traits(&self, which: impl Fn(&Program) -> bool) -> bool {
-        self.program.is_some_and(which)
-    }
-
-    fn of(first: &Word, arguments: &[Word]) -> Self {
-        let text = first.text();
-        if is_init_script(text) {
-            return Self { row: exact(b"/etc/init.d/*"), program: None, operand: None };
+impl Found {
+    fn of(first: &Word, arguments: &[Word]) -> Option<Self> {
+        if is_init_script(first.text()) {
+            let row = exact(b"/etc/init.d/*")?;
+            return Some(Self { row, reading: row.reading, operand: None });
         }
         let base = first.base_name();
         let base = base.strip_suffix(b".exe").unwrap_or(base);
         let stem = without_version(base);
-        let Some(name) = Name::of(base) else { return Self { row: None, program: None, operand: None } };
+        let own = exact(base);
         // `python3` has a row, and `python -m pip` speaks of it as well.
-        let stem_name = Name::of(stem).unwrap_or(name);
-        let mut read = Self {
-            row: find(&name)
-                .or_else(|| find(&stem_name))
-                .or_else(|| folded(base))
-                .or_else(|| tool_script(base))
-                .or_else(|| find_family(base)),
-            program: find_program(&name).or_else(|| find_program(&stem_name)),
-            operand: None,
-        };
-        read.go_into(stem_name, name, arguments);
-        read
+        let general = if stem.len() < base.len() { exact(stem) } else { own };
+        let row = own.or(general);
+        let row = row.or_else(|| folded(base)).or_else(|| tool_file(base)).or_else(|| find_family(base))?;
+        let general = general.unwrap_or(row);
+        let mut found = Self { row, reading: general.reading, operand: None };
+        if general.has_more || general.reading.is_runner || general.reading.is_interpreter {
+            found.go_into(general, arguments);
+        }
+        Some(found)
     }
 
-    /// Goes along the words for subcommands that the tables know, at most three deep.
-    fn go_into(&mut self, stem: Name, name: Name, arguments: &[Word]) {
-        let mut names = [stem, name];
-        let mut operands = operands(self.program, arguments);
+    /// Goes along the words for longer rows, at most three words deep.
+    fn go_into(&mut self, general: Row, arguments: &[Word]) {
+        let mut name = Name::of(general.name.as_bytes());
+        let mut at = 0;
         for _ in 0..3 {
-            let Some((at, word)) = operands.next() else { return };
-            let longer = names.map(|name| name.with(word.text()));
-            let row = longer.iter().flatten().find_map(find);
-            let program = longer.iter().flatten().find_map(find_program);
-            self.row = row.or(self.row);
-            if program.is_none() && row.is_none() {
-                self.operand.get_or_insert(at);
+            let Some(operand) = next_operand(&self.reading, arguments, at) else { return };
+            at = operand + 1;
+            name = name.and_then(|name| name.with(arguments[operand].text()));
+            if let Some(row) = name.as_ref().and_then(find) {
+                self.row = row;
+                self.reading = if row.reading == Reading::default() { self.reading } else { row.reading };
+            } else if !self.reading.is_word(arguments[operand].text()) {
+                self.operand.get_or_insert(operand);
+                if let Some(script) = self.script(operand, arguments) {
+                    self.row = script;
+                    return;
+                }
             }
-            if let Some(script) = self.script(at, arguments) {
-                self.row = Some(script);
-                return;
-            }
-            let [Some(stem), Some(name)] = longer else { return };
-            names = [stem, name];
-            self.program = program.or(self.program);
         }
     }
 
     /// Returns what the name of the interpreter's script tells, if it does.
     fn script(&self, at: usize, arguments: &[Word]) -> Option<Row> {
-        if !self.traits(|program| program.is_interpreter) || self.operand != Some(at) {
+        let path = arguments[at].text();
+        // With blanks it is no name but the script itself, behind `-c` and its kind.
+        if !self.reading.is_interpreter || self.operand != Some(at) || path.contains(&b' ') {
             return None;
         }
         let base = arguments[at].base_name();
@@ -143,35 +135,28 @@ impl Reading {
         let task = arguments.get(at + 1).and_then(|word| name.with(word.text()));
         let told = task.and_then(|task| find(&task));
         // A bare word is a file of the user's own making, whatever program is called so.
-        let is_file = base.contains(&b'.') || base.len() < arguments[at].text().len();
+        let is_file = base.contains(&b'.') || base.len() < path.len();
         let told = told.or_else(|| find(&name).filter(|_| is_file));
-        told.or_else(|| tool_script(base))
+        // That a script ends in `.py` says nothing that its interpreter does not.
+        told.or_else(|| tool_file(base))
             .or_else(|| find_family(base).filter(|row| !row.name.starts_with('*')))
     }
 }
 
-/// Returns the arguments that are neither options nor values of options, with their places.
+/// Returns which argument, from `at` on, is the first that is neither an option nor the value of one.
 ///
-/// `-m` and its kind are no options here when the table has a row for them: `python -m pip`.
-fn operands<'a>(
-    program: Option<&'static Program>,
-    arguments: &'a [Word],
-) -> impl Iterator<Item = (usize, &'a Word)> {
-    let mut is_value = false;
-    let mut is_over = false;
-    arguments.iter().enumerate().filter(move |(_, word)| {
+/// `-m` and its kind are no options where they are words of rows: `python -m pip`.
+fn next_operand(reading: &Reading, arguments: &[Word], mut at: usize) -> Option<usize> {
+    while let Some(word) = arguments.get(at) {
         let text = word.text();
-        if std::mem::take(&mut is_value) {
-            return false;
+        // `cargo +nightly build`: the toolchain is no subcommand.
+        let is_option = matches!(text, [b'-' | b'+', _, ..]);
+        if !is_option || reading.is_word(text) {
+            return Some(at);
         }
-        if is_over || !text.starts_with(b"-") || text.len() < 2 {
-            // `cargo +nightly build`: the toolchain is no subcommand.
-            return !text.starts_with(b"+");
-        }
-        is_over = text == b"--";
-        is_value = program.is_some_and(|program| program.takes_value(text));
-        !is_value && program.is_some_and(|program| program.is_word(text))
-    })
+        at += 1 + usize::from(reading.takes_value(text));
+    }
+    None
 }
 
 fn exact(name: &[u8]) -> Option<Row> {
@@ -189,7 +174,7 @@ fn folded(name: &[u8]) -> Option<Row> {
 /// Returns the row of the tool that a file is named for: `sqlmap.py`, `plantuml.jar`.
 ///
 /// Of scripts, only tools of attack and defence go by such names; `test.py` and `sort.py` are somebody's own.
-fn tool_script(name: &[u8]) -> Option<Row> {
+fn tool_file(name: &[u8]) -> Option<Row> {
     let dot = name.iter().rposition(|byte| *byte == b'.')?;
     let is_package = matches!(&name[dot..], b".jar" | b".phar" | b".AppImage");
     let is_script = matches!(&name[dot..], b".py" | b".pl" | b".rb" | b".sh" | b".php" | b".ps1");

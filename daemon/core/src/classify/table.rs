@@ -12,19 +12,22 @@ use karo_protocol::Category;
 /// Length of a name that is looked for, in bytes; a test holds that no row is longer.
 pub(super) const NAME_BYTES_MAX: usize = 64;
 
-/// One row of `categories.tsv`.
+/// One row of `categories.tsv`, with what `programs.tsv` says about the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) category: Category,
     /// In hundredths.
     pub(super) confidence: u8,
+    /// Whether there are rows of the same name with more words behind it.
+    pub(super) has_more: bool,
+    /// How its words are to be read.
+    pub(super) reading: Reading,
 }
 
 /// How the words of a program are to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Program {
-    name: &'static str,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Reading {
     /// Whether it is there for what it runs: `sudo`, `xargs`.
     pub(super) is_wrapper: bool,
     /// Whether its first operand names the program that it is there for: `npx`, `poetry run`.
@@ -39,7 +42,7 @@ pub(super) struct Program {
     words: &'static str,
 }
 
-impl Program {
+impl Reading {
     /// Tells whether the option's value is the next word.
     pub(super) fn takes_value(&self, option: &[u8]) -> bool {
         self.valued.split(' ').any(|valued| valued.as_bytes() == option)
@@ -51,19 +54,22 @@ impl Program {
     }
 }
 
-static ROWS: LazyLock<Vec<Row>> =
-    LazyLock::new(|| sorted(include_str!("categories.tsv").lines().filter_map(row), |row| row.name));
-
-static PROGRAMS: LazyLock<Vec<Program>> = LazyLock::new(|| {
-    sorted(include_str!("programs.tsv").lines().filter_map(program), |program| program.name)
-});
-
-fn sorted<T>(rows: impl Iterator<Item = T>, name: impl Fn(&T) -> &'static str) -> Vec<T> {
-    let mut rows: Vec<T> = rows.collect();
-    rows.sort_unstable_by_key(name);
+static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    let mut rows: Vec<Row> = include_str!("categories.tsv").lines().filter_map(row).collect();
+    rows.sort_unstable_by_key(|row| row.name);
     rows.shrink_to_fit();
+    for at in 1..rows.len() {
+        // Rows with more words come right behind: no byte of a name sorts before the space.
+        let name = rows[at - 1].name;
+        rows[at - 1].has_more = rows[at].name.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
+    }
+    for (name, reading) in include_str!("programs.tsv").lines().filter_map(program) {
+        if let Ok(at) = rows.binary_search_by_key(&name, |row| row.name) {
+            rows[at].reading = reading;
+        }
+    }
     rows
-}
+});
 
 /// Reads a row; a test holds that every line of the file is one.
 fn row(line: &'static str) -> Option<Row> {
@@ -71,25 +77,26 @@ fn row(line: &'static str) -> Option<Row> {
     let name = fields.next()?;
     let category = fields.next()?.parse().ok()?;
     let confidence = fields.next()?.parse().ok()?;
-    Some(Row { name, category, confidence })
+    Some(Row { name, category, confidence, has_more: false, reading: Reading::default() })
 }
 
-fn program(line: &'static str) -> Option<Program> {
+/// Reads a line about a program; a test holds that every line of the file is one, and has a row.
+fn program(line: &'static str) -> Option<(&'static str, Reading)> {
     let mut fields = line.split('\t');
     let name = fields.next()?;
     let traits = fields.next()?;
     let valued = fields.next()?;
     let words = fields.next()?;
     let has = |wanted: &str| traits.split(' ').any(|one| one == wanted);
-    Some(Program {
-        name,
+    let reading = Reading {
         is_wrapper: has("wrapper"),
         is_runner: has("runner"),
         is_interpreter: has("interpreter"),
         is_mute: has("mute"),
         valued,
         words,
-    })
+    };
+    Some((name, reading))
 }
 
 /// A name put together from words, with a space between two, in a place of fixed size.
@@ -125,12 +132,6 @@ impl Name {
 /// Returns the row of exactly that name.
 pub(super) fn find(name: &Name) -> Option<Row> {
     find_bytes(name.as_bytes())
-}
-
-/// Returns how the words of exactly that program, or program with its words, are to be read.
-pub(super) fn find_program(name: &Name) -> Option<&'static Program> {
-    let place = PROGRAMS.binary_search_by(|program| program.name.as_bytes().cmp(name.as_bytes()));
-    place.ok().map(|place| &PROGRAMS[place])
 }
 
 fn find_bytes(name: &[u8]) -> Option<Row> {
@@ -224,12 +225,11 @@ mod tests {
             let traits = line.split('\t').nth(1).unwrap();
             let known = ["", "wrapper", "runner", "interpreter", "mute"];
             assert!(traits.split(' ').all(|one| known.contains(&one)), "{line}");
-            let name = line.split('\t').next().unwrap();
-            let first = name.split(' ').next().unwrap();
-            assert!(find_bytes(first.as_bytes()).is_some(), "{line}: no category");
+            assert!(find_bytes(line.split('\t').next().unwrap().as_bytes()).is_some(), "{line}: no row");
         }
-        assert!(PROGRAMS.windows(2).all(|pair| pair[0].name < pair[1].name));
-        assert!(PROGRAM_LINES.lines().is_sorted_by_key(|line| line.split('\t').next().unwrap()));
+        let mut lines: Vec<_> = PROGRAM_LINES.lines().collect();
+        lines.dedup_by_key(|line| line.split('\t').next());
+        assert_eq!(lines.len(), PROGRAM_LINES.lines().count());
     }
 
     #[test]
