@@ -166,7 +166,7 @@ fn load(place: &Path, events: usize) {
 
 fn weight(change: &Change) -> usize {
     match change {
-        Change::Added(batch) => batch.len(),
+        Change::Added(batch) | Change::Revised(batch) => batch.len(),
         Change::Outcome { .. } => 1,
         Change::Removed(positions) => positions.len(),
         Change::Moved(moves) => moves.len(),

@@ -13,6 +13,7 @@ pub mod views;
 
 pub use disk::{Disk, RealDisk};
 pub use log::{
-    AppendError, Appended, Entry, Load, OpenError, Opened, Options, ReadError, Reader, SetAside, Store,
+    AppendError, Appended, Entry, Load, OpenError, Opened, Options, Progress, ReadError, Reader,
+    Reclassification, Revision, SetAside, Store,
 };
 pub use retention::RetentionRule;

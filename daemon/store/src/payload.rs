@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use karo_protocol::observation::ShellProcess;
 use karo_protocol::{
-    BootId, Category, EventId, Micros, Precision, Risk, Shell, ShellId, ShellKind, State, Timestamp,
+    Axis, BootId, Category, EventId, Micros, Precision, Risk, Shell, ShellId, ShellKind, State, Timestamp,
 };
 
 use crate::fields::{Fields, Malformed, put_bytes, put_number, put_signed};
@@ -50,6 +50,7 @@ pub fn put(out: &mut Vec<u8>, record: &Record<'_>, base: &mut Base) {
             put_number(out, *sequence);
         }
         Record::Deleted(shell, first, last) => put_deleted(out, *shell, *first, *last),
+        Record::Understood(segment) => put_number(out, u64::from(*segment)),
     }
 }
 
@@ -90,6 +91,7 @@ pub fn read<'a>(kind: Kind, payload: &'a [u8], base: &mut Base) -> Result<Record
             }
             Record::Deleted(shell, first, last)
         }
+        Kind::Understood => Record::Understood(fields.small("number of a segment")?),
     };
     if !fields.is_empty() {
         return Err(Malformed("the end of a record"));
@@ -107,12 +109,12 @@ fn read_subject(fields: &mut Fields<'_>) -> Result<(ShellId, u64), Malformed> {
 /// | --- | --- |
 /// | number of its shell, sequence | number, number |
 /// | flags | byte: 1 text cut, 2 directory cut, 2 bits of precision, 2 bits of state, 64 the id is near |
-/// | present | byte: 1 duration, 2 exit, 4 risk, 8 redactions, 16 rules, 32 pipe statuses, 64 categories |
+/// | present | byte: 1 duration, 2 exit, 4 risk or axis, 8 redactions, 16 rules, 32 pipe statuses, 64 categories |
 /// | start | signed: µs after the one before |
 /// | id | near: number, added to the one before; else signed (ms after the one before) and its last 10 bytes |
 /// | duration, exit, pipe statuses | number, signed, bytes of signed; each if present |
 /// | category, categories | byte, number (if it is not the one category) |
-/// | risk, version of the rules | byte (if present), number |
+/// | risk, version of the rules | byte (if present): index of the risk, or 15 for none, and 16 times the index of the axis plus 1, or 0 for none; number |
 /// | tools, rules | bytes (names separated by NUL), the same if present |
 /// | directory, command | bytes, bytes |
 /// | redactions | bytes of (start number, length number, kind byte), if present |
@@ -131,7 +133,7 @@ pub fn put_event(out: &mut Vec<u8>, event: &PackedEvent<'_>, base: &mut Base) {
     );
     out.push(
         ending_present(&event.ending)
-            | flag(event.risk.is_some(), HAS_RISK)
+            | flag(event.risk.is_some() || event.axis.is_some(), HAS_RISK)
             | flag(!event.redactions.is_empty(), HAS_REDACTIONS)
             | flag(!event.rules.is_empty(), HAS_RULES)
             | flag(event.categories != one_category, HAS_CATEGORIES),
@@ -150,7 +152,9 @@ pub fn put_event(out: &mut Vec<u8>, event: &PackedEvent<'_>, base: &mut Base) {
     if event.categories != one_category {
         put_number(out, u64::from(event.categories));
     }
-    out.extend(event.risk.map(Risk::index));
+    if event.risk.is_some() || event.axis.is_some() {
+        out.push(pack_risk(event.risk, event.axis));
+    }
     put_number(out, u64::from(event.version));
     put_bytes(out, event.tools);
     if !event.rules.is_empty() {
@@ -165,6 +169,26 @@ pub fn put_event(out: &mut Vec<u8>, event: &PackedEvent<'_>, base: &mut Base) {
 
 const fn flag(is_set: bool, bit: u8) -> u8 {
     if is_set { bit } else { 0 }
+}
+
+/// No risk, in the low half of the byte of risk and axis.
+const NO_RISK: u8 = 0x0f;
+
+/// Format 1 had the index of the risk alone: its high half is that of no axis.
+fn pack_risk(risk: Option<Risk>, axis: Option<Axis>) -> u8 {
+    risk.map_or(NO_RISK, Risk::index) | axis.map_or(0, |axis| axis.index() + 1) << 4
+}
+
+fn unpack_risk(byte: u8) -> Result<(Option<Risk>, Option<Axis>), Malformed> {
+    let risk = match byte & 0x0f {
+        NO_RISK => None,
+        index => Some(Risk::from_index(index).ok_or(Malformed("risk"))?),
+    };
+    let axis = match (byte >> 4).checked_sub(1) {
+        None => None,
+        Some(index) => Some(Axis::from_index(index).ok_or(Malformed("axis"))?),
+    };
+    Ok((risk, axis))
 }
 
 /// Returns the first 48 bits: milliseconds since the epoch, in ids of our own.
@@ -201,10 +225,7 @@ fn read_event<'a>(fields: &mut Fields<'a>, base: &mut Base) -> Result<PackedEven
     let category = Category::from_index(fields.byte("category")?).ok_or(Malformed("category"))?;
     let has = |bit| present & bit != 0;
     let categories = if has(HAS_CATEGORIES) { fields.small("categories")? } else { 1 << category.index() };
-    let risk = match has(HAS_RISK) {
-        true => Some(Risk::from_index(fields.byte("risk")?).ok_or(Malformed("risk"))?),
-        false => None,
-    };
+    let (risk, axis) = if has(HAS_RISK) { unpack_risk(fields.byte("risk")?)? } else { (None, None) };
     let version = fields.small("version")?;
     Ok(PackedEvent {
         shell,
@@ -222,6 +243,7 @@ fn read_event<'a>(fields: &mut Fields<'a>, base: &mut Base) -> Result<PackedEven
         category,
         categories,
         risk,
+        axis,
         version,
         state,
         ending,
@@ -374,6 +396,7 @@ mod tests {
             categories: 0b101,
             tools: b"git\0less",
             risk: Some(Risk::Low),
+            axis: Some(Axis::Exposure),
             rules: b"a-rule",
             version: 4,
             state: State::Ended,
@@ -393,6 +416,7 @@ mod tests {
             ending: PackedEnding::default(),
             categories: 1 << Category::Vcs.index(),
             risk: None,
+            axis: None,
             rules: &[],
             redactions: &[1, 2, 0],
             ..first
@@ -403,6 +427,18 @@ mod tests {
             put(&mut out, &record, &mut writing);
             assert_eq!(read(record.kind(), &out, &mut reading), Ok(record));
         }
+    }
+
+    #[test]
+    fn every_risk_and_axis_comes_back_and_format_1_has_no_axis() {
+        let risks = Risk::ALL.iter().copied().map(Some).chain([None]);
+        for (risk, axis) in risks
+            .flat_map(|risk| Axis::ALL.iter().copied().map(Some).chain([None]).map(move |axis| (risk, axis)))
+        {
+            assert_eq!(unpack_risk(pack_risk(risk, axis)), Ok((risk, axis)));
+        }
+        assert_eq!(unpack_risk(Risk::High.index()), Ok((Some(Risk::High), None)));
+        assert!(unpack_risk(0x40).is_err() && unpack_risk(0x0e).is_err());
     }
 
     #[test]
@@ -424,6 +460,7 @@ mod tests {
             Record::Ended(ShellId::from_bytes([2; 16]), u64::MAX, event(b"").ending),
             Record::Lost(ShellId::from_bytes([8; 16]), 2),
             Record::Deleted(ShellId::from_bytes([3; 16]), 4, 5),
+            Record::Understood(70_000),
         ];
         for record in records {
             let mut out = Vec::new();

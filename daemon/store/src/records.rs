@@ -8,6 +8,10 @@
 //! `number` is a varint (seven bits a byte, least first), `signed` a zigzagged one, `bytes` a number
 //! and so many bytes.
 //!
+//! Format 2 added the axis of a risk and the record `understood`; all else is as in format 1, so segments
+//! of both lie side by side. What is written is of format 2, and a live segment of format 1 is written
+//! anew before anything is added to it, so that an older version refuses it instead of misreading it.
+//!
 //! # Raw
 //!
 //! A header, then batches; a batch is a head and its records.
@@ -102,7 +106,7 @@
 //! | 4 | ended: the outcome of an event, by reference | [`put_ended`](crate::payload::put_ended) |
 //! | 5 | lost: the shell of an event is gone, by reference | id of the shell (16 bytes), sequence (number) |
 //! | 6 | deleted: these sequences of a shell never come back | [`put_deleted`](crate::payload::put_deleted) |
-//! | 7 | understood: reserved | |
+//! | 7 | understood: the events of a segment were understood anew; written before that segment is; raw only | its number (number) |
 
 use std::sync::Arc;
 
@@ -110,14 +114,14 @@ use karo_protocol::category::CategorySet;
 use karo_protocol::event::{Outcome, Redaction, Secret, Understanding};
 use karo_protocol::observation::Ending;
 use karo_protocol::{
-    Bytes, Category, Event, EventId, Micros, Precision, RedactedCommand, Risk, Shell, ShellId, State,
+    Axis, Bytes, Category, Event, EventId, Micros, Precision, RedactedCommand, Risk, Shell, ShellId, State,
     Timestamp,
 };
 
 use crate::fields::{Fields, Malformed, put_number, put_signed};
 
 /// Version of the layout in this module; a newer one is refused.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +141,8 @@ pub enum Kind {
     Lost = 5,
     /// That events were deleted.
     Deleted = 6,
+    /// That events were understood anew.
+    Understood = 7,
 }
 
 impl Kind {
@@ -150,6 +156,7 @@ impl Kind {
             4 => Self::Ended,
             5 => Self::Lost,
             6 => Self::Deleted,
+            7 => Self::Understood,
             _ => return None,
         })
     }
@@ -214,6 +221,8 @@ pub struct PackedEvent<'a> {
     pub tools: &'a [u8],
     /// The highest level.
     pub risk: Option<Risk>,
+    /// The axis of the rule that gave it.
+    pub axis: Option<Axis>,
     /// Ids of the rules, separated by NUL.
     pub rules: &'a [u8],
     /// Version of the rules.
@@ -243,7 +252,7 @@ impl PackedEvent<'_> {
             risk: self.risk,
             rules: names(self.rules)?,
             version: self.version,
-            axis: None,
+            axis: self.axis,
         };
         Ok(Event {
             id: self.id,
@@ -320,6 +329,7 @@ impl Packing {
                 .fold(0, |bits, category| bits | 1 << category.index()),
             tools: &self.tools,
             risk: understanding.risk,
+            axis: understanding.axis,
             rules: &self.rules,
             version: understanding.version,
             state: event.outcome.state(),
@@ -380,6 +390,9 @@ pub enum Record<'a> {
     Lost(ShellId, u64),
     /// The sequences of a shell, first to last, that never come back.
     Deleted(ShellId, u64, u64),
+    /// That the events of the segment of that number are understood anew: what was derived from the log
+    /// before this record may be wrong since.
+    Understood(u32),
 }
 
 impl Record<'_> {
@@ -395,13 +408,20 @@ impl Record<'_> {
             Self::Ended(..) => Kind::Ended,
             Self::Lost(..) => Kind::Lost,
             Self::Deleted(..) => Kind::Deleted,
+            Self::Understood(_) => Kind::Understood,
         }
     }
+
     /// Returns the number by which it names its shell, if it does.
     pub const fn shell(&self) -> Option<u32> {
         match self {
             Self::Event(event) => Some(event.shell),
-            Self::Void | Self::Shell(..) | Self::Ended(..) | Self::Lost(..) | Self::Deleted(..) => None,
+            Self::Void
+            | Self::Shell(..)
+            | Self::Ended(..)
+            | Self::Lost(..)
+            | Self::Deleted(..)
+            | Self::Understood(_) => None,
         }
     }
 }

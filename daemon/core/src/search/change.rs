@@ -182,6 +182,9 @@ pub enum Change {
     },
     /// Events that are gone for good.
     Removed(Vec<Position>),
+    /// Events that lie where they lay, and of which the text or the understanding was made anew; the
+    /// outcomes in it say nothing. Of positions that have no event nothing is taken.
+    Revised(Batch),
     /// Records of rewritten segments that lie elsewhere: from where, to where, ordered by the first.
     Moved(Vec<(Position, Position)>),
 }

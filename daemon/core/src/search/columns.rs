@@ -16,7 +16,7 @@ use super::chunk::{
     CHUNK_ROWS, Chunk, HIGH_SEQUENCE, LONG_DURATION, NO_DURATION, NO_EXIT, NO_POSITION, RowKey, WIDE_EXIT,
     kind, state_of,
 };
-use super::column::Growth;
+use super::column::{Growth, Slim};
 use super::dictionary::Dictionary;
 use super::shells::Shells;
 use super::texts::Texts;
@@ -76,6 +76,7 @@ impl Columns {
                 positions.sort_unstable();
                 self.remove(&positions);
             }
+            Change::Revised(batch) => self.revise(&batch),
             Change::Moved(moves) => self.relocate(&moves),
         }
     }
@@ -368,6 +369,25 @@ impl Columns {
                 }
                 self.wide.remove(position);
             }
+        }
+        self.forget(&taken);
+    }
+
+    /// Gives rows another text and understanding, and forgets what no row has any more.
+    fn revise(&mut self, batch: &Batch) {
+        let mut revised: Vec<Entry<'_>> = batch.iter().collect();
+        revised.sort_unstable_by_key(|entry| entry.position);
+        let positions: Vec<Position> = revised.iter().map(|entry| entry.position).collect();
+        let places = Places::new(&positions);
+        let taken = self.take(|position| places.contains(position));
+        for chunk in &taken {
+            let mut rows = Chunk { text: Vec::new(), kind: Vec::new(), ..chunk.clone() };
+            (rows.tools, rows.assessment) = (Slim::default(), Slim::default());
+            for row in 0..chunk.len() {
+                let place = positions.partition_point(|position| position.0 < chunk.position[row]);
+                self.describe(&mut rows, &revised[place], state_of(chunk.kind[row]));
+            }
+            self.insert(&rows);
         }
         self.forget(&taken);
     }

@@ -40,6 +40,18 @@ impl Columns {
                 self.apply(Change::Removed(positions));
                 Some(deltas)
             }
+            Change::Revised(batch) => {
+                let mut places: Vec<_> =
+                    batch.iter().map(|entry| (entry.position, entry.started_at.as_micros())).collect();
+                places.sort_unstable();
+                let positions: Vec<Position> = places.iter().map(|(position, _)| *position).collect();
+                let mut deltas = self.taken_back(&positions);
+                let is_whole = deltas.len() == positions.len();
+                self.apply(Change::Revised(batch));
+                let rows = places.iter().filter_map(|(position, start)| self.find((*start, *position)));
+                deltas.extend(rows.map(|(chunk, row)| self.delta(chunk, row, Sign::Added)));
+                is_whole.then_some(deltas)
+            }
             Change::Moved(moves) => {
                 self.apply(Change::Moved(moves));
                 Some(Vec::new())

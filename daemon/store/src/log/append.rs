@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use karo_core::search::{Batch, BriefOutcome, Change, Entry as SearchEntry, Key, Position};
+use karo_core::search::{Batch, BriefOutcome, Change, Key, Position};
 use karo_protocol::{Event, EventId, Outcome, State, Timestamp};
 
 use super::known::{KeyHash, Progress};
 use super::live::{Live, StagedRecords};
+use super::load;
 use super::table::{Form, RECORDS_MAX, Segment, position, write};
 use super::{AppendError, Appended, Entry, Standing, Store};
 use crate::disk::is_full;
@@ -190,21 +191,8 @@ impl Store {
             State::Ended => Progress::Closed,
         };
         staged.progress.insert(key, progress);
-        let (state, duration, exit) = (packed.state, packed.ending.duration, packed.ending.exit);
-        staged.added.push(SearchEntry {
-            position: staged.last_position(live),
-            shell: &shell,
-            sequence: event.sequence,
-            command: packed.command,
-            cwd: packed.cwd,
-            started_at: event.started_at,
-            category: packed.category,
-            tools: packed.tools,
-            risk: packed.risk,
-            axis: None,
-            rules: packed.rules,
-            outcome: BriefOutcome { state, duration, exit, position: None },
-        });
+        let position = staged.last_position(live);
+        staged.added.push(load::entry(position, &shell, &packed));
         Appended::Committed(event.id)
     }
 

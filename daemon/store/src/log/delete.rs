@@ -5,19 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
 
 use karo_core::search::{Change, Key, Position};
 use karo_protocol::Timestamp;
 
-use super::footer::Footer;
-use super::known::{Contents, Intervals, Marks, Progress};
-use super::raw::{self, Fault};
+use super::known::{Contents, Intervals, Progress};
+use super::raw;
 use super::reader::read_footer;
-use super::salvage::{Bad, rewrite_raw, set_aside};
-use super::seal::Rewriting;
-use super::sealed::{Sealer, Survey, survey};
-use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, position, read};
+use super::revise::Revisions;
+use super::rewrite::{Unreadable, subject};
+use super::salvage::discard_leftovers;
+use super::sealed::{Survey, survey};
+use super::table::{Deleted, Form, RawIndex, Segment, is_deleted, position, read};
 use super::{AppendError, Standing, Store};
 use crate::disk::in_doubt;
 use crate::payload::{self, Base};
@@ -31,7 +30,8 @@ impl Store {
     /// Deletes events for good and returns how many there were.
     ///
     /// When this returns, the rewritten segments are synced and the old ones unlinked; what is kept is
-    /// that these sequences of these shells never come back. Not promised: what a file system does
+    /// that these sequences of these shells never come back. Bytes that were damaged or torn go first,
+    /// set aside or not, because nobody can tell what they hold. Not promised: what a file system does
     /// with blocks that it has freed.
     ///
     /// # Errors
@@ -54,6 +54,7 @@ impl Store {
         if doomed.is_empty() {
             return Ok(0);
         }
+        self.discard_unreadable(now)?;
         self.condemn(&doomed, now)?;
         positions.sort_unstable();
         self.changes.push(Change::Removed(positions));
@@ -96,10 +97,16 @@ impl Store {
         }
         let deleted = self.shared.deleted();
         for segment in self.shared.table().0.values() {
-            let erased = match &segment.form {
-                Form::Raw(index) => self.erase_raw(segment, index, &deleted, now),
-                Form::Sealed(_) => self.erase_sealed(segment, &deleted, now),
+            let is_doomed = match &segment.form {
+                Form::Raw(index) => self.any_record(segment, &read(index), |record, index| {
+                    subject(record, index).is_some_and(|key| is_deleted(&deleted, key))
+                }),
+                Form::Sealed(_) => self.is_doomed(segment, &deleted),
             };
+            let erased = is_doomed.and_then(|is_doomed| match is_doomed {
+                true => self.rewrite(segment, &Revisions::new(), Unreadable::Dropped, now),
+                false => Ok(()),
+            });
             erased.map_err(|error| self.refuse("rewrite a segment", &error))?;
         }
         self.is_unerased = false;
@@ -120,65 +127,38 @@ impl Store {
         }))
     }
 
-    fn erase_raw(
-        &mut self,
-        segment: &Segment,
-        index: &std::sync::RwLock<RawIndex>,
-        deleted: &Deleted,
-        now: Timestamp,
-    ) -> io::Result<()> {
-        let is_doomed = |record: &Record<'_>, index: &RawIndex| {
-            subject(record, index).is_some_and(|key| is_deleted(deleted, key))
-        };
-        if !self.any_record(segment, &read(index), is_doomed)? {
-            return Ok(());
+    /// Tells whether a sealed segment holds anything of what was deleted.
+    fn is_doomed(&self, segment: &Segment, deleted: &Deleted) -> io::Result<bool> {
+        let name = segment.name();
+        if let Ok(footer) = read_footer(&self.shared, &name, segment.number, false) {
+            return Ok(meets(&footer.contents, deleted));
         }
-        let is_wanted = |record: &Record<'_>, index: &RawIndex| !is_doomed(record, index);
-        let file = rewrite_raw(&self.shared, segment, index, now.as_micros(), is_wanted)?;
-        if let Some(live) = self.live.as_mut().filter(|live| live.slot == segment.slot) {
-            live.file = file;
-            live.is_closed = false;
-            live.forget_staged();
+        let bytes = self.shared.disk.read(&self.shared.path(&name))?;
+        let survey = survey(&bytes, segment.number);
+        let footer = survey.footer.clone().unwrap_or_else(|| survey.rebuilt_footer());
+        Ok(meets(&footer.contents, deleted))
+    }
+
+    /// Lets go all bytes that nobody can read: they may hold what must be gone, and nobody can tell.
+    pub(super) fn discard_unreadable(&mut self, now: Timestamp) -> Result<(), AppendError> {
+        let discarded = discard_leftovers(&self.shared);
+        discarded.map_err(|error| self.refuse("remove bytes that were set aside", &error))?;
+        for segment in self.shared.table().0.values() {
+            if self.shared.is_unsound(&segment.name()) {
+                self.clean(segment, now)?;
+            }
         }
         Ok(())
     }
 
-    fn erase_sealed(&self, segment: &Segment, deleted: &Deleted, now: Timestamp) -> io::Result<()> {
-        let name = segment.name();
-        let footer = read_footer(&self.shared, &name, segment.number, false).ok();
-        if footer.as_ref().is_some_and(|footer| !meets(&footer.contents, deleted)) {
+    /// Writes a segment anew without the bytes that cannot be read; one that cannot be read at all stays.
+    pub(super) fn clean(&mut self, segment: &Segment, now: Timestamp) -> Result<(), AppendError> {
+        if let Err(error) = self.shared.disk.read(&self.shared.path(&segment.name())) {
+            tracing::error!(segment = segment.name(), %error, "a segment cannot be read and stays as it is");
             return Ok(());
         }
-        let bytes = self.shared.disk.read(&self.shared.path(&name))?;
-        let survey = survey(&bytes, segment.number);
-        let footer = footer.unwrap_or_else(|| survey.rebuilt_footer());
-        if !meets(&footer.contents, deleted) {
-            return Ok(());
-        }
-        survey.note_bad(&self.shared, &name);
-        for range in &survey.bad {
-            set_aside(
-                &self.shared,
-                &Bad { segment: name.clone(), range: range.clone(), fault: Fault::Damage },
-            )?;
-        }
-        let shells = survey.shells();
-        let mut rewriting = Rewriting::new(deleted);
-        for block in &survey.blocks {
-            let read = block.for_each(|ordinal, record| {
-                let shell = record.shell().and_then(|number| shells.get(number as usize));
-                rewriting.push(ordinal, record, shell);
-                true
-            });
-            debug_assert!(read.is_some(), "a survey takes only blocks that can be read");
-        }
-        let mut sealer = rewriting.sealer(segment.number);
-        if !survey.bad.is_empty() {
-            remember(&mut sealer, &footer, deleted);
-        }
-        let (sealed, footer) = sealer.finish(now, footer.replaces);
-        let form = Form::Sealed(Arc::new(SealedIndex::new(&footer, sealed.len() as u64)));
-        self.install(&Segment { form, ..segment.clone() }, &sealed, &[], &[])
+        let written = self.rewrite(segment, &Revisions::new(), Unreadable::Dropped, now);
+        written.map_err(|error| self.refuse("rewrite a segment", &error))
     }
 
     /// Lets go the segments that the rule names.
@@ -218,7 +198,7 @@ impl Store {
                     Record::Ended(shell, sequence, _) | Record::Lost(shell, sequence) => {
                         !is_deleted(&deleted, (*shell, *sequence))
                     }
-                    Record::Void | Record::Shell(..) | Record::Event(_) => false,
+                    Record::Void | Record::Shell(..) | Record::Event(_) | Record::Understood(_) => false,
                 };
                 if is_kept {
                     kept.push((position(segment.slot, ordinal), record));
@@ -246,27 +226,7 @@ impl Store {
     }
 }
 
-/// Returns the event that a record of a raw segment is about.
-fn subject(record: &Record<'_>, index: &RawIndex) -> Option<Key> {
-    match record {
-        Record::Event(event) => index.shell_of(record).map(|shell| (shell.id, event.sequence)),
-        Record::Ended(shell, sequence, _) | Record::Lost(shell, sequence) => Some((*shell, *sequence)),
-        Record::Void | Record::Shell(..) | Record::Deleted(..) => None,
-    }
-}
-
 /// Tells whether a segment holds anything of what was deleted.
 pub(super) fn meets(contents: &Contents, deleted: &Deleted) -> bool {
     contents.marks.iter().any(|(shell, marks)| deleted.get(shell).is_some_and(|gone| marks.meets(gone)))
-}
-
-/// Keeps in mind the events of damaged blocks, which would count as new otherwise.
-fn remember(sealer: &mut Sealer, footer: &Footer, deleted: &Deleted) {
-    let none = Intervals::default();
-    for (shell, marks) in &footer.contents.marks {
-        let gone = deleted.get(shell).unwrap_or(&none);
-        let left = |set: &Intervals| set.without(gone);
-        let marks = Marks { held: left(&marks.held), settled: left(&marks.settled), lost: left(&marks.lost) };
-        sealer.remember(*shell, &marks);
-    }
 }

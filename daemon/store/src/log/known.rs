@@ -271,7 +271,7 @@ impl Contents {
                 self.marks.entry(*shell).or_default().lost.insert(*sequence);
             }
             (Record::Deleted(shell, first, last), _) => self.deleted.push((*shell, *first, *last)),
-            (Record::Event(_), None) | (Record::Void | Record::Shell(..), _) => {}
+            (Record::Event(_), None) | (Record::Void | Record::Shell(..) | Record::Understood(_), _) => {}
         }
     }
 }

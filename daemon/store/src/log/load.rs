@@ -12,10 +12,10 @@ use super::raw;
 use super::sealed::{BlockKind, read_block, survey};
 use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, Shared, is_deleted, position, read};
 use crate::payload::{self, Base};
-use crate::records::{PackedEnding, Record};
+use crate::records::{PackedEnding, PackedEvent, Record};
 
 /// Records in one batch for the search: a batch looks its shells up one by one, so few are better.
-const BATCH_RECORDS: usize = 4096;
+pub(super) const BATCH_RECORDS: usize = 4096;
 
 /// An iterator over the changes that make up everything, segment by segment.
 ///
@@ -172,20 +172,7 @@ impl<'a> Changes<'a> {
                 if is_deleted(&self.deleted, (shell.id, event.sequence)) {
                     return;
                 }
-                self.batch.push(Entry {
-                    position,
-                    shell,
-                    sequence: event.sequence,
-                    command: event.command,
-                    cwd: event.cwd,
-                    started_at: event.started_at,
-                    category: event.category,
-                    tools: event.tools,
-                    risk: event.risk,
-                    axis: None,
-                    rules: event.rules,
-                    outcome: brief(event.state, &event.ending, None),
-                });
+                self.batch.push(entry(position, shell, event));
                 if self.batch.len() >= BATCH_RECORDS {
                     self.changes.push(Change::Added(std::mem::take(&mut self.batch)));
                 }
@@ -197,7 +184,7 @@ impl<'a> Changes<'a> {
                 let ending = PackedEnding::default();
                 self.push_outcome((*shell, *sequence), brief(State::Lost, &ending, Some(position)));
             }
-            Record::Void | Record::Shell(..) | Record::Deleted(..) => {}
+            Record::Void | Record::Shell(..) | Record::Deleted(..) | Record::Understood(_) => {}
         }
     }
 
@@ -212,6 +199,24 @@ impl<'a> Changes<'a> {
             self.changes.push(Change::Added(self.batch));
         }
         self.changes
+    }
+}
+
+/// Returns what the search keeps of an event that lies there.
+pub(super) fn entry<'a>(position: Position, shell: &'a Arc<Shell>, event: &PackedEvent<'a>) -> Entry<'a> {
+    Entry {
+        position,
+        shell,
+        sequence: event.sequence,
+        command: event.command,
+        cwd: event.cwd,
+        started_at: event.started_at,
+        category: event.category,
+        tools: event.tools,
+        risk: event.risk,
+        axis: event.axis,
+        rules: event.rules,
+        outcome: brief(event.state, &event.ending, None),
     }
 }
 

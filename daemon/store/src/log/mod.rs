@@ -12,6 +12,8 @@
 //! | `sealed`, `footer` | how a sealed segment is made and read |
 //! | `append` | taking in: one write, one sync |
 //! | `seal`, `delete`, `compact` | rewriting: what is complete, what must go, what can be smaller |
+//! | `reclassify`, `revise` | understanding again, and what events become by it |
+//! | `rewrite` | one segment anew where it stands, for deleting and understanding again |
 //! | `open`, `open_sealed` | opening, and what is done about a crash |
 //! | `salvage` | keeping bytes that are no records, and writing a raw segment anew |
 //! | `reader`, `load` | single events by position, and all of them for the search |
@@ -30,6 +32,9 @@ mod open;
 mod open_sealed;
 mod raw;
 mod reader;
+mod reclassify;
+mod revise;
+mod rewrite;
 mod salvage;
 mod seal;
 mod sealed;
@@ -47,6 +52,8 @@ use karo_protocol::{Event, EventId};
 pub use self::error::{AppendError, OpenError, ReadError};
 pub use self::load::Load;
 pub use self::reader::Reader;
+pub use self::reclassify::{Progress, Reclassification};
+pub use self::revise::Revision;
 
 use self::ids::Ids;
 use self::known::Known;

@@ -13,7 +13,7 @@ use karo_protocol::{ShellId, Timestamp};
 use super::known::{Contents, KeyHash, Known, Marks};
 use super::live::Live;
 use super::raw::{self, Fault, Header, Scan};
-use super::salvage::{Bad, UNFINISHED, rewrite_raw, set_aside};
+use super::salvage::{Bad, Fate, UNFINISHED, rewrite_raw, set_aside};
 use super::table::{Deleted, Form, RawIndex, Shared, raw_name};
 use super::{AppendError, Ids, OpenError, Opened, Options, SetAside, Standing, Store};
 use crate::disk::{Disk, is_full};
@@ -152,7 +152,10 @@ impl Store {
             return Ok(());
         }
         opened.was_closed = scan.is_closed;
-        if scan.is_closed {
+        if let Header::Older(version) = scan.header {
+            opened.migrated_from = Some(version);
+        }
+        if scan.is_closed && scan.header == Header::Ours {
             let file = self.shared.disk.open_append(&path).map_err(OpenError::disk("open", &path))?;
             self.live = Some(Live::resume(slot, number, index, file, true));
         } else {
@@ -201,7 +204,7 @@ impl Store {
             let table = self.shared.table();
             let last = table.0.values().filter_map(|segment| segment.raw().map(|index| (segment, index)));
             if let Some((segment, index)) = last.max_by_key(|(segment, _)| segment.number) {
-                let file = rewrite_raw(&self.shared, segment, index, now.as_micros(), |_, _| true)?;
+                let file = rewrite_raw(&self.shared, segment, index, now.as_micros(), |_, _, _| Fate::Kept)?;
                 self.live = Some(Live::resume(segment.slot, segment.number, Arc::clone(index), file, false));
             }
         }

@@ -21,12 +21,25 @@ const FLAG_CLOSED: u16 = 1;
 /// What the first bytes of a segment say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Header {
-    /// It is one that this version reads.
+    /// It is of the format that this version writes.
     Ours,
+    /// It is of an earlier format, which this version reads.
+    Older(u16),
     /// It is of a later version, and says so with a sound checksum.
     Newer(u16),
     /// It is not as it was written.
     Unsound,
+}
+
+impl Header {
+    /// Judges the format of a header whose checksum is right.
+    pub(super) const fn of(format: u16) -> Self {
+        match format {
+            FORMAT => Self::Ours,
+            1..FORMAT => Self::Older(format),
+            _ => Self::Newer(format),
+        }
+    }
 }
 
 /// Makes the header of a segment; the moment is in µs since the epoch.
@@ -51,8 +64,7 @@ pub(super) fn read_header(bytes: &[u8], number: u32) -> Header {
         && number.to_be_bytes() == bytes[12..16];
     match u16::from_be_bytes([bytes[8], bytes[9]]) {
         _ if !is_sound => Header::Unsound,
-        FORMAT => Header::Ours,
-        version => Header::Newer(version),
+        version => Header::of(version),
     }
 }
 

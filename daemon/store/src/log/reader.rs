@@ -83,7 +83,7 @@ impl Reader {
 }
 
 /// The shells of a segment, by their numbers.
-type Shells = Rc<[Option<Arc<Shell>>]>;
+pub(super) type Shells = Rc<[Option<Arc<Shell>>]>;
 
 /// One call: files and table stay as they are, and what was read is used again.
 pub(super) struct ReadSession<'a> {
@@ -108,9 +108,12 @@ impl<'a> ReadSession<'a> {
                 let shell = shell.ok_or("the record of its shell is lost")?;
                 packed.unpack(shell).map(Some).map_err(|error| error.0)
             }
-            Record::Void | Record::Shell(..) | Record::Ended(..) | Record::Lost(..) | Record::Deleted(..) => {
-                Ok(None)
-            }
+            Record::Void
+            | Record::Shell(..)
+            | Record::Ended(..)
+            | Record::Lost(..)
+            | Record::Deleted(..)
+            | Record::Understood(_) => Ok(None),
         })?;
         if event.outcome.state() == State::Ended {
             return Ok(event);
@@ -137,7 +140,8 @@ impl<'a> ReadSession<'a> {
             | Record::Event(_)
             | Record::Ended(..)
             | Record::Lost(..)
-            | Record::Deleted(..) => Ok(None),
+            | Record::Deleted(..)
+            | Record::Understood(_) => Ok(None),
         })
     }
 
@@ -217,7 +221,18 @@ impl<'a> ReadSession<'a> {
         )
     }
 
-    fn shells(&mut self, segment: &Segment, index: &SealedIndex) -> Result<Shells, ReadError> {
+    /// Returns the segment of that slot.
+    pub(super) fn segment(&self, slot: u16) -> Option<Arc<Segment>> {
+        self.table.0.get(&slot).map(Arc::clone)
+    }
+
+    /// Reads a block of records; one that cannot be read is noted.
+    pub(super) fn records(&self, segment: &Segment, place: &BlockPlace) -> Option<Block> {
+        self.read_block(segment, place, BlockKind::Records).ok()
+    }
+
+    /// Returns the shells of a sealed segment, by their numbers.
+    pub(super) fn shells(&mut self, segment: &Segment, index: &SealedIndex) -> Result<Shells, ReadError> {
         if let Some(shells) = self.shells.get(&segment.slot) {
             return Ok(Rc::clone(shells));
         }
@@ -237,7 +252,8 @@ impl<'a> ReadSession<'a> {
         read_footer(self.shared, &segment.name(), segment.number, true)
     }
 
-    fn bytes(&self, segment: &Segment, offset: u32, length: usize) -> Result<Vec<u8>, ReadError> {
+    /// Reads a part of a segment's file.
+    pub(super) fn bytes(&self, segment: &Segment, offset: u32, length: usize) -> Result<Vec<u8>, ReadError> {
         let name = segment.name();
         let mut bytes = vec![0; length];
         match self.shared.disk.read_at(&self.shared.path(&name), u64::from(offset), &mut bytes) {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::raw::{self, BatchWriter, Fault, HEADER_BYTES};
+use super::revise::Revised;
 use super::table::{RawIndex, Segment, Shared, raw_name, read, write};
 use crate::disk::{DiskFile, in_doubt};
 use crate::payload::{self, Base};
@@ -26,6 +27,19 @@ pub(super) struct Bad {
     pub(super) segment: String,
     pub(super) range: Range<u64>,
     pub(super) fault: Fault,
+}
+
+impl Bad {
+    /// Says in the log that these bytes are not kept.
+    pub(super) fn tell_dropped(&self) {
+        let (segment, offset, bytes) = (&self.segment, self.range.start, self.range.end - self.range.start);
+        tracing::warn!(
+            segment,
+            offset,
+            bytes,
+            "damaged bytes removed: nobody can tell whether they hold what must be gone"
+        );
+    }
 }
 
 impl Fault {
@@ -75,31 +89,77 @@ pub(super) fn set_aside(shared: &Shared, bad: &Bad) -> io::Result<Option<PathBuf
     Ok(Some(path))
 }
 
-/// Writes a raw segment anew without the records that `is_wanted` refuses, each in its old ordinal,
-/// and returns the file, open at its end. Readers are kept away while it changes places.
-pub(super) fn rewrite_raw(
+/// Takes away what was set aside, and what was never finished; returns when it is gone for good.
+pub(super) fn discard_leftovers(shared: &Shared) -> io::Result<()> {
+    let unfinished =
+        shared.disk.list(&shared.directory)?.into_iter().filter(|name| name.ends_with(UNFINISHED));
+    discard(shared, &shared.directory, &unfinished.collect::<Vec<_>>())?;
+    let pieces = match shared.disk.list(&shared.damaged) {
+        Ok(names) => names.into_iter().filter(|name| is_piece(name)).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    discard(shared, &shared.damaged, &pieces)
+}
+
+/// Tells whether a file of that name holds bytes of a segment.
+fn is_piece(name: &str) -> bool {
+    let mut parts = name.split('.');
+    let number = parts.next().unwrap_or_default();
+    number.bytes().all(|digit| digit.is_ascii_digit()) && matches!(parts.next(), Some("log" | "seg"))
+}
+
+fn discard(shared: &Shared, directory: &Path, names: &[String]) -> io::Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    for name in names {
+        tracing::warn!(name, "removed: nobody can tell whether it holds what must be gone");
+        shared.disk.unlink(&directory.join(name))?;
+    }
+    shared.disk.sync_directory(directory)
+}
+
+/// What becomes of a record when its segment is written anew.
+pub(super) enum Fate<'a> {
+    /// It stays.
+    Kept,
+    /// Its ordinal stays, and nothing in it.
+    Void,
+    /// It is an event and stays as this.
+    Revised(&'a Revised),
+}
+
+/// Writes a raw segment anew, each record in its old ordinal with the fate that `fate` says, and returns
+/// the file, open at its end. Readers are kept away while it changes places.
+pub(super) fn rewrite_raw<'a>(
     shared: &Shared,
     segment: &Segment,
     index: &std::sync::RwLock<RawIndex>,
     begun_at: i64,
-    is_wanted: impl Fn(&Record<'_>, &RawIndex) -> bool,
+    mut fate: impl FnMut(u16, &Record<'_>, &RawIndex) -> Fate<'a>,
 ) -> io::Result<Box<dyn DiskFile>> {
     let name = raw_name(segment.number);
     let (path, unfinished) = (shared.path(&name), shared.path(&format!("{name}{UNFINISHED}")));
     let bytes = shared.disk.read(&path)?;
     let old = read(index);
     let mut rewriting = Rewriting::begin(shared, segment.number, &unfinished, begun_at)?;
-    for offset in old.offsets.iter().copied() {
-        match raw::read_record(&bytes, segment.number, offset, offset as usize) {
-            Some((kind, payload)) => {
-                let record = payload::read(kind, payload, &mut Base::default());
-                let is_wanted = record.is_ok_and(|record| is_wanted(&record, &old));
-                if is_wanted { rewriting.push(kind, payload)? } else { rewriting.push(Kind::Void, &[])? }
+    for (ordinal, offset) in old.offsets.iter().copied().enumerate() {
+        let found = raw::read_record(&bytes, segment.number, offset, offset as usize);
+        let record = found.and_then(|(kind, payload)| {
+            Some((kind, payload, payload::read(kind, payload, &mut Base::default()).ok()?))
+        });
+        let Some((kind, payload, record)) = record else {
+            shared.note_damage(&name, u64::from(offset), "its checksum is wrong");
+            rewriting.push(Kind::Void, &[])?;
+            continue;
+        };
+        match (fate(ordinal as u16, &record, &old), record) {
+            (Fate::Void, _) => rewriting.push(Kind::Void, &[])?,
+            (Fate::Revised(revised), Record::Event(event)) => {
+                rewriting.push_record(&Record::Event(revised.applied(event)))?;
             }
-            None => {
-                shared.note_damage(&name, u64::from(offset), "its checksum is wrong");
-                rewriting.push(Kind::Void, &[])?;
-            }
+            (Fate::Kept | Fate::Revised(_), _) => rewriting.push(kind, payload)?,
         }
     }
     drop(old);
@@ -138,6 +198,11 @@ impl Rewriting {
 
     fn push(&mut self, kind: Kind, payload: &[u8]) -> io::Result<()> {
         self.offsets.push(self.batch.push_packed(kind, payload));
+        if self.batch.len() >= BATCH_BYTES { self.spill() } else { Ok(()) }
+    }
+
+    fn push_record(&mut self, record: &Record<'_>) -> io::Result<()> {
+        self.offsets.push(self.batch.push(record));
         if self.batch.len() >= BATCH_BYTES { self.spill() } else { Ok(()) }
     }
 

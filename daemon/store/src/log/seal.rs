@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// Returns the records of a raw segment that are as they were written; the bytes of others are kept.
-    fn sound_records<'a>(
+    pub(super) fn sound_records<'a>(
         &self,
         segment: &Segment,
         index: &RawIndex,
@@ -181,7 +181,7 @@ impl<'a> Rewriting<'a> {
 
     fn sort_in(&mut self, ordinal: u16, record: Record<'a>, shell: Option<&Arc<Shell>>) {
         match record {
-            Record::Void | Record::Shell(..) => {}
+            Record::Void | Record::Shell(..) | Record::Understood(_) => {}
             Record::Deleted(..) => self.records.push((ordinal, record)),
             Record::Event(event) => {
                 // Without its shell nobody can say what it was.

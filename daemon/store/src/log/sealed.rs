@@ -196,8 +196,7 @@ pub(super) fn read_header(bytes: &[u8], number: u32) -> Header {
         && number.to_be_bytes() == header[12..16];
     match u16::from_be_bytes([header[8], header[9]]) {
         _ if !is_sound => Header::Unsound,
-        FORMAT => Header::Ours,
-        version => Header::Newer(version),
+        version => Header::of(version),
     }
 }
 

@@ -248,6 +248,8 @@ pub(super) struct Shared {
     files: RwLock<()>,
     deleted: RwLock<Arc<Deleted>>,
     damage: Mutex<BTreeSet<(String, u64, String)>>,
+    /// Names of segments that hold bytes which cannot be read.
+    unsound: Mutex<BTreeSet<String>>,
     loading: Arc<()>,
     opening: Mutex<Option<BTreeMap<u16, usize>>>,
 }
@@ -263,6 +265,7 @@ impl Shared {
             table: RwLock::default(),
             deleted: RwLock::default(),
             damage: Mutex::default(),
+            unsound: Mutex::default(),
             loading: Arc::default(),
             opening: Mutex::default(),
         }
@@ -335,6 +338,17 @@ impl Shared {
     /// Notes a damaged place; the same place counts once.
     pub(super) fn note_damage(&self, segment: &str, offset: u64, reason: &str) {
         lock(&self.damage).insert((segment.to_owned(), offset, reason.to_owned()));
+        lock(&self.unsound).insert(segment.to_owned());
+    }
+
+    /// Notes that all of a segment can be read.
+    pub(super) fn note_clean(&self, segment: &str) {
+        lock(&self.unsound).remove(segment);
+    }
+
+    /// Tells whether a damaged place was met in a segment that is still there.
+    pub(super) fn is_unsound(&self, segment: &str) -> bool {
+        lock(&self.unsound).contains(segment)
     }
 
     /// Returns the damaged places that were met since the log was opened.

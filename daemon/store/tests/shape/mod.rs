@@ -80,6 +80,8 @@ pub(crate) struct Known {
 pub(crate) struct Search {
     pub(crate) events: BTreeMap<Key, Known>,
     early: BTreeMap<Key, (State, Option<Position>)>,
+    /// The last text that it was told of events that were made anew.
+    pub(crate) revised: BTreeMap<Key, Vec<u8>>,
 }
 
 pub(crate) const fn rank(state: State) -> u8 {
@@ -120,6 +122,13 @@ impl Search {
             },
             Change::Removed(positions) => {
                 self.events.retain(|_, known| !positions.contains(&known.position));
+            }
+            Change::Revised(batch) => {
+                for entry in batch.iter() {
+                    let known = self.events.get(&(entry.shell.id, entry.sequence));
+                    assert_eq!(known.map(|known| known.position), Some(entry.position), "it lies elsewhere");
+                    self.revised.insert((entry.shell.id, entry.sequence), entry.command.to_vec());
+                }
             }
             Change::Moved(moves) => {
                 let moves: BTreeMap<Position, Position> = moves.iter().copied().collect();

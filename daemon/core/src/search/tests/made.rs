@@ -18,6 +18,7 @@ pub(super) enum Step {
     Settle { which: Index, outcome: BriefOutcome, is_own: bool },
     Remove(Vec<bool>),
     Move(Vec<bool>),
+    Revise(Vec<bool>, Vec<Spec>),
 }
 
 #[derive(Debug, Clone)]
@@ -106,6 +107,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => prop::collection::vec(prop::bool::weighted(0.3), 1..40).prop_map(Step::Remove),
         1 => prop::collection::vec(prop::bool::weighted(0.95), 40).prop_map(Step::Remove),
         2 => prop::collection::vec(any::<bool>(), 1..40).prop_map(Step::Move),
+        2 => (prop::collection::vec(any::<bool>(), 1..40), prop::collection::vec(spec(), 1..6))
+            .prop_map(|(which, specs)| Step::Revise(which, specs)),
     ]
 }
 

@@ -114,6 +114,22 @@ fn a_deleted_text_is_not_left_in_memory() {
 }
 
 #[test]
+fn a_text_that_was_cut_anew_is_not_left_in_memory() {
+    let mut model = Model::default();
+    let mut columns = Columns::new();
+    let secret = Spec { command: Bytes::from("login Very-Secret"), ..Spec::plain() };
+    for change in model.apply(Step::Add(vec![Spec::plain(), secret])) {
+        columns.apply(change);
+    }
+    let cut = Spec { command: Bytes::from("login -"), ..Spec::plain() };
+    model.apply(Step::Revise(vec![false, true], vec![cut])).into_iter().for_each(|c| columns.apply(c));
+    let memory = format!("{columns:?}");
+    let bytes: Vec<String> = b"very-secret".iter().map(u8::to_string).collect();
+    assert!(!memory.contains(&bytes.join(", ")));
+    assert_eq!((columns.len(), columns.stats().texts), (2, 2));
+}
+
+#[test]
 fn outcomes_that_nothing_waits_for_are_forgotten_when_all_is_loaded() {
     let mut columns = Columns::new();
     let outcome = BriefOutcome { state: State::Lost, duration: None, exit: None, position: None };

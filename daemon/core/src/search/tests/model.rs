@@ -84,6 +84,7 @@ impl Model {
             Step::Settle { which, outcome, is_own } => self.settle(which, outcome, is_own),
             Step::Remove(which) => self.remove(&which),
             Step::Move(which) => self.relocate(&which),
+            Step::Revise(which, specs) => self.revise(&which, &specs),
         }
     }
 
@@ -185,6 +186,32 @@ impl Model {
             outcome.position = outcome.position.map(target);
         }
         vec![Change::Moved(moves)]
+    }
+
+    /// Gives some events the text, category and programs of others.
+    pub(super) fn revise(&mut self, which: &[bool], specs: &[Spec]) -> Vec<Change> {
+        let mut batch = Batch::default();
+        let chosen = self.events.iter_mut().zip(which.iter().cycle()).filter(|(_, chosen)| **chosen);
+        for ((event, _), spec) in chosen.zip(specs.iter().cycle()) {
+            (event.command, event.category) = (spec.command.clone(), Some(spec.category));
+            event.tools.clone_from(&spec.tools);
+            event.judged = spec.judged.clone();
+            batch.push(Entry {
+                position: event.position,
+                shell: &event.shell,
+                sequence: event.sequence,
+                command: &event.command,
+                cwd: &event.cwd,
+                started_at: event.started_at,
+                category: spec.category,
+                tools: event.tools.join("\0").as_bytes(),
+                risk: event.judged.risk,
+                axis: event.judged.axis,
+                rules: event.judged.rules.join("\0").as_bytes(),
+                outcome: spec.outcome,
+            });
+        }
+        vec![Change::Revised(batch)]
     }
 
     pub(super) fn position(&mut self) -> Position {
