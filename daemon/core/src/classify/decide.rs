@@ -23,6 +23,8 @@ pub(super) struct Decision {
     pub(super) is_wrapping: bool,
     /// Whether it tells nothing about its line.
     pub(super) is_mute: bool,
+    /// Whether it reads no input.
+    pub(super) is_deaf: bool,
 }
 
 impl Decision {
@@ -56,13 +58,14 @@ pub(super) fn decide(line: &Line) -> Vec<Decision> {
 
 fn decide_run(run: &Run) -> Decision {
     let mut words = &run.words[..run.words.len().min(WORDS_MAX)];
-    let mut decision = Decision { row: None, is_wrapping: false, is_mute: false };
+    let mut decision = Decision { row: None, is_wrapping: false, is_mute: false, is_deaf: false };
     for layer in 0..LAYERS_MAX {
         let Some((first, arguments)) = words.split_first() else { break };
         let Some(found) = Found::of(first, arguments) else { break };
         if layer == 0 {
             decision.is_wrapping = found.reading.is_wrapper;
             decision.is_mute = found.reading.is_mute;
+            decision.is_deaf = found.reading.is_deaf;
         }
         decision.row = Some(found.row);
         // What a runner runs decides only if it is known.

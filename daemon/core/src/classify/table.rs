@@ -36,6 +36,8 @@ pub(super) struct Reading {
     pub(super) is_interpreter: bool,
     /// Whether it tells nothing about the line that it stands in: `echo`, `cd`.
     pub(super) is_mute: bool,
+    /// Whether it reads no input, so that `name|id` is how a manual writes a choice, and no pipe.
+    pub(super) is_deaf: bool,
     /// Options whose value is the next word, separated by spaces.
     valued: &'static str,
     /// Options that are words of rows, separated by spaces.
@@ -93,6 +95,7 @@ fn program(line: &'static str) -> Option<(&'static str, Reading)> {
         is_runner: has("runner"),
         is_interpreter: has("interpreter"),
         is_mute: has("mute"),
+        is_deaf: has("deaf"),
         valued,
         words,
     };
@@ -223,7 +226,7 @@ mod tests {
         for line in PROGRAM_LINES.lines() {
             assert_eq!(line.split('\t').count(), 4, "{line}");
             let traits = line.split('\t').nth(1).unwrap();
-            let known = ["", "wrapper", "runner", "interpreter", "mute"];
+            let known = ["", "wrapper", "runner", "interpreter", "mute", "deaf"];
             assert!(traits.split(' ').all(|one| known.contains(&one)), "{line}");
             assert!(find_bytes(line.split('\t').next().unwrap().as_bytes()).is_some(), "{line}: no row");
         }

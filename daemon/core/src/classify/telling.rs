@@ -65,15 +65,18 @@ pub(super) fn category(line: &Line, decisions: &[Decision]) -> Category {
 fn telling(run: &Run, decision: &Decision) -> Telling {
     let category = decision.category();
     let order = ORDER.iter().position(|one| *one == category).unwrap_or(ORDER.len());
+    let is_fed = run.contexts.contains(Context::PipeIn);
     if decision.is_wrapping {
         Telling::Wrapper
+    } else if decision.is_deaf && is_fed && run.parent.is_none() {
+        Telling::Unknown
     } else if category == Category::Other {
         if decision.row.is_some() { Telling::Known } else { Telling::Unknown }
     } else if category == Category::Shell {
         if decision.is_mute { Telling::Mute } else { Telling::Shell }
     } else if run.contexts.contains(Context::Substitution) {
         Telling::Word(order)
-    } else if category == Category::Text && run.contexts.contains(Context::PipeIn) {
+    } else if category == Category::Text && is_fed {
         Telling::Filter
     } else {
         Telling::Itself(order)
