@@ -339,8 +339,8 @@ pub struct RefusedRule {
     pub reason: String,
 }
 
-/// Asks for everything that is stored to be understood again. What was understood by the same tables and rules
-/// is passed over, so a second request goes on where the first was left.
+/// Asks for everything that is stored to be understood again. What is as it should be is not written anew, so a
+/// second request does what the first has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Reclassify {
     /// Whether secrets that today's rules of redaction find are cut out of stored texts as well.
@@ -350,9 +350,9 @@ pub struct Reclassify {
 /// How far a long work has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
-    /// Events looked at so far.
+    /// Records looked at so far.
     pub done: u64,
-    /// Events to be looked at.
+    /// Records to be looked at, as far as is known.
     pub total: u64,
     /// Events that are another thing than before.
     pub changed: u64,

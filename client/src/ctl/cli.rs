@@ -249,6 +249,69 @@ pub enum HistoryFormat {
     Plain,
 }
 
+/// `karoctl explain`.
+#[derive(Debug, Clone, Args)]
+#[command(after_long_help = EXPLAIN_HELP)]
+pub struct ExplainArgs {
+    /// A whole command line, in quotes; several are explained one after the other, `-` reads standard input.
+    #[arg(value_name = "LINE", conflicts_with = "jsonl")]
+    pub lines: Vec<OsString>,
+    /// Read lines {"id":..,"cmd":..} from standard input, and write a line for each.
+    #[arg(long)]
+    pub jsonl: bool,
+    /// Directory that rules are told of; without it, the current one, and none with --jsonl.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub cwd: Option<PathBuf>,
+}
+
+/// What `karoctl explain --help` says besides.
+const EXPLAIN_HELP: &str = "--jsonl answers each line with one object: id as it was given; redacted; spans as \
+[start, end, kind] in bytes of cmd; runs, each with argv, context (pipe_in, pipe_out, substitution, heredoc, \
+background, function), privileged and remote; category; categories; risk (none, or the highest level); axis (null \
+without a risk); rules. A line that is no such object is named on standard error and left out; the others are \
+answered, and the exit code is 2.";
+
+/// `karoctl rules`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RulesCommand {
+    /// List the rules in use, the highest level first.
+    List,
+    /// Name the rules that cannot be used, with file, line and reason; with any of them, the exit code is 4.
+    Check {
+        /// Rule files, or directories of them; without any, what the daemon has loaded.
+        #[arg(value_hint = ValueHint::AnyPath)]
+        files: Vec<PathBuf>,
+    },
+    /// Say which lines the rules of one file match, whether or not the daemon uses it.
+    #[command(after_long_help = RULES_TEST_HELP)]
+    Test {
+        /// The rule file, or its directory with rule.yml in it.
+        #[arg(value_hint = ValueHint::AnyPath)]
+        file: PathBuf,
+        /// Command lines, in quotes; `-` reads them from standard input.
+        #[arg(value_name = "LINE")]
+        lines: Vec<OsString>,
+    },
+}
+
+/// What `karoctl rules test --help` says besides.
+const RULES_TEST_HELP: &str = "Without a LINE, every line of match.txt beside the file must match and no line of \
+miss.txt may; empty lines count for nothing, and the exit code is 4 if a line is not as it should be. With LINEs, \
+each is shown with the fields that matched, and the exit code is 1 if none does.";
+
+/// `karoctl reclassify`.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(after_long_help = RECLASSIFY_HELP)]
+pub struct ReclassifyArgs {
+    /// Also cut out of stored commands the secrets that are found today; what is cut is gone for good.
+    #[arg(long)]
+    pub redact: bool,
+}
+
+/// What `karoctl reclassify --help` says besides.
+const RECLASSIFY_HELP: &str = "It may be stopped at any time: what is done stays done, and the next one does the rest. \
+Meanwhile commands are recorded and found as always.";
+
 /// `karoctl shell`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ShellCommand {

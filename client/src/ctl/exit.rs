@@ -35,9 +35,12 @@ impl Exit {
     const TABLE: [(Self, &str); 8] = [
         (Self::Done, "done"),
         (Self::NothingFound, "nothing found"),
-        (Self::Usage, "usage: the command line is wrong"),
+        (Self::Usage, "usage: the command line or a line of the input is wrong"),
         (Self::NoDaemon, "no daemon, or it does not answer"),
-        (Self::Refused, "refused: by you, by the daemon or by the system"),
+        (
+            Self::Refused,
+            "refused: by you, by the daemon or by the system; a rule that cannot be used or fails its test",
+        ),
         (Self::NotCovered, "the asked range is not covered by the answer"),
         (Self::Damaged, "the store is damaged"),
         (Self::Bug, "a bug of Karo's: please report it"),

@@ -75,7 +75,7 @@ mod tests {
         let more = line.split_once("\"lossy\":true,").expect("the documented fields come first").1;
         assert_eq!(
             more,
-            "\"started_us\":1793617140123456,\"duration_us\":1234567,\"precision_us\":1,\
+            "\"axis\":\"exposure\",\"started_us\":1793617140123456,\"duration_us\":1234567,\"precision_us\":1,\
              \"command_b64\":\"Y3VybCAtSCBbcmVkYWN0ZWQ6dG9rZW5dIP8gfCB3Yw==\",\"cwd_b64\":\"L3RtcC/+\",\
              \"cwd_truncated\":false,\"tty\":\"pts/3\",\"ssh\":true,\"parent\":\"tmux\",\"pid\":77,\
              \"pid_start\":123456,\"pid_ns\":4026531836,\"boot_id\":\"abababab-abab-abab-abab-abababababab\",\

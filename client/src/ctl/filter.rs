@@ -66,20 +66,28 @@ fn moment(option: &str, text: Option<&str>, bearings: &Bearings<'_>) -> Result<O
 }
 
 fn directory(args: &FilterArgs, bearings: &Bearings<'_>) -> Result<Option<Directory>, Trouble> {
-    let resolved = |path: &Path| match (bearings.cwd, path.is_absolute()) {
-        (Some(cwd), _) => Ok(Bytes(absolute(path.as_os_str(), cwd))),
-        (None, true) => Ok(Bytes(absolute(path.as_os_str(), Path::new("/")))),
+    match (&args.cwd, &args.under) {
+        (Some(path), _) => Ok(Some(Directory::Exactly(Bytes(resolved(path, bearings)?)))),
+        (None, Some(path)) => Ok(Some(Directory::Under(Bytes(resolved(path, bearings)?)))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Returns a path as the daemon knows directories: absolute, by its text alone.
+///
+/// # Errors
+///
+/// A usage error when it is relative and nobody knows to what.
+pub fn resolved(path: &Path, bearings: &Bearings<'_>) -> Result<Vec<u8>, Trouble> {
+    match (bearings.cwd, path.is_absolute()) {
+        (Some(cwd), _) => Ok(absolute(path.as_os_str(), cwd)),
+        (None, true) => Ok(absolute(path.as_os_str(), Path::new("/"))),
         (None, false) => {
             let path = path.display();
             Err(Trouble::usage(format!(
                 "{path} is relative, and the current directory is gone; give an absolute path"
             )))
         }
-    };
-    match (&args.cwd, &args.under) {
-        (Some(path), _) => Ok(Some(Directory::Exactly(resolved(path)?))),
-        (None, Some(path)) => Ok(Some(Directory::Under(resolved(path)?))),
-        (None, None) => Ok(None),
     }
 }
 

@@ -24,6 +24,18 @@ pub fn write_line<T: Serialize>(out: &mut dyn Write, value: &T) -> Result<(), Tr
 struct Safe;
 
 impl Formatter for Safe {
+    /// Writes JSON that somebody else made: what a terminal would obey stands in strings only, but for the
+    /// tabs and the like that JSON allows between values.
+    fn write_raw_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        for (place, part) in fragment.split(['\t', '\r', '\n']).enumerate() {
+            if place > 0 {
+                out.write_all(b" ")?;
+            }
+            self.write_string_fragment(out, part)?;
+        }
+        Ok(())
+    }
+
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         if fragment.is_ascii() && !fragment.bytes().any(|byte| byte == 0x7f) {
             return out.write_all(fragment.as_bytes());
@@ -54,5 +66,15 @@ mod tests {
         let line = String::from_utf8(line).expect("JSON is UTF-8");
         assert_eq!(line, "\"a\\u001b[31m\\u007f\\u009b\\u202e\\udb40\\udc41\u{20ac}\\\"\\n\"\n");
         assert_eq!(serde_json::from_str::<String>(&line).expect("it reads back"), text);
+    }
+
+    #[test]
+    fn raw_values_drive_no_terminal_either() {
+        let raw = "{\"a\":\t[1.50,\r\"\u{202e}\\u0041\u{9b}\"]}";
+        let value: Box<serde_json::value::RawValue> = serde_json::from_str(raw).expect("it is JSON");
+        let mut line = Vec::new();
+        write_line(&mut line, &value).expect("memory takes it");
+        let line = String::from_utf8(line).expect("JSON is UTF-8");
+        assert_eq!(line, "{\"a\": [1.50, \"\\u202e\\u0041\\u009b\"]}\n");
     }
 }

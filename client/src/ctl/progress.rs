@@ -27,7 +27,12 @@ impl Progress {
 
     /// Goes on by so much.
     pub fn advance(&mut self, amount: u64) {
-        self.done += amount;
+        self.reach(self.done + amount, self.total);
+    }
+
+    /// Stands at so much, of a total that may have become another.
+    pub fn reach(&mut self, done: u64, total: u64) {
+        (self.done, self.total) = (done, total);
         if !self.is_shown || self.drawn_at.is_some_and(|at| at.elapsed() < REDRAW) {
             return;
         }

@@ -16,8 +16,10 @@ fn json_has_the_documented_fields_in_their_order() {
         \"user\":\"ada\",\"shell\":\"zsh\",\"shell_id\":\"11111111111111111111111111111111\",\"seq\":42,\
         \"cwd\":\"/tmp/\u{fffd}\",\"command\":\"curl -H [redacted:token] \u{fffd} | wc\",\
         \"started_at\":\"2026-11-02T10:59:00.123Z\",\"duration_ms\":1234,\"exit\":1,\"pipestatus\":[22,1],\
-        \"state\":\"ended\",\"category\":\"network\",\"tools\":[\"curl\",\"wc\"],\"risk\":null,\"rules\":[],\
-        \"redactions\":[{\"start\":8,\"end\":24,\"kind\":\"token\"}],\"truncated\":false,\"lossy\":true}\n";
+        \"state\":\"ended\",\"category\":\"network\",\"tools\":[\"curl\",\"wc\"],\"risk\":\"medium\",\
+        \"rules\":[\"header-token\",\"b\"],\
+        \"redactions\":[{\"start\":8,\"end\":24,\"kind\":\"token\"}],\"truncated\":false,\"lossy\":true,\
+        \"axis\":\"exposure\"}\n";
     assert_eq!(text.replace(&id_of(&text), "01a17e8b-c840-7707-8707-070707070707"), expected);
 }
 
@@ -31,7 +33,7 @@ fn csv_has_the_same_fields() {
     assert_eq!(
         after_id,
         ",engine,ada,zsh,11111111111111111111111111111111,42,/home/ada/src,\"echo \"\"a, b\"\"\",\
-         2026-11-02T10:59:00.123Z,5,0,,ended,network,curl wc,,,,false,false"
+         2026-11-02T10:59:00.123Z,5,0,,ended,network,curl wc,,,,false,false,"
     );
 }
 

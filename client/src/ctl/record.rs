@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use karo_protocol::event::Redaction;
-use karo_protocol::{Category, Event, Precision, Risk};
+use karo_protocol::{Axis, Category, Event, Precision, Risk};
 use serde::Serialize;
 
 use super::base64;
@@ -36,6 +36,7 @@ pub struct Record<'a> {
     redactions: Vec<Span>,
     truncated: bool,
     lossy: bool,
+    axis: Option<&'static str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     rest: Option<Rest<'a>>,
 }
@@ -70,7 +71,7 @@ struct Rest<'a> {
 }
 
 /// Names of the columns of CSV: the documented fields.
-pub const COLUMNS: [&str; 21] = [
+pub const COLUMNS: [&str; 22] = [
     "id",
     "node",
     "host",
@@ -92,6 +93,7 @@ pub const COLUMNS: [&str; 21] = [
     "redactions",
     "truncated",
     "lossy",
+    "axis",
 ];
 
 /// Names of the columns that `export` adds to CSV.
@@ -141,6 +143,7 @@ impl<'a> Record<'a> {
             redactions: event.redactions.iter().map(Span::of).collect(),
             truncated: event.command.is_truncated(),
             lossy: is_command_lossy || is_cwd_lossy,
+            axis: event.understanding.axis.map(Axis::name),
             rest: None,
         }
     }
@@ -196,6 +199,7 @@ impl<'a> Record<'a> {
             joined(&redactions.collect::<Vec<_>>()),
             self.truncated.to_string().into(),
             self.lossy.to_string().into(),
+            self.axis.unwrap_or_default().into(),
         ];
         if let Some(rest) = &self.rest {
             columns.extend(rest.columns());

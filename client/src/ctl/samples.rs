@@ -11,7 +11,8 @@ use karo_protocol::local::{Intake, RulesStatus, SpoolStatus, Status, StoreStatus
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::query::Row;
 use karo_protocol::{
-    BootId, Bytes, Category, Event, EventId, Micros, Precision, Shell, ShellId, ShellKind, State, Timestamp,
+    Axis, BootId, Bytes, Category, Event, EventId, Micros, Precision, Risk, Shell, ShellId, ShellKind, State,
+    Timestamp,
 };
 
 use super::scene::Scene;
@@ -57,6 +58,9 @@ pub(super) fn full_event() -> Event {
     });
     event.outcome =
         Outcome::Ended(Ending { duration: Some(Micros(1_234_567)), exit: Some(1), pipestatus: vec![22, 1] });
+    event.understanding.risk = Some(Risk::Medium);
+    event.understanding.axis = Some(Axis::Exposure);
+    event.understanding.rules = vec!["header-token".to_owned(), "b".to_owned()];
     event
 }
 

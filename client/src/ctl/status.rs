@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::Zoned;
-use karo_protocol::local::{Reply, Request, SpoolStatus, Status};
+use karo_protocol::local::{Reply, Request, RulesStatus, SpoolStatus, Status};
 use karo_protocol::{Micros, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -48,6 +48,7 @@ fn to_json(status: &Status) -> Value {
     for name in ["started_at", "now"] {
         value[name] = moment(&value[name]);
     }
+    value["rules"]["loaded_at"] = moment(&value["rules"]["loaded_at"]);
     let store = &mut value["store"];
     for name in ["oldest", "newest", "partial_since"] {
         store[name] = moment(&store[name]);
@@ -155,7 +156,7 @@ fn store_lines(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
             bytes(store.reserve_bytes)
         ),
     ));
-    lines.push(("rules", format!("version {}", store.rules_version)));
+    lines.push(("rules", rules_text(status)));
     if let Some(from) = store.partial_since {
         lines.push(("loading", format!("searchable so far from {}", when::long(from, zone))));
     }
@@ -166,6 +167,18 @@ fn store_lines(status: &Status, now: &Zoned) -> Vec<(&'static str, String)> {
         lines.push(("damage", format!("{} places; run `karoctl store verify`", store.damage)));
     }
     lines
+}
+
+/// Returns how many rules there are; a daemon that has none says by what tables it understands.
+fn rules_text(status: &Status) -> String {
+    let RulesStatus { loaded, refused, version, .. } = &status.rules;
+    match (loaded, refused) {
+        (0, 0) => format!("version {}", status.store.rules_version),
+        (_, 0) => format!("{loaded} loaded, version {version}"),
+        (_, _) => {
+            format!("{loaded} loaded, {refused} cannot be used (`karoctl rules check`), version {version}")
+        }
+    }
 }
 
 /// Writes what the store holds for people.

@@ -40,6 +40,19 @@ fn a_status_is_one_line_of_json_with_readable_moments() {
 }
 
 #[test]
+fn rules_are_counted_and_those_that_cannot_be_used_are_named() {
+    let with = |loaded, refused| {
+        let rules = RulesStatus { loaded, refused, loaded_at: None, version: 9 };
+        let text = text(&Status { rules, ..status() }, &noon());
+        text.lines().find(|line| line.starts_with("rules")).map(str::to_owned)
+    };
+    assert_eq!(with(0, 0).as_deref(), Some("rules      version 1"));
+    assert_eq!(with(312, 0).as_deref(), Some("rules      312 loaded, version 9"));
+    let refused = "rules      312 loaded, 2 cannot be used (`karoctl rules check`), version 9";
+    assert_eq!(with(312, 2).as_deref(), Some(refused));
+}
+
+#[test]
 fn damage_is_in_the_exit_code() {
     let daemon = FakeDaemon::serve(|session| {
         let (id, _) = session.request();

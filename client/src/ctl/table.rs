@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::{Span, Zoned};
+use karo_protocol::local::Rule;
 use karo_protocol::query::{CountKey, Row, Tally};
 use karo_protocol::{Risk, State};
 
@@ -27,8 +28,10 @@ const DIRECTORY_COLUMNS_MAX: usize = 32;
 /// What a key of counts may take at the most, in columns.
 const KEY_COLUMNS_MAX: usize = 60;
 
-const DIM: &str = "\x1b[2m";
+/// What is beside the point.
+pub const DIM: &str = "\x1b[2m";
 const RED: &str = "\x1b[31m";
+const BOLD_RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[33m";
 const GREEN: &str = "\x1b[32m";
 const PLAIN: &str = "\x1b[0m";
@@ -39,7 +42,28 @@ struct Cells {
     exit: String,
     exit_colour: Option<&'static str>,
     directory: String,
+    risk: Option<Risk>,
     command: String,
+}
+
+/// Returns the colour of a level of risk.
+pub const fn risk_colour(risk: Risk) -> &'static str {
+    match risk {
+        Risk::Informational | Risk::Low => DIM,
+        Risk::Medium => YELLOW,
+        Risk::High => RED,
+        Risk::Critical => BOLD_RED,
+    }
+}
+
+/// Returns the mark of a level of risk in a table: none where a command need not be looked at for it.
+const fn risk_mark(risk: Option<Risk>) -> &'static str {
+    match risk {
+        None | Some(Risk::Informational | Risk::Low) => "",
+        Some(Risk::Medium) => "!",
+        Some(Risk::High) => "!!",
+        Some(Risk::Critical) => "!!!",
+    }
 }
 
 impl Surface {
@@ -53,7 +77,11 @@ impl Surface {
         let duration = widest(|line| &line.duration, "TOOK".len());
         let exit = widest(|line| &line.exit, "EXIT".len());
         let directory = widest(|line| &line.directory, "DIRECTORY".len());
-        let room = self.columns.map(|all| all.saturating_sub(time + duration + exit + directory + 8).max(8));
+        // Most answers have no risky command, and they keep the room of the column.
+        let is_risky = lines.iter().any(|line| !risk_mark(line.risk).is_empty());
+        let risk = if is_risky { "RISK".len() + 2 } else { 0 };
+        let room =
+            self.columns.map(|all| all.saturating_sub(time + duration + exit + directory + risk + 8).max(8));
         let mut text = String::new();
         let mut put = |line: &Cells, is_head: bool| {
             let dim = if is_head { Some(DIM) } else { None };
@@ -63,6 +91,10 @@ impl Surface {
             text.push_str(&" ".repeat(exit.saturating_sub(columns(&line.exit))));
             self.push(&line.exit, 0, line.exit_colour.or(dim), &mut text);
             self.push(&line.directory, directory, Some(DIM), &mut text);
+            if is_risky {
+                let mark = if is_head { "RISK" } else { risk_mark(line.risk) };
+                self.push(mark, "RISK".len(), line.risk.map(risk_colour).or(dim), &mut text);
+            }
             let command = room.map_or_else(|| line.command.clone(), |room| cut_end(&line.command, room));
             self.push_last(&command, dim, &mut text);
         };
@@ -87,6 +119,7 @@ impl Surface {
             exit,
             exit_colour,
             directory: cut_start(&self.directory(&row.cwd), DIRECTORY_COLUMNS_MAX),
+            risk: row.risk,
             command: shown(&row.command, Newline::Arrow),
         }
     }
@@ -108,6 +141,24 @@ impl Surface {
         pad(&mut padded, width);
         self.coloured(&padded, colour, text);
         text.push_str("  ");
+    }
+
+    /// Colours a word that was written after `start`, where colours are welcome.
+    pub fn paint(&self, text: &mut String, start: usize, word: &str, colour: &str) {
+        let place = text[start..].find(word).filter(|_| self.has_colour);
+        if let Some(place) = place.map(|place| start + place) {
+            text.insert_str(place + word.len(), PLAIN);
+            text.insert_str(place, colour);
+        }
+    }
+
+    /// Colours all lines that were written after `start`.
+    pub fn paint_lines(&self, text: &mut String, start: usize, colour: &str) {
+        if self.has_colour {
+            let painted: String =
+                text[start..].lines().flat_map(|line| [colour, line, PLAIN, "\n"]).collect();
+            text.replace_range(start.., &painted);
+        }
     }
 
     fn push_last(&self, cell: &str, colour: Option<&str>, text: &mut String) {
@@ -146,6 +197,31 @@ impl Surface {
         text
     }
 
+    /// Writes rules, a line each.
+    pub fn rules(&self, rules: &[Rule]) -> String {
+        let safe = |text: &str| shown(text.as_bytes(), Newline::Arrow);
+        let ids: Vec<String> = rules.iter().map(|rule| cut_end(&safe(&rule.id), KEY_COLUMNS_MAX)).collect();
+        let widest = |names: &mut dyn Iterator<Item = usize>, least: usize| names.fold(least, usize::max);
+        let level = widest(&mut rules.iter().map(|rule| rule.level.name().len()), "LEVEL".len());
+        let axis = widest(&mut rules.iter().map(|rule| rule.axis.name().len()), "AXIS".len());
+        let id = widest(&mut ids.iter().map(|id| columns(id)), "ID".len());
+        let room = self.columns.map(|all| all.saturating_sub(level + axis + id + 6).max(8));
+        let mut text = String::new();
+        let mut put = |[first, second, third, last]: [&str; 4], colours: [Option<&str>; 2]| {
+            self.push(first, level, colours[0], &mut text);
+            self.push(second, axis, colours[1], &mut text);
+            self.push(third, id, colours[1], &mut text);
+            let last = room.map_or_else(|| last.to_owned(), |room| cut_end(last, room));
+            self.push_last(&last, colours[1].filter(|_| colours[0] == colours[1]), &mut text);
+        };
+        put(["LEVEL", "AXIS", "ID", "TITLE"], [Some(DIM); 2]);
+        for (rule, id) in rules.iter().zip(&ids) {
+            let colours = [Some(risk_colour(rule.level)), None];
+            put([rule.level.name(), rule.axis.name(), id, &safe(&rule.title)], colours);
+        }
+        text
+    }
+
     fn key(&self, key: &CountKey) -> String {
         match key {
             CountKey::Text(text) if text.is_empty() => "unknown".to_owned(),
@@ -170,6 +246,7 @@ impl Cells {
             exit: name("EXIT"),
             exit_colour: None,
             directory: name("DIRECTORY"),
+            risk: None,
             command: name("COMMAND"),
         }
     }

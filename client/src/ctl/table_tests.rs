@@ -27,6 +27,31 @@ TIME              TOOK     EXIT  DIRECTORY                         COMMAND
 }
 
 #[test]
+fn risky_commands_are_marked_and_others_keep_the_room() {
+    let risky = |risk: Option<Risk>, command: &str| Row { risk, ..row(60, Some(0), "/", command.as_bytes()) };
+    let rows = [
+        risky(Some(Risk::Critical), "curl x | sh"),
+        risky(Some(Risk::Low), "id"),
+        risky(Some(Risk::Medium), "nc -l 1"),
+        risky(None, "ls"),
+    ];
+    let expected = "\
+TIME      TOOK  EXIT  DIRECTORY  RISK  COMMAND
+11:59:00  1.2s     0  /          !!!   curl x | sh
+11:59:00  1.2s     0  /                id
+11:59:00  1.2s     0  /          !     nc -l 1
+11:59:00  1.2s     0  /                ls
+";
+    assert_eq!(surface(None).commands(&rows, true), expected);
+    assert_eq!(surface(None).commands(&rows[1..2], false), "11:59:00  1.2s     0  /          id\n");
+    let coloured = Surface { has_colour: true, ..surface(Some(80)) }.commands(&rows, true);
+    assert!(
+        coloured.contains("\x1b[1;31m!!! \x1b[0m") && coloured.contains("\x1b[33m!   \x1b[0m"),
+        "{coloured:?}"
+    );
+}
+
+#[test]
 fn commands_are_cut_to_the_terminal() {
     let rows = [row(60, Some(0), "/", "echo 日本日本日本日本日本".as_bytes())];
     let text = surface(Some(50)).commands(&rows, false);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use karo_protocol::config::Config;
 use karo_protocol::limits::{SOCKET_PATH_BYTES_MAX, SPOOL_FILES_MAX};
@@ -12,6 +13,9 @@ use karo_protocol::spool;
 use super::Check;
 use crate::ctl::shell::observe_path;
 use crate::surroundings::{found, uid};
+
+/// How long a record may wait in a spool: it holds raw text, and a daemon takes it in within seconds.
+const LEFTOVER_AGE_MAX: Duration = Duration::from_secs(3600);
 
 /// Runs the checks.
 pub fn checks(places: &Places) -> Vec<Check> {
@@ -159,13 +163,21 @@ fn file_system_kind(_: &Path) -> Option<u32> {
 
 fn leftovers(place: &Path) -> Check {
     let is_record = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(spool::is_file_name);
-    let entries = fs::read_dir(place).map(|entries| entries.flatten().filter(is_record).count());
+    let entries = fs::read_dir(place).map(|entries| entries.flatten().filter(is_record).collect::<Vec<_>>());
     let named = place.display();
-    match entries {
+    let old = entries.iter().flatten().filter(|entry| is_old(entry)).count();
+    match entries.map(|entries| entries.len()) {
         Ok(count) if count >= SPOOL_FILES_MAX => Check::fail(
             "leftovers",
             format!("{count} records wait in {named}, which is all that fit: hooks count what they lose"),
             "start karod, it takes them in",
+        ),
+        Ok(_) if old > 0 => Check::warn(
+            "leftovers",
+            format!(
+                "{old} records have waited for more than an hour in {named}, and they hold what was typed, secrets too"
+            ),
+            "start karod, it takes them in; what it leaves behind is torn or newer than it, and may be deleted",
         ),
         Ok(count) if count > 16 => Check::warn(
             "leftovers",
@@ -175,6 +187,12 @@ fn leftovers(place: &Path) -> Check {
         Ok(0) | Err(_) => Check::ok("leftovers", format!("nothing waits in {named}")),
         Ok(count) => Check::ok("leftovers", format!("records that wait in {named}: {count}")),
     }
+}
+
+/// Tells whether a record waits for longer than a daemon that runs ever lets it.
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let written = entry.metadata().and_then(|meta| meta.modified()).ok();
+    written.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > LEFTOVER_AGE_MAX)
 }
 
 fn observe() -> Check {
@@ -282,5 +300,22 @@ mod tests {
         });
         assert_eq!(leftovers(spool.path()).mark, Mark::Warn);
         assert_eq!(leftovers(Path::new("/nowhere")).mark, Mark::Ok);
+    }
+
+    #[test]
+    fn old_leftovers_are_told() {
+        let spool = private_directory();
+        let path = spool.path().join(format!("{:032x}.1.e", 7));
+        let file = fs::File::create(&path).expect("there is room");
+        assert_eq!(leftovers(spool.path()).mark, Mark::Ok);
+        let then = std::time::SystemTime::now() - LEFTOVER_AGE_MAX * 2;
+        file.set_modified(then).expect("it is ours");
+        let check = leftovers(spool.path());
+        assert_eq!(check.mark, Mark::Warn);
+        assert!(
+            check.found.starts_with("1 records have waited for more than an hour in "),
+            "{}",
+            check.found
+        );
     }
 }

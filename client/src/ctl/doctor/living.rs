@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use karo_protocol::local::{Observe, Reply, Request, SpoolStatus, Status, Verdict};
+use karo_protocol::local::{Observe, Reply, Request, RulesStatus, SpoolStatus, Status, Verdict};
 use karo_protocol::observation::Ending;
 use karo_protocol::places::Places;
 use karo_protocol::query::{Detail, Filter, Order, Query};
@@ -28,6 +28,7 @@ pub fn checks(scene: &Scene, status: &Status, places: &Places) -> Vec<Check> {
     checks.extend(store(scene, status));
     checks.extend(places.spools().into_iter().map(|spool| spool_is_watched(&status.spools, spool)));
     checks.extend(status.spools.iter().filter_map(spool));
+    checks.extend(rules(status));
     checks.extend(intake(status));
     checks.extend(status.notices.iter().map(|notice| Check::warn("notice", notice, "see the log of karod")));
     checks
@@ -105,6 +106,18 @@ fn spool(status: &SpoolStatus) -> Option<Check> {
     let found = format!("{} torn records in {}", status.torn, status.path);
     let mend = "their shells died while writing; they may be deleted";
     (status.torn > 0).then(|| Check::warn("spool", found, mend))
+}
+
+fn rules(status: &Status) -> Option<Check> {
+    let RulesStatus { loaded, refused, .. } = status.rules;
+    match (loaded, refused) {
+        (0, 0) => None,
+        (_, 0) => Some(Check::ok("rules", format!("{loaded} rules decide on risk"))),
+        (_, _) => {
+            let found = format!("{loaded} rules decide on risk, {refused} cannot be used");
+            Some(Check::warn("rules", found, "see `karoctl rules check` for file, line and reason of each"))
+        }
+    }
 }
 
 fn intake(status: &Status) -> Vec<Check> {

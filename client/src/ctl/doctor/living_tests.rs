@@ -48,6 +48,17 @@ fn clocks_and_versions_are_compared() {
 }
 
 #[test]
+fn rules_that_cannot_be_used_are_a_warning() {
+    let check = |loaded, refused| {
+        let rules = RulesStatus { loaded, refused, ..RulesStatus::default() };
+        super::rules(&Status { rules, ..crate::ctl::samples::status() })
+    };
+    assert_eq!(check(0, 0), None);
+    assert_eq!(check(9, 0), Some(Check::ok("rules", "9 rules decide on risk")));
+    assert_eq!(check(9, 1).map(|check| check.mark), Some(Mark::Warn));
+}
+
+#[test]
 fn a_spool_that_nobody_watches_is_a_failure() {
     let watched = [SpoolStatus { path: "/a".to_owned(), ..SpoolStatus::default() }];
     assert_eq!(spool_is_watched(&watched, Path::new("/a")).mark, Mark::Ok);
