@@ -28,7 +28,7 @@ const WORST: [&str; 8] = ["PASS=", "mysql -p", "a://b:c/", "a;", "$(", "sk-a-", 
 fn main() {
     let lines = lines();
     println!("{} lines of tests/data/history/kypo-part.jsonl, {ROUNDS} rounds", lines.len());
-    println!("{:<28} {:>10} {:>10} {:>10}", "µs a line", "mean", "p99", "most");
+    println!("{:<28} {:>10} {:>10} {:>10} {:>10}", "µs a line", "mean", "median", "p99", "most");
     over(&lines, "parse", |line| drop(black_box(line::parse(line.as_bytes()))));
     over(&parsed(&lines), "classify", |line| drop(black_box(classify(line))));
     over(&lines, "redact", |line| drop(black_box(redact(line))));
@@ -71,8 +71,10 @@ fn over<T>(lines: &[T], name: &str, mut work: impl FnMut(&T)) {
     times.sort_unstable();
     let mean =
         times.iter().sum::<Duration>() / u32::try_from(times.len()).expect("there are not that many lines");
+    let median = times[times.len() / 2];
     let p99 = times[times.len() * 99 / 100];
     let most = times[times.len() - 1];
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
-    println!("{name:<28} {:>10.2} {:>10.2} {:>10.2}", micros(mean), micros(p99), micros(most));
+    let [mean, median, p99, most] = [mean, median, p99, most].map(micros);
+    println!("{name:<28} {mean:>10.2} {median:>10.2} {p99:>10.2} {most:>10.2}");
 }

@@ -18,7 +18,7 @@ const WORDS_MAX: usize = 48;
 /// The row that decides about a run, and how its program is to be read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decision {
-    pub(super) row: Option<Row>,
+    pub(super) row: Option<&'static Row>,
     /// Whether it is there for what it runs, and runs something.
     pub(super) is_wrapping: bool,
     /// Whether it tells nothing about its line.
@@ -77,7 +77,7 @@ fn decide_run(run: &Run) -> Decision {
 
 /// What the table knows of a program and its words.
 struct Found {
-    row: Row,
+    row: &'static Row,
     reading: Reading,
     /// Which of its arguments is the first that is neither an option nor a word of a row.
     operand: Option<usize>,
@@ -106,7 +106,7 @@ impl Found {
     }
 
     /// Goes along the words for longer rows, at most three words deep.
-    fn go_into(&mut self, general: Row, arguments: &[Word]) {
+    fn go_into(&mut self, general: &'static Row, arguments: &[Word]) {
         let mut name = Name::of(general.name.as_bytes());
         let mut at = 0;
         for _ in 0..3 {
@@ -127,7 +127,7 @@ impl Found {
     }
 
     /// Returns what the name of the interpreter's script tells, if it does.
-    fn script(&self, at: usize, arguments: &[Word]) -> Option<Row> {
+    fn script(&self, at: usize, arguments: &[Word]) -> Option<&'static Row> {
         let path = arguments[at].text();
         // With blanks it is no name but the script itself, behind `-c` and its kind.
         if !self.reading.is_interpreter || self.operand != Some(at) || path.contains(&b' ') {
@@ -162,12 +162,12 @@ fn next_operand(reading: &Reading, arguments: &[Word], mut at: usize) -> Option<
     None
 }
 
-fn exact(name: &[u8]) -> Option<Row> {
+fn exact(name: &[u8]) -> Option<&'static Row> {
     find(&Name::of(name)?)
 }
 
 /// Returns the row of a name that was typed with capitals: PowerShell and Windows do not tell them apart.
-fn folded(name: &[u8]) -> Option<Row> {
+fn folded(name: &[u8]) -> Option<&'static Row> {
     if !name.iter().any(u8::is_ascii_uppercase) {
         return None;
     }
@@ -177,7 +177,7 @@ fn folded(name: &[u8]) -> Option<Row> {
 /// Returns the row of the tool that a file is named for: `sqlmap.py`, `plantuml.jar`.
 ///
 /// Of scripts, only tools of attack and defence go by such names; `test.py` and `sort.py` are somebody's own.
-fn tool_file(name: &[u8]) -> Option<Row> {
+fn tool_file(name: &[u8]) -> Option<&'static Row> {
     let dot = name.iter().rposition(|byte| *byte == b'.')?;
     let is_package = matches!(&name[dot..], b".jar" | b".phar" | b".AppImage");
     let is_script = matches!(&name[dot..], b".py" | b".pl" | b".rb" | b".sh" | b".php" | b".ps1");

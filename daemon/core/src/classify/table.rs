@@ -13,7 +13,7 @@ use karo_protocol::Category;
 pub(super) const NAME_BYTES_MAX: usize = 64;
 
 /// One row of `categories.tsv`, with what `programs.tsv` says about the same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) category: Category,
@@ -56,7 +56,14 @@ impl Reading {
     }
 }
 
-static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+/// All rows, sorted, and where those of each first byte begin: most names are found among a few.
+struct Table {
+    rows: Vec<Row>,
+    /// One more than there are bytes: the rows of byte `b` end where those of `b + 1` begin.
+    begins: [usize; 257],
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut rows: Vec<Row> = include_str!("categories.tsv").lines().filter_map(row).collect();
     rows.sort_unstable_by_key(|row| row.name);
     rows.shrink_to_fit();
@@ -70,7 +77,11 @@ static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             rows[at].reading = reading;
         }
     }
-    rows
+    let begin = |byte: usize| {
+        rows.partition_point(|row| row.name.bytes().next().is_some_and(|first| usize::from(first) < byte))
+    };
+    let begins = std::array::from_fn(begin);
+    Table { rows, begins }
 });
 
 /// Reads a row; a test holds that every line of the file is one.
@@ -133,16 +144,18 @@ impl Name {
 }
 
 /// Returns the row of exactly that name.
-pub(super) fn find(name: &Name) -> Option<Row> {
+pub(super) fn find(name: &Name) -> Option<&'static Row> {
     find_bytes(name.as_bytes())
 }
 
-fn find_bytes(name: &[u8]) -> Option<Row> {
-    ROWS.binary_search_by(|row| row.name.as_bytes().cmp(name)).ok().map(|place| ROWS[place])
+fn find_bytes(name: &[u8]) -> Option<&'static Row> {
+    let first = usize::from(*name.first()?);
+    let rows = TABLE.rows.get(TABLE.begins[first]..TABLE.begins[first + 1])?;
+    rows.binary_search_by(|row| row.name.as_bytes().cmp(name)).ok().map(|place| &rows[place])
 }
 
 /// Looks for the longest family that the name belongs to: `git-foo` is of `git-*`, `x.sh` of `*.sh`.
-pub(super) fn find_family(name: &[u8]) -> Option<Row> {
+pub(super) fn find_family(name: &[u8]) -> Option<&'static Row> {
     // The longest family in the table has some twenty bytes: a longer prefix need not be tried.
     let head = &name[..name.len().min(32)];
     let joints = (1..head.len()).rev().filter(|at| matches!(head[at - 1], b'-' | b'.' | b'_'));
@@ -178,7 +191,7 @@ mod tests {
             assert!(row.name.len() <= NAME_BYTES_MAX, "{line}");
         }
         assert!(CATEGORIES.lines().is_sorted_by_key(|line| line.split('\t').next().unwrap()));
-        assert!(ROWS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        assert!(TABLE.rows.windows(2).all(|pair| pair[0].name < pair[1].name));
     }
 
     /// Returns the rows of a source, each with what stands behind the source's colon.
