@@ -15,16 +15,15 @@ const LAYERS_MAX: usize = 4;
 /// Words of one run that are looked at: what a program is to do stands near its name.
 const WORDS_MAX: usize = 48;
 
-/// The row that decides about a run, and how its program is to be read.
-#[derive(Debug, Clone, Copy)]
+/// The row that decides about a run, and how telling the run is.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Decision {
     pub(super) row: Option<&'static Row>,
+    pub(super) reading: Reading,
     /// Whether it is there for what it runs, and runs something.
     pub(super) is_wrapping: bool,
-    /// Whether it tells nothing about its line.
-    pub(super) is_mute: bool,
-    /// Whether it reads no input.
-    pub(super) is_deaf: bool,
+    /// Whether what runs it tells more: `ssh`, `docker exec`, `strace`.
+    pub(super) is_inner: bool,
 }
 
 impl Decision {
@@ -44,28 +43,25 @@ impl Decision {
 /// Decides about each run of a line.
 pub(super) fn decide(line: &Line) -> Vec<Decision> {
     let mut decisions: Vec<Decision> = line.runs.iter().map(decide_run).collect();
-    let mut is_parent = vec![false; line.runs.len()];
-    for parent in line.runs.iter().filter_map(|run| run.parent) {
-        if let Some(is_parent) = is_parent.get_mut(parent) {
-            *is_parent = true;
-        }
-    }
-    for (decision, is_parent) in decisions.iter_mut().zip(is_parent) {
-        decision.is_wrapping &= is_parent;
+    for (at, run) in line.runs.iter().enumerate() {
+        // What runs another stands before it.
+        let Some(parent) = run.parent.filter(|parent| *parent < at) else { continue };
+        decisions[parent].is_wrapping = decisions[parent].reading.is_wrapper;
+        let is_inner = decisions[parent].is_inner || decisions[parent].reading.is_telling;
+        decisions[at].is_inner |= is_inner;
     }
     decisions
 }
 
 fn decide_run(run: &Run) -> Decision {
     let mut words = &run.words[..run.words.len().min(WORDS_MAX)];
-    let mut decision = Decision { row: None, is_wrapping: false, is_mute: false, is_deaf: false };
+    let is_inner = run.is_remote || run.is_contained;
+    let mut decision = Decision { is_inner, ..Decision::default() };
     for layer in 0..LAYERS_MAX {
         let Some((first, arguments)) = words.split_first() else { break };
         let Some(found) = Found::of(first, arguments) else { break };
         if layer == 0 {
-            decision.is_wrapping = found.reading.is_wrapper;
-            decision.is_mute = found.reading.is_mute;
-            decision.is_deaf = found.reading.is_deaf;
+            decision.reading = found.reading;
         }
         decision.row = Some(found.row);
         // What a runner runs decides only if it is known.

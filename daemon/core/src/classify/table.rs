@@ -38,6 +38,8 @@ pub(super) struct Reading {
     pub(super) is_mute: bool,
     /// Whether it reads no input, so that `name|id` is how a manual writes a choice, and no pipe.
     pub(super) is_deaf: bool,
+    /// Whether it tells more than what it runs: `strace`.
+    pub(super) is_telling: bool,
     /// Options whose value is the next word, separated by spaces.
     valued: &'static str,
     /// Options that are words of rows, separated by spaces.
@@ -107,6 +109,7 @@ fn program(line: &'static str) -> Option<(&'static str, Reading)> {
         is_interpreter: has("interpreter"),
         is_mute: has("mute"),
         is_deaf: has("deaf"),
+        is_telling: has("telling"),
         valued,
         words,
     };
@@ -239,7 +242,7 @@ mod tests {
         for line in PROGRAM_LINES.lines() {
             assert_eq!(line.split('\t').count(), 4, "{line}");
             let traits = line.split('\t').nth(1).unwrap();
-            let known = ["", "wrapper", "runner", "interpreter", "mute", "deaf"];
+            let known = ["", "wrapper", "runner", "interpreter", "mute", "deaf", "telling"];
             assert!(traits.split(' ').all(|one| known.contains(&one)), "{line}");
             assert!(find_bytes(line.split('\t').next().unwrap().as_bytes()).is_some(), "{line}: no row");
         }

@@ -37,8 +37,8 @@ const ORDER: [Category; 21] = [
 enum Telling {
     /// By its place in [`ORDER`].
     Itself(usize),
-    /// It stands in a substitution: what it puts out is a word of another command.
-    Word(usize),
+    /// It stands in a substitution, or what runs it tells more.
+    Inner(usize),
     /// The shell's own, but its output is what the line is about: `history`, `env`.
     Shell,
     /// A text filter behind a pipe: what it reads tells more.
@@ -68,14 +68,14 @@ fn telling(run: &Run, decision: &Decision) -> Telling {
     let is_fed = run.contexts.contains(Context::PipeIn);
     if decision.is_wrapping {
         Telling::Wrapper
-    } else if decision.is_deaf && is_fed && run.parent.is_none() {
+    } else if decision.reading.is_deaf && is_fed && run.parent.is_none() {
         Telling::Unknown
     } else if category == Category::Other {
         if decision.row.is_some() { Telling::Known } else { Telling::Unknown }
     } else if category == Category::Shell {
-        if decision.is_mute { Telling::Mute } else { Telling::Shell }
-    } else if run.contexts.contains(Context::Substitution) {
-        Telling::Word(order)
+        if decision.reading.is_mute { Telling::Mute } else { Telling::Shell }
+    } else if run.contexts.contains(Context::Substitution) || decision.is_inner {
+        Telling::Inner(order)
     } else if category == Category::Text && is_fed {
         Telling::Filter
     } else {
