@@ -29,11 +29,11 @@ fn common_lines_are_of_the_category_that_one_expects() {
     check("python3 x.py", Category::Runtime, "python3");
     check("sudo apt-get install -y nmap", Category::Package, "sudo apt-get");
     check("sudo -i", Category::Identity, "sudo");
-    check("docker run --rm -it alpine sh", Category::Container, "docker");
+    check("docker run --rm -it alpine sh", Category::Container, "docker sh");
     check("kubectl get pods | grep web", Category::Container, "kubectl grep");
     check("terraform plan", Category::Cloud, "terraform");
     check("psql -h db", Category::Database, "psql");
-    check("ssh host 'rm -rf /'", Category::Remote, "ssh");
+    check("ssh host 'rm -rf /'", Category::Remote, "ssh rm");
     check("nmap -sV 10.0.0.1", Category::Security, "nmap");
     check(
         "./configure --prefix=/usr && make -j4 && sudo make install",

@@ -4,19 +4,58 @@
 //! `$HOME` or `*.rs` stand for is not known here. The grammar is the union of what bash, zsh and fish read, so
 //! that nobody has to say which shell a line is from.
 
+mod escape;
+mod feed;
+mod item;
+mod keyword;
 mod lex;
+mod plain;
+mod read;
+mod redirect;
 mod run;
+mod script;
 #[cfg(test)]
 mod tests;
+mod unfold;
 mod word;
-
-use std::ops::Range;
+mod wrap;
 
 use karo_protocol::explain::Context;
 
 pub(crate) use lex::end_of_word;
 pub(crate) use run::{Run as Found, for_each_run};
 pub use word::Word;
+
+/// Length of a text that is read by its grammar, in bytes; a longer one is read as plain words.
+///
+/// Five times the longest line of the histories that we know. Each byte may be looked at once for each bracket
+/// around it, and this bounds what that costs to some milliseconds.
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Brackets, substitutions and compound commands that may be open at once.
+///
+/// They are read by functions that call themselves: this bounds the stack. Real lines open six at most.
+pub const DEPTH_MAX: usize = 16;
+
+/// Wrappers and scripts that may stand within one another, each of which is read by its own.
+pub const LAYERS_MAX: usize = 16;
+
+/// Programs of one line that are told; those beyond are not read.
+///
+/// As many as the longest line can hold, so that none is hidden behind others; only scripts that are read
+/// again and again could yield more.
+pub const RUNS_MAX: usize = 32 * 1024;
+
+/// Words of one text that are read: as many as the longest line can hold.
+pub const WORDS_MAX: usize = 32 * 1024;
+
+/// Bytes of scripts within words that are read again, all scripts of a line together.
+///
+/// A here-document that a hundred shells in one group read would be read a hundred times.
+pub const SCRIPT_BYTES_MAX: usize = 256 * 1024;
+
+/// Words that are copied from a wrapper to what it runs, from a group to its commands; 64 bytes count as one.
+pub const COPIES_MAX: usize = 32 * 1024;
 
 /// A line, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,7 +83,7 @@ pub struct Run {
     pub contexts: Contexts,
     /// Whether it runs with another's rights: behind `sudo`, `doas`, `su`.
     pub is_privileged: bool,
-    /// Whether it runs on another machine: behind `ssh`.
+    /// Whether it runs on another machine, or in a container: behind `ssh`, `docker exec`.
     pub is_remote: bool,
     /// Whether it runs in a container: behind `docker exec`, `kubectl exec`.
     pub is_contained: bool,
@@ -55,7 +94,10 @@ pub struct Run {
 impl Run {
     /// Returns the program's name without its path; empty when it is not known before it runs.
     pub fn name(&self) -> &[u8] {
-        self.words.first().map_or(b"", Word::base_name)
+        let Some(word) = self.words.first() else { return b"" };
+        let name = word.base_name();
+        let length = word.text().len();
+        if word.is_literal(length - name.len()..length) { name } else { b"" }
     }
 
     /// Returns its arguments, those of what it runs included.
@@ -99,6 +141,11 @@ pub enum RedirectionKind {
 pub struct Contexts(u8);
 
 impl Contexts {
+    /// Returns the set of one.
+    pub const fn of(context: Context) -> Self {
+        Self(1 << context.index())
+    }
+
     /// Adds one.
     pub fn insert(&mut self, context: Context) {
         self.0 |= 1 << context.index();
@@ -123,19 +170,10 @@ impl Contexts {
 
 /// Takes a line apart.
 pub fn parse(text: &[u8]) -> Line {
-    let mut line = Line { is_parsed: true, ..Line::default() };
-    let mut parent = None;
-    for_each_run(text, |found| {
-        let (name, arguments, is_wrapper) = match found {
-            Found::Program { name, arguments } => (name, arguments, false),
-            Found::Wrapper { name, arguments } => (name, arguments, true),
-            Found::Syntax => return,
-        };
-        let mut words = vec![Word::known(name)];
-        words.extend(arguments.iter().map(|span: &Range<usize>| Word::quoted(text, span.clone())));
-        let run = Run { own: words.len(), words, parent, ..Run::default() };
-        parent = is_wrapper.then_some(line.runs.len());
-        line.runs.push(run);
-    });
-    line
+    unfold::Unfold::new(text).line
+}
+
+/// Returns how many bytes [`parse`] looks at for a text: what shows that its work is bounded.
+pub fn effort(text: &[u8]) -> usize {
+    unfold::Unfold::new(text).effort
 }

@@ -1,4 +1,4 @@
-use super::{Found as Run, *};
+use crate::line::{Found as Run, for_each_run};
 
 fn runs(text: &str) -> Vec<String> {
     let mut seen = Vec::new();
