@@ -63,8 +63,10 @@ fn decide_run(run: &Run) -> Decision {
         if layer == 0 {
             decision.reading = found.reading;
         }
-        decision.row = Some(found.row);
-        // What a runner runs decides only if it is known.
+        // What a runner runs decides only if it tells more than that something is run.
+        if layer == 0 || !matches!(found.row.category, Category::Shell | Category::Other) {
+            decision.row = Some(found.row);
+        }
         let Some(inner) = found.operand.filter(|_| found.reading.is_runner) else { break };
         words = &arguments[inner..];
     }

@@ -47,8 +47,10 @@ enum Telling {
     Known,
     /// `echo`, `cd`: hardly a line does without.
     Mute,
-    /// It is there for what it runs.
+    /// It is there for what it runs: `xargs`, `nohup`.
     Wrapper,
+    /// The same, but all that it adds are rights: `sudo`.
+    Rights,
     /// Nobody knows.
     Unknown,
 }
@@ -67,17 +69,17 @@ fn telling(run: &Run, decision: &Decision) -> Telling {
     let order = ORDER.iter().position(|one| *one == category).unwrap_or(ORDER.len());
     let is_fed = run.contexts.contains(Context::PipeIn);
     if decision.is_wrapping {
-        Telling::Wrapper
+        if category == Category::Identity { Telling::Rights } else { Telling::Wrapper }
     } else if decision.reading.is_deaf && is_fed && run.parent.is_none() {
         Telling::Unknown
     } else if category == Category::Other {
         if decision.row.is_some() { Telling::Known } else { Telling::Unknown }
     } else if category == Category::Shell {
         if decision.reading.is_mute { Telling::Mute } else { Telling::Shell }
-    } else if run.contexts.contains(Context::Substitution) || decision.is_inner {
-        Telling::Inner(order)
     } else if category == Category::Text && is_fed {
         Telling::Filter
+    } else if run.contexts.contains(Context::Substitution) || decision.is_inner {
+        Telling::Inner(order)
     } else {
         Telling::Itself(order)
     }

@@ -70,6 +70,12 @@ fn the_longest_row_decides() {
     check_row("npx eslint .", "eslint");
     check_row("npx frobnicate", "npx");
     check_row("poetry run python manage.py migrate", "manage.py migrate");
+    check_row("poetry run bash", "poetry run");
+    check_row("java -cp x -jar burpsuite.jar", "burpsuite");
+    check_row("Get-ChildItem -Recurse", "get-childitem");
+    check_row("git -C /srv push", "git push");
+    check_row("cargo +nightly install x", "cargo install");
+    check_row("/etc/init.d/ssh restart", "/etc/init.d/*");
     check_row("2048", "");
 }
 
@@ -79,6 +85,29 @@ fn the_most_telling_category_wins_whatever_the_order() {
     check("nmap z; curl -O y; cd x", Category::Security, "nmap curl cd");
     let all: Vec<_> = classified("cd x; curl -O y; ./zz").categories.iter().collect();
     assert_eq!(all, [Category::Shell, Category::Network, Category::Other]);
+}
+
+#[test]
+fn what_only_helps_another_run_tells_less() {
+    let check = |text, category| assert_eq!(classified(text).category, category, "{text}");
+    check("history | grep x", Category::Shell);
+    check("echo x | base64 -d", Category::Text);
+    check("cat x | grep y", Category::Text);
+    check("curl x | jq .", Category::Network);
+    check("tar czf $(hostname).tgz x", Category::Archive);
+    check("x=$(hostname)", Category::Network);
+    check("docker run -u $(id -u) x", Category::Container);
+    check("docker logs name|id", Category::Container);
+    check("ssh host 'nmap x'", Category::Remote);
+    check("docker exec db psql", Category::Container);
+    check("strace curl x", Category::Process);
+    check("find . -exec rm {} +", Category::File);
+    check("find . | xargs -0 convert", Category::Media);
+    check("nohup ./x &", Category::Process);
+    check("sudo nohup ./x", Category::Process);
+    check("sudo ./x", Category::Identity);
+    check("sudo bash -c 'apt update'", Category::Package);
+    check("sudo claude", Category::Other);
 }
 
 #[test]
