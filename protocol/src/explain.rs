@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Secret;
-use crate::limits::{EXPLANATION_BYTES_MAX, EXPLANATION_ITEMS_MAX, MATCH_FIELD_BYTES_MAX};
+use crate::limits::{
+    CWD_BYTES_MAX, EXPLAIN_LINES_MAX, EXPLANATION_BYTES_MAX, EXPLANATION_ITEMS_MAX, MATCH_FIELD_BYTES_MAX,
+};
 use crate::page::{Weight, cut};
 use crate::{Axis, Bytes, Category, RawCommand, Risk, named_enum};
 
@@ -17,6 +19,24 @@ pub struct Explain {
     pub lines: Vec<RawCommand>,
     /// Working directory that rules are told of; empty when unknown.
     pub cwd: Bytes,
+}
+
+impl Explain {
+    /// Returns what is over its limit: the name of the field and the limit.
+    pub const fn excess(&self) -> Option<(&'static str, usize)> {
+        if self.lines.len() > EXPLAIN_LINES_MAX {
+            return Some(("lines", EXPLAIN_LINES_MAX));
+        }
+        None
+    }
+
+    /// Cuts what a recorded command and its directory would be cut to.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.lines = self.lines.into_iter().map(RawCommand::bounded).collect();
+        self.cwd.0.truncate(CWD_BYTES_MAX);
+        self
+    }
 }
 
 /// One line, understood.
@@ -204,7 +224,7 @@ mod tests {
             is_remote: true,
             parent: Some(u32::MAX),
             category: Category::Shell,
-            row: "row".repeat(400),
+            row: "row".repeat(200),
             confidence: 255,
         };
         let found = Match {
@@ -213,29 +233,29 @@ mod tests {
             level: Risk::High,
             axis: Axis::Threat,
             tags: vec!["tag".to_owned(); 10],
-            fields: vec!["field".repeat(1000); 10],
+            fields: vec!["field".repeat(120); 3],
             run: Some(u32::MAX),
         };
         let span = Span { start: u32::MAX, end: u32::MAX, kind: Secret::Key, reason: "reason".to_owned() };
         Explanation {
             redacted: Bytes(vec![b'x'; COMMAND_BYTES_MAX * 4]),
-            spans: vec![span; runs],
+            spans: vec![span; runs.min(3000)],
             runs: vec![run; runs],
             is_parsed: true,
             category: Category::Shell,
             categories: Category::ALL.to_vec(),
             risk: Some(Risk::High),
             axis: Some(Axis::Threat),
-            matches: vec![found; runs],
+            matches: vec![found; runs.min(3000)],
             is_cut: false,
         }
     }
 
     #[test]
     fn whatever_a_line_runs_its_explanation_fits_a_frame() {
-        for (runs, argv, bytes) in [(0, 0, 0), (3, 3, 3), (40_000, 1, 1), (2, 70_000, 0), (90, 9, 60_000)] {
-            let pages = pages(vec![explanation(runs, argv, bytes); 3]);
-            assert_eq!(pages.iter().map(Vec::len).sum::<usize>(), 3);
+        for (runs, argv, bytes) in [(0, 0, 0), (3, 3, 3), (30_000, 1, 1), (2, 70_000, 0), (20, 2, 60_000)] {
+            let pages = pages(vec![explanation(runs, argv, bytes); 2]);
+            assert_eq!(pages.iter().map(Vec::len).sum::<usize>(), 2);
             for page in pages {
                 assert!(page.iter().all(|explanation| explanation.is_cut == (runs > 3 || argv > 3)));
                 let reply = Reply::Explained(page);
@@ -244,7 +264,9 @@ mod tests {
                 assert_eq!(read.expect("it holds fewer items than are allowed").1, reply);
             }
         }
-        let weight = explanation(40_000, 1, 1).bounded().weight();
+        let bounded = explanation(9_000, 1, 1).bounded();
+        assert_eq!(bounded.clone().bounded(), bounded);
+        let weight = bounded.weight();
         assert!(weight.items <= EXPLANATION_ITEMS_MAX && weight.items <= ITEMS_MAX as usize);
     }
 }

@@ -10,6 +10,7 @@
 //! | [`observation`] | what a hook saw, raw, still on its way to the daemon |
 //! | [`event`] | what Karo keeps of it: redacted, classified, dated |
 //! | [`explain`] | what is understood of a line, with the reasons |
+//! | [`rules`] | the rules that risk is decided by, as they are told and asked about |
 //! | [`page`] | what goes into one frame |
 //! | [`query`] | what can be asked about events |
 //! | [`spool`] | the record that waits on disk when the daemon could not be reached |
@@ -31,6 +32,7 @@ pub mod observation;
 pub mod page;
 pub mod places;
 pub mod query;
+pub mod rules;
 pub mod scan;
 pub mod secret;
 pub mod spool;

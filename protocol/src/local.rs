@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Event, Redaction};
 use crate::explain::{Explain, Explanation};
 use crate::frame::{FrameError, decode, encode};
-use crate::limits::{RULE_TAGS_MAX, RULE_TEXT_BYTES_MAX};
 use crate::observation::{OBSERVATION_VERSION, Observation};
-use crate::page::{Weight, cut, pages};
 use crate::query::{Count, Filter, Query, Row, Tally};
-use crate::{Axis, Bytes, EventId, RawCommand, RequestId, Risk, Timestamp, named_enum};
+pub use crate::rules::{RefusedRule, Rule, RuleFile, RulesCheck, RulesPage, RulesStatus};
+use crate::{EventId, RequestId, Timestamp, named_enum};
 
 /// Declares the requests or replies: a number for each on the wire, and how each is written and read.
 macro_rules! messages {
@@ -233,112 +232,6 @@ pub struct Imported {
     pub ignored: u64,
 }
 
-/// Rule files to be looked at, beside those that are loaded and without changing them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RulesCheck {
-    /// At most [`RULE_FILES_MAX`](crate::limits::RULE_FILES_MAX).
-    pub files: Vec<RuleFile>,
-    /// Lines to be judged by these rules alone, at most [`EXPLAIN_LINES_MAX`](crate::limits::EXPLAIN_LINES_MAX).
-    pub lines: Vec<RawCommand>,
-}
-
-/// One rule file.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RuleFile {
-    /// What it is called in the answer: its path.
-    pub name: String,
-    /// What is in it, at most [`RULE_FILE_BYTES_MAX`](crate::limits::RULE_FILE_BYTES_MAX).
-    pub text: Bytes,
-}
-
-/// Some of the rules, and what there is to say of the files that they come from.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RulesPage {
-    /// Rules that are in use, or would be.
-    pub rules: Vec<Rule>,
-    /// Rules that cannot be used.
-    pub refused: Vec<RefusedRule>,
-    /// What a person should know of rules that are in use all the same, each a sentence.
-    pub remarks: Vec<String>,
-}
-
-/// One rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule {
-    /// Its id, as events name it.
-    pub id: String,
-    /// Its title.
-    pub title: String,
-    /// Its level.
-    pub level: Risk,
-    /// Its axis.
-    pub axis: Axis,
-    /// Its tags: `attack.t1059.004`.
-    pub tags: Vec<String>,
-    /// The file that it comes from; one of Karo's own pack begins with `karo:`.
-    pub file: String,
-}
-
-impl RulesPage {
-    /// Puts rules into pages that fit a frame each, texts beyond reason cut; the first page comes even if it is
-    /// empty.
-    pub fn pages(self) -> Vec<Self> {
-        let rules = pages(self.rules.into_iter().map(Rule::bounded), Rule::weight);
-        let refused = pages(self.refused.into_iter().map(RefusedRule::bounded), RefusedRule::weight);
-        let remarks = pages(self.remarks.into_iter().map(bounded), |text| Weight::of_text(text.len()));
-        let rules = rules.into_iter().map(|rules| Self { rules, ..Self::default() });
-        let refused = refused.into_iter().map(|refused| Self { refused, ..Self::default() });
-        let remarks = remarks.into_iter().map(|remarks| Self { remarks, ..Self::default() });
-        let pages: Vec<Self> = rules.chain(refused).chain(remarks).collect();
-        if pages.is_empty() { vec![Self::default()] } else { pages }
-    }
-}
-
-impl Rule {
-    fn bounded(mut self) -> Self {
-        self.tags.truncate(RULE_TAGS_MAX);
-        let texts = self.tags.iter_mut().chain([&mut self.id, &mut self.title, &mut self.file]);
-        texts.for_each(|text| cut(text, RULE_TEXT_BYTES_MAX));
-        self
-    }
-
-    fn weight(&self) -> Weight {
-        let texts = self.id.len() + self.title.len() + self.file.len();
-        Weight::of_text(texts).plus(Weight::of_numbers(5)).plus(Weight::of_texts(&self.tags))
-    }
-}
-
-impl RefusedRule {
-    fn bounded(mut self) -> Self {
-        let texts = [&mut self.file, &mut self.reason].into_iter().chain(&mut self.id);
-        texts.for_each(|text| cut(text, RULE_TEXT_BYTES_MAX));
-        self
-    }
-
-    fn weight(&self) -> Weight {
-        let texts = self.file.len() + self.reason.len() + self.id.as_ref().map_or(0, String::len);
-        Weight::of_text(texts).plus(Weight::of_numbers(4))
-    }
-}
-
-fn bounded(mut text: String) -> String {
-    cut(&mut text, RULE_TEXT_BYTES_MAX);
-    text
-}
-
-/// One rule that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedRule {
-    /// The file that it stands in.
-    pub file: String,
-    /// Where in it, from 1, if that is known.
-    pub line: Option<u32>,
-    /// Its id, if that can be read.
-    pub id: Option<String>,
-    /// Why, in words.
-    pub reason: String,
-}
-
 /// Asks for everything that is stored to be understood again. What is as it should be is not written anew, so a
 /// second request does what the first has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -448,19 +341,6 @@ pub struct Status {
     /// What risk is decided by.
     #[serde(default)]
     pub rules: RulesStatus,
-}
-
-/// What risk is decided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RulesStatus {
-    /// Rules in use.
-    pub loaded: u64,
-    /// Rules that cannot be used.
-    pub refused: u64,
-    /// When they were read last.
-    pub loaded_at: Option<Timestamp>,
-    /// Names the tables and rules together: events that were understood by others have another number.
-    pub version: u32,
 }
 
 /// One spool directory.

@@ -49,6 +49,12 @@ impl RawCommand {
         Self { is_truncated: command.is_truncated || is_truncated, ..command }
     }
 
+    /// Returns it cut to what Karo keeps: what was decoded may be longer.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self::with_flag(self.text.0, self.is_truncated)
+    }
+
     /// Returns the typed bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text.0
@@ -159,7 +165,7 @@ pub struct Observation {
 impl Observation {
     /// Returns the same observation with every field within its limit: cut, never refused.
     pub fn bounded(mut self) -> Self {
-        self.command = RawCommand::with_flag(self.command.text.0, self.command.is_truncated);
+        self.command = self.command.bounded();
         self.is_cwd_truncated |= cut(&mut self.cwd.0, CWD_BYTES_MAX);
         for name in [Some(&mut self.shell.user), Some(&mut self.shell.host)]
             .into_iter()
