@@ -16,10 +16,10 @@ const LAYERS_MAX: usize = 4;
 const WORDS_MAX: usize = 48;
 
 /// The row that decides about a run, and how telling the run is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Decision {
     pub(super) row: Option<&'static Row>,
-    pub(super) reading: Reading,
+    pub(super) reading: &'static Reading,
     /// Whether it is there for what it runs, and runs something.
     pub(super) is_wrapping: bool,
     /// Whether what runs it tells more: `ssh`, `docker exec`, `strace`.
@@ -56,7 +56,7 @@ pub(super) fn decide(line: &Line) -> Vec<Decision> {
 fn decide_run(run: &Run) -> Decision {
     let mut words = &run.words[..run.words.len().min(WORDS_MAX)];
     let is_inner = run.is_remote || run.is_contained;
-    let mut decision = Decision { is_inner, ..Decision::default() };
+    let mut decision = Decision { row: None, reading: &Reading::NONE, is_wrapping: false, is_inner };
     for layer in 0..LAYERS_MAX {
         let Some((first, arguments)) = words.split_first() else { break };
         let Some(found) = Found::of(first, arguments) else { break };
@@ -76,7 +76,7 @@ fn decide_run(run: &Run) -> Decision {
 /// What the table knows of a program and its words.
 struct Found {
     row: &'static Row,
-    reading: Reading,
+    reading: &'static Reading,
     /// Which of its arguments is the first that is neither an option nor a word of a row.
     operand: Option<usize>,
 }
@@ -85,7 +85,7 @@ impl Found {
     fn of(first: &Word, arguments: &[Word]) -> Option<Self> {
         if is_init_script(first.text()) {
             let row = exact(b"/etc/init.d/*")?;
-            return Some(Self { row, reading: row.reading, operand: None });
+            return Some(Self { row, reading: &Reading::NONE, operand: None });
         }
         let base = first.base_name();
         let base = base.strip_suffix(b".exe").unwrap_or(base);
@@ -96,8 +96,8 @@ impl Found {
         let row = own.or(general);
         let row = row.or_else(|| folded(base)).or_else(|| tool_file(base)).or_else(|| find_family(base))?;
         let general = general.unwrap_or(row);
-        let mut found = Self { row, reading: general.reading, operand: None };
-        if general.has_more || general.reading.is_runner || general.reading.is_interpreter {
+        let mut found = Self { row, reading: general.reading().unwrap_or(&Reading::NONE), operand: None };
+        if general.has_more || found.reading.is_runner || found.reading.is_interpreter {
             found.go_into(general, arguments);
         }
         Some(found)
@@ -108,12 +108,12 @@ impl Found {
         let mut name = Name::of(general.name.as_bytes());
         let mut at = 0;
         for _ in 0..3 {
-            let Some(operand) = next_operand(&self.reading, arguments, at) else { return };
+            let Some(operand) = next_operand(self.reading, arguments, at) else { return };
             at = operand + 1;
             name = name.and_then(|name| name.with(arguments[operand].text()));
             if let Some(row) = name.as_ref().and_then(find) {
                 self.row = row;
-                self.reading = if row.reading == Reading::default() { self.reading } else { row.reading };
+                self.reading = row.reading().unwrap_or(self.reading);
             } else if !self.reading.is_word(arguments[operand].text()) {
                 self.operand.get_or_insert(operand);
                 if let Some(script) = self.script(operand, arguments) {

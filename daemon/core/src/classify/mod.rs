@@ -2,9 +2,9 @@
 //!
 //! **The rule of a line.** A line is of the category of the run that stands highest in one fixed order, from
 //! security and identity down to files, text and the shell's own, in which a run within a substitution, on another
-//! machine, in a container or under a tracer counts only if all the others are the shell's own, a text filter
-//! behind a pipe only if nothing but `echo` and its like feeds it, and a wrapper such as `sudo` only if it runs
-//! nothing that is known.
+//! machine, in a container or under a tracer counts only if all the others are the shell's own or unknown, a text
+//! filter behind a pipe only if nothing but `echo` and its like feeds it, and a wrapper such as `sudo` only if it
+//! runs nothing that is known.
 //!
 //! `categories.tsv` says which program is of which category, `programs.tsv` how its words are to be read.
 

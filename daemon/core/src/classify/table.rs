@@ -21,12 +21,19 @@ pub(super) struct Row {
     pub(super) confidence: u8,
     /// Whether there are rows of the same name with more words behind it.
     pub(super) has_more: bool,
-    /// How its words are to be read.
-    pub(super) reading: Reading,
+    /// Which of the table's readings is its own; 0 is none.
+    reading: u16,
+}
+
+impl Row {
+    /// Returns how its words are to be read, if the table says anything about that.
+    pub(super) fn reading(&self) -> Option<&'static Reading> {
+        TABLE.readings.get(usize::from(self.reading.checked_sub(1)?))
+    }
 }
 
 /// How the words of a program are to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reading {
     /// Whether it is there for what it runs: `sudo`, `xargs`.
     pub(super) is_wrapper: bool,
@@ -47,6 +54,18 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Nothing special: options take no value, and what stands behind it is its own.
+    pub(super) const NONE: Self = Self {
+        is_wrapper: false,
+        is_runner: false,
+        is_interpreter: false,
+        is_mute: false,
+        is_deaf: false,
+        is_telling: false,
+        valued: "",
+        words: "",
+    };
+
     /// Tells whether the option's value is the next word.
     pub(super) fn takes_value(&self, option: &[u8]) -> bool {
         self.valued.split(' ').any(|valued| valued.as_bytes() == option)
@@ -61,6 +80,7 @@ impl Reading {
 /// All rows, sorted, and where those of each first byte begin: most names are found among a few.
 struct Table {
     rows: Vec<Row>,
+    readings: Vec<Reading>,
     /// One more than there are bytes: the rows of byte `b` end where those of `b + 1` begin.
     begins: [usize; 257],
 }
@@ -74,16 +94,18 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         let name = rows[at - 1].name;
         rows[at - 1].has_more = rows[at].name.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
     }
+    let mut readings = Vec::new();
     for (name, reading) in include_str!("programs.tsv").lines().filter_map(program) {
         if let Ok(at) = rows.binary_search_by_key(&name, |row| row.name) {
-            rows[at].reading = reading;
+            readings.push(reading);
+            rows[at].reading = u16::try_from(readings.len()).unwrap_or(0);
         }
     }
     let begin = |byte: usize| {
         rows.partition_point(|row| row.name.bytes().next().is_some_and(|first| usize::from(first) < byte))
     };
     let begins = std::array::from_fn(begin);
-    Table { rows, begins }
+    Table { rows, readings, begins }
 });
 
 /// Reads a row; a test holds that every line of the file is one.
@@ -92,7 +114,7 @@ fn row(line: &'static str) -> Option<Row> {
     let name = fields.next()?;
     let category = fields.next()?.parse().ok()?;
     let confidence = fields.next()?.parse().ok()?;
-    Some(Row { name, category, confidence, has_more: false, reading: Reading::default() })
+    Some(Row { name, category, confidence, has_more: false, reading: 0 })
 }
 
 /// Reads a line about a program; a test holds that every line of the file is one, and has a row.

@@ -37,14 +37,14 @@ const ORDER: [Category; 21] = [
 enum Telling {
     /// By its place in [`ORDER`].
     Itself(usize),
+    /// A program that the table knows, of no category.
+    Known,
     /// It stands in a substitution, or what runs it tells more.
     Inner(usize),
     /// The shell's own, but its output is what the line is about: `history`, `env`.
     Shell,
     /// A text filter behind a pipe: what it reads tells more.
     Filter,
-    /// A program that the table knows, of no category.
-    Known,
     /// `echo`, `cd`: hardly a line does without.
     Mute,
     /// It is there for what it runs: `xargs`, `nohup`.
