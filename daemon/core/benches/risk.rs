@@ -49,6 +49,11 @@ fn main() {
     for refused in rules.refused() {
         println!("refused: {refused:?}");
     }
+    for (name, text) in hostile() {
+        let start = Instant::now();
+        let rules = Rules::load(&[RuleFile { path: "hostile.yml", text: text.as_bytes() }]);
+        println!("{name:<44} {:>8.1} ms, {} refused", millis(start.elapsed()), rules.refused().len());
+    }
     let lines = lines();
     println!("{:<44} {:>10} {:>10} {:>10}", "µs a line", "mean", "p99", "most");
     over(&rules, &lines, "kypo-part, SigmaHQ and pack", ROUNDS);
@@ -57,6 +62,41 @@ fn main() {
         let line = piece.repeat(COMMAND_BYTES_MAX / piece.len()).into_bytes();
         over(&rules, &[line], &format!("64 KiB of {piece:?}"), 5);
     }
+}
+
+/// Files that are the most work to be told from rules.
+fn hostile() -> Vec<(&'static str, String)> {
+    let most = karo_core::risk::limits::FILE_BYTES_MAX - 300;
+    let rule = |values: &str| {
+        format!(
+            "title: a\nid: a\nlevel: low\nlogsource: {{category: process_creation}}\ndetection:\n  one:\n    \
+             {values}\n  condition: one\n"
+        )
+    };
+    let list = |key: &str, value: &str| {
+        rule(&format!("{key}: [{}]", format!("'{value}', ").repeat(1_900.min(most / (value.len() + 4)))))
+    };
+    vec![
+        ("128 KiB of a", "a".repeat(most)),
+        ("128 KiB of documents", "a\n---\n".repeat(most / 6)),
+        ("128 KiB of keys", "a: b\n".repeat(most / 5)),
+        ("128 KiB of different keys", (0..most / 12).map(|n| format!("k{n}: b\n")).collect()),
+        ("128 KiB of a folded text", format!("a: >\n{}", " b\n".repeat(most / 3))),
+        ("128 KiB in quotes", format!("a: '{}", "''".repeat(most / 2))),
+        ("128 KiB of flow", format!("a: [{}", "a, ".repeat(most / 3))),
+        ("128 KiB of commas", format!("a: [{}", ",".repeat(most))),
+        ("128 KiB of rules", vec![rule("Image: a"); most / 120].join("---\n")),
+        ("expressions", list("Image|re", "\\w{40}a")),
+        ("expressions that are too big", list("Image|re", "((a{100}){100}){100}")),
+        ("expressions of any text", list("Image|re", &".".repeat(60))),
+        ("wildcards", list("Image|contains", "a?????????????*b")),
+        ("dashes", list("Image|windash|contains", "-a-b")),
+        ("words", list("CommandLine|contains", "aaaaaaaaaaaaaaaaaaaab")),
+        (
+            "conditions",
+            rule("Image: a").replace("condition: one", &format!("condition: {}one", "one or ".repeat(580))),
+        ),
+    ]
 }
 
 fn sigma() -> Vec<(String, Vec<u8>)> {

@@ -30,14 +30,21 @@ pub const VALUE_BYTES_MAX: usize = 2 * 1024;
 /// A compiled regular expression, in bytes; `(.){200,}`, the largest that SigmaHQ has for Linux, takes half of it.
 pub const REGEX_BYTES_MAX: usize = 512 * 1024;
 
-/// What one usually takes, in bytes: nobody says what it takes once it is compiled.
-pub const REGEX_BYTES_USUAL: usize = 8 * 1024;
+/// Sizes that are tried one after another, in bytes, to learn what a regular expression takes: nobody says.
+pub const REGEX_SIZES: [usize; 3] = [REGEX_BYTES_MAX / 32, REGEX_BYTES_MAX / 4, REGEX_BYTES_MAX];
 
-/// Regular expressions in use, in bytes, each counted as [`REGEX_BYTES_USUAL`] and its own length.
-pub const REGEXES_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Regular expressions in all files, in bytes once compiled, those of refused rules included: what compiling
+/// them costs is spent all the same.
+pub const REGEXES_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Values in all rules in use, each that `windash` or an encoding makes included.
+pub const VALUES_IN_USE_MAX: usize = 200_000;
 
 /// Dashes in a value under `windash`: each makes five times as many values of it.
 pub const WINDASH_DASHES_MAX: usize = 2;
+
+/// Wildcards in a keyword.
+pub const KEYWORD_WILDCARDS_MAX: usize = 8;
 
 /// An id, in bytes; a UUID has 36.
 pub const ID_BYTES_MAX: usize = 64;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use karo_protocol::{Axis, Risk};
 use rsigma_eval::{CompiledRule, compile_rule};
+use rsigma_parser::value::StringPart;
 use rsigma_parser::{
     Detection, DetectionItem, Level, Modifier, SigmaRule, SigmaValue, Status, parse_sigma_yaml,
 };
@@ -12,9 +13,9 @@ use yaml_serde::Value;
 use super::fields::{Field, Known};
 use super::gate::{Document, Flaw, documents};
 use super::limits::{
-    CONDITION_BYTES_MAX, CONDITION_NESTING_MAX, FILES_BYTES_MAX, ID_BYTES_MAX, REFUSED_MAX, REGEX_BYTES_MAX,
-    REGEX_BYTES_USUAL, REGEXES_BYTES_MAX, RULES_MAX, TAGS_MAX, TITLE_BYTES_MAX, VALUE_BYTES_MAX, VALUES_MAX,
-    WINDASH_DASHES_MAX,
+    CONDITION_BYTES_MAX, CONDITION_NESTING_MAX, FILES_BYTES_MAX, ID_BYTES_MAX, KEYWORD_WILDCARDS_MAX,
+    REFUSED_MAX, REGEX_BYTES_MAX, REGEX_SIZES, REGEXES_BYTES_MAX, RULES_MAX, TAGS_MAX, TITLE_BYTES_MAX,
+    VALUE_BYTES_MAX, VALUES_IN_USE_MAX, VALUES_MAX, WINDASH_DASHES_MAX,
 };
 use super::{Listed, Origin, Refused, RuleFile, wildcards};
 
@@ -25,8 +26,8 @@ pub(super) struct Rule {
     pub(super) compiled: CompiledRule,
     /// Fields that it asks for and that a line can have.
     pub(super) reads: Vec<Field>,
-    /// Bytes of its regular expressions, at the most.
-    regex_bytes: usize,
+    /// Values that it is compiled to.
+    values: usize,
 }
 
 /// Why a document is no rule in use.
@@ -41,8 +42,13 @@ pub(super) struct Loader {
     rules: BTreeMap<String, Rule>,
     refused: Vec<Refused>,
     bytes: usize,
-    regex_bytes: usize,
+    values: usize,
+    spent: Spent,
 }
+
+/// Bytes that compiling regular expressions has cost.
+#[derive(Debug, Default, Clone, Copy)]
+struct Spent(usize);
 
 impl Loader {
     /// Takes one file in.
@@ -60,7 +66,7 @@ impl Loader {
             self.refuse(file.path, Refusal { id: None, flaw: Flaw::new(None, "no rule in it") });
         }
         for document in &documents {
-            match rule(document, file.path, origin) {
+            match rule(document, file.path, origin, &mut self.spent) {
                 Ok(rule) => self.keep(rule, document.line, file.path),
                 Err(refusal) => self.refuse(file.path, refusal),
             }
@@ -86,15 +92,15 @@ impl Loader {
             }
             Some(known) => Some(format!("its id is that of {}", known.listed.path)),
             None if self.rules.len() >= RULES_MAX => Some(format!("{RULES_MAX} rules are in use already")),
-            None if self.regex_bytes + rule.regex_bytes > REGEXES_BYTES_MAX => {
-                Some(format!("the regular expressions of all rules take more than {REGEXES_BYTES_MAX} bytes"))
+            None if self.values + rule.values > VALUES_IN_USE_MAX => {
+                Some(format!("the rules in use have more than {VALUES_IN_USE_MAX} values"))
             }
             None => None,
         };
         match flaw {
             Some(reason) => self.refuse(path, Refusal { id: Some(id), flaw: Flaw::new(Some(line), reason) }),
             None => {
-                self.regex_bytes += rule.regex_bytes;
+                self.values += rule.values;
                 self.rules.insert(id, rule);
             }
         }
@@ -108,10 +114,10 @@ impl Loader {
 }
 
 /// Makes a rule of a document.
-fn rule(document: &Document<'_>, path: &str, origin: Origin) -> Result<Rule, Refusal> {
+fn rule(document: &Document<'_>, path: &str, origin: Origin, spent: &mut Spent) -> Result<Rule, Refusal> {
     let value = value(document).map_err(|flaw| Refusal { id: None, flaw })?;
     let id = value.get("id").and_then(Value::as_str).map(|id| cut(id, ID_BYTES_MAX));
-    checked(document, &value, path, origin).map_err(|flaw| Refusal { id, flaw })
+    checked(document, &value, path, origin, spent).map_err(|flaw| Refusal { id, flaw })
 }
 
 fn value(document: &Document<'_>) -> Result<Value, Flaw> {
@@ -121,7 +127,13 @@ fn value(document: &Document<'_>) -> Result<Value, Flaw> {
     })
 }
 
-fn checked(document: &Document<'_>, value: &Value, path: &str, origin: Origin) -> Result<Rule, Flaw> {
+fn checked(
+    document: &Document<'_>,
+    value: &Value,
+    path: &str,
+    origin: Origin,
+    spent: &mut Spent,
+) -> Result<Rule, Flaw> {
     let at = |key: &str| Some(line_of(document, key));
     is_rule(document, value)?;
     conditions_are_plain(document, value)?;
@@ -135,7 +147,7 @@ fn checked(document: &Document<'_>, value: &Value, path: &str, origin: Origin) -
     };
     let (id, level) = is_for_us(document, &rule)?;
     wildcards::settle(&mut rule);
-    let asked = is_bounded(document, &rule)?;
+    let asked = is_bounded(document, &rule, spent)?;
     let reads = are_known(document, &asked.fields)?;
     let compiled = compile_rule(&rule).map_err(|error| Flaw::new(at("detection"), short(&error)))?;
     let unseen = asked.fields.iter().filter(|name| Known::of(name) == Known::Absent).cloned().collect();
@@ -149,7 +161,7 @@ fn checked(document: &Document<'_>, value: &Value, path: &str, origin: Origin) -
         path: path.to_owned(),
         unseen,
     };
-    Ok(Rule { listed, compiled, reads, regex_bytes: asked.regex_bytes })
+    Ok(Rule { listed, compiled, reads, values: asked.values })
 }
 
 /// Returns the line where a key or a field first stands, else that of the document.
@@ -246,15 +258,18 @@ fn is_for_us(document: &Document<'_>, rule: &SigmaRule) -> Result<(String, Risk)
 }
 
 /// What a rule asks for.
-#[derive(Default)]
-struct Asked {
+struct Asked<'s> {
     fields: Vec<String>,
     values: usize,
-    regex_bytes: usize,
+    spent: &'s mut Spent,
 }
 
-fn is_bounded(document: &Document<'_>, rule: &SigmaRule) -> Result<Asked, Flaw> {
-    let mut asked = Asked::default();
+fn is_bounded<'s>(
+    document: &Document<'_>,
+    rule: &SigmaRule,
+    spent: &'s mut Spent,
+) -> Result<Asked<'s>, Flaw> {
+    let mut asked = Asked { fields: Vec::new(), values: 0, spent };
     let mut named: Vec<_> = rule.detection.named.iter().collect();
     named.sort_unstable_by_key(|(name, _)| *name);
     for (_, detection) in named {
@@ -265,7 +280,7 @@ fn is_bounded(document: &Document<'_>, rule: &SigmaRule) -> Result<Asked, Flaw> 
     Ok(asked)
 }
 
-fn of_detection(document: &Document<'_>, detection: &Detection, asked: &mut Asked) -> Result<(), Flaw> {
+fn of_detection(document: &Document<'_>, detection: &Detection, asked: &mut Asked<'_>) -> Result<(), Flaw> {
     match detection {
         Detection::AllOf(items) => items.iter().try_for_each(|item| of_item(document, item, asked)),
         Detection::AnyOf(parts) | Detection::And(parts) => {
@@ -284,7 +299,7 @@ fn of_detection(document: &Document<'_>, detection: &Detection, asked: &mut Aske
     }
 }
 
-fn of_item(document: &Document<'_>, item: &DetectionItem, asked: &mut Asked) -> Result<(), Flaw> {
+fn of_item(document: &Document<'_>, item: &DetectionItem, asked: &mut Asked<'_>) -> Result<(), Flaw> {
     let key = item.field.name.as_deref().unwrap_or("detection");
     asked.fields.extend(item.field.name.clone());
     if item.field.has_modifier(Modifier::Expand) {
@@ -296,11 +311,8 @@ fn of_item(document: &Document<'_>, item: &DetectionItem, asked: &mut Asked) -> 
         .map_err(|reason| Flaw::new(Some(line_of(document, key)), reason))
 }
 
-fn of_value(value: &SigmaValue, modifiers: &[Modifier], asked: &mut Asked) -> Result<(), String> {
+fn of_value(value: &SigmaValue, modifiers: &[Modifier], asked: &mut Asked<'_>) -> Result<(), String> {
     asked.values += 1;
-    if asked.values > VALUES_MAX {
-        return Err(format!("more than {VALUES_MAX} values"));
-    }
     let SigmaValue::String(text) = value else { return Ok(()) };
     if text.original.len() > VALUE_BYTES_MAX {
         return Err(format!("a value of more than {VALUE_BYTES_MAX} bytes"));
@@ -310,20 +322,43 @@ fn of_value(value: &SigmaValue, modifiers: &[Modifier], asked: &mut Asked) -> Re
         if dashes > WINDASH_DASHES_MAX {
             return Err(format!("a value with more than {WINDASH_DASHES_MAX} dashes under windash"));
         }
+        asked.values += 5_usize.pow(u32::try_from(dashes).unwrap_or(0));
     }
-    let is_expression = modifiers.contains(&Modifier::Re);
-    if !is_expression && !text.contains_wildcards() {
-        return Ok(());
+    if asked.values > VALUES_MAX {
+        return Err(format!("more than {VALUES_MAX} values"));
     }
-    // What still has wildcards stands under a modifier that changes it, and costs about as much as it is long.
-    let pattern = if is_expression { text.original.as_str() } else { "" };
-    if let Err(error) = regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build() {
-        let is_too_big = matches!(error, regex::Error::CompiledTooBig(_));
-        let too_big = || format!("a regular expression that takes more than {REGEX_BYTES_MAX} bytes");
-        return Err(if is_too_big { too_big() } else { short(&error) });
+    if modifiers.contains(&Modifier::Re) {
+        return asked.spent.on(&text.original);
     }
-    asked.regex_bytes += REGEX_BYTES_USUAL + text.original.len();
+    // Those of fields are expressions already: what is left stands in a keyword, or is to be encoded.
+    let wildcards = text.parts.iter().filter(|part| matches!(part, StringPart::Special(_))).count();
+    if wildcards > KEYWORD_WILDCARDS_MAX {
+        return Err(format!("more than {KEYWORD_WILDCARDS_MAX} wildcards in a keyword"));
+    }
     Ok(())
+}
+
+impl Spent {
+    /// Compiles a regular expression, to know that it can be, and counts what it takes.
+    fn on(&mut self, pattern: &str) -> Result<(), String> {
+        for size in REGEX_SIZES {
+            if self.0 + size > REGEXES_BYTES_MAX {
+                return Err(format!(
+                    "the regular expressions of all files take more than {REGEXES_BYTES_MAX} bytes"
+                ));
+            }
+            match regex::RegexBuilder::new(pattern).size_limit(size).build() {
+                Ok(_) => {
+                    self.0 += size;
+                    return Ok(());
+                }
+                Err(regex::Error::CompiledTooBig(_)) => {}
+                Err(error) => return Err(short(&error)),
+            }
+        }
+        self.0 += REGEX_BYTES_MAX;
+        Err(format!("a regular expression that takes more than {REGEX_BYTES_MAX} bytes"))
+    }
 }
 
 fn are_known(document: &Document<'_>, names: &[String]) -> Result<Vec<Field>, Flaw> {
