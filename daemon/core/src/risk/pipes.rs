@@ -1,12 +1,13 @@
 //! Who gives what to whom within a line.
 
+use std::ops::Range;
+
 use karo_protocol::explain::Context;
 
-use super::limits::LIST_MAX;
-use crate::line::{Line, Run};
+use crate::line::{Line, Run, Word};
 
-/// Runs that are looked at for the neighbours of one.
-const STEPS_MAX: usize = 4 * LIST_MAX;
+/// Runs that are looked at for the neighbours of one: what goes through them is cubic in this, at the worst.
+const STEPS_MAX: usize = 32;
 
 /// Returns the runs that the output of a run goes to, through the rest of its pipe.
 pub(super) fn readers(line: &Line, index: usize) -> Vec<usize> {
@@ -35,15 +36,21 @@ pub(super) fn writers(line: &Line, index: usize) -> Vec<usize> {
 
 /// Returns the runs in whose words a run stands as `$(…)` or the like.
 pub(super) fn holders(line: &Line, index: usize) -> Vec<usize> {
-    let Some(place) = line.runs[index].words.first().map(crate::line::Word::span) else { return Vec::new() };
+    let run = &line.runs[index];
+    let Some(place) = run.words.first().map(Word::span) else { return Vec::new() };
+    if !run.contexts.contains(Context::Substitution) {
+        return Vec::new();
+    }
     let from = index.saturating_sub(STEPS_MAX);
-    let holds = |run: &Run| {
-        run.words.iter().any(|word| {
-            let span = word.span();
-            span.start < place.start && place.end < span.end && !word.expansions().is_empty()
-        })
-    };
-    (from..index).filter(|holder| holds(&line.runs[*holder])).collect()
+    (from..index).filter(|holder| is_within(&place, &line.runs[*holder])).collect()
+}
+
+/// Tells whether a place of the line lies within an expansion of one of a run's words.
+fn is_within(place: &Range<usize>, run: &Run) -> bool {
+    // Words stand in order, so that the one around the place is the last that begins before it.
+    let after = run.words.partition_point(|word| word.span().start < place.start);
+    let around = after.checked_sub(1).map(|last| &run.words[last]);
+    around.is_some_and(|word| place.end < word.span().end && !word.expansions().is_empty())
 }
 
 /// Tells whether one run is run by another, through whatever is between them.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::risk::event::{Event, Scene};
+use crate::risk::limits::TEXT_BYTES_MAX;
 use rsigma_eval::Event as _;
 
 /// Demands which of the events of a line match a detection: `line` or the number of a run.
@@ -144,4 +145,24 @@ fn the_longest_lines_are_gone_through() {
     }
     let padded = format!("{} rm -rf /", "x;".repeat(30_000));
     assert!(!ids(&rules, &padded).is_empty(), "the last programs are looked at");
+}
+
+#[test]
+fn what_rules_see_of_a_line_is_bounded() {
+    for piece in ["a", "a ", "'a b' ", "sudo ", "a;", "\u{20ac}"] {
+        let text = piece.repeat(karo_protocol::limits::COMMAND_BYTES_MAX / piece.len());
+        let line = parse(text.as_bytes());
+        let scene = Scene { text: text.as_bytes(), line: &line, surroundings: Surroundings::default() };
+        let runs = seen(line.runs.len()).map(|run| scene.of_run(run));
+        let mut count = 0;
+        for event in runs.chain([scene.whole()]) {
+            count += 1;
+            assert!(event.command_line.len() <= TEXT_BYTES_MAX, "{piece}");
+            assert!(event.all_string_values().iter().all(|text| text.len() <= TEXT_BYTES_MAX), "{piece}");
+        }
+        assert!(count <= RUNS_FIRST_MAX + RUNS_LAST_MAX + 1, "{piece}");
+    }
+    assert_eq!(seen(3).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(seen(10_000).last(), Some(9_999));
+    assert_eq!(seen(RUNS_FIRST_MAX + 1).collect::<Vec<_>>(), (0..=RUNS_FIRST_MAX).collect::<Vec<_>>());
 }
