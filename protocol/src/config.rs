@@ -12,8 +12,10 @@ use serde::Deserialize;
 
 use crate::{ShellKind, named_enum};
 
+pub use expression::Expression;
 pub use pattern::Pattern;
 
+mod expression;
 mod pattern;
 
 /// Patterns that one list may hold: each is tried on each command.
@@ -84,6 +86,19 @@ table! {
 }
 
 table! {
+    /// What is cut out of commands before they are kept, beyond what Karo knows by itself.
+    RedactTable {
+        /// Secrets that only you know: expressions over the whole text; of one with parentheses, what
+        /// the first pair matches is cut. They know . [a-z] \d \w \s \b ^ $ ( | ) (?: ) * + ? {3,5};
+        /// at most 256. Example: ["acme_[0-9a-f]{16}", "X-Door: (\\S+)"].
+        extra: Vec<String> = Vec::new(),
+        /// What is never cut: expressions, each of which describes the whole of what would be; at most
+        /// 256. Example: ["hunter2", "test-.*"].
+        allow: Vec<String> = Vec::new(),
+    }
+}
+
+table! {
     /// How much is kept.
     StoreTable {
         /// Free space in MiB below which nothing more is accepted, 1 to 1048576: the rest of the
@@ -123,6 +138,8 @@ table! {
 pub struct Config {
     /// `[record]`.
     pub record: RecordTable,
+    /// `[redact]`.
+    pub redact: RedactTable,
     /// `[store]`.
     pub store: StoreTable,
     /// `[socket]`.
@@ -148,6 +165,7 @@ pub fn default_toml() -> String {
          # Take the # before a key away to change it, run `karoctl config check`, then send karod a HUP.\n",
     );
     RecordTable::document("record", &mut text);
+    RedactTable::document("redact", &mut text);
     StoreTable::document("store", &mut text);
     SocketTable::document("socket", &mut text);
     LogTable::document("log", &mut text);
@@ -159,6 +177,8 @@ pub fn default_toml() -> String {
 pub struct Settings {
     /// What is recorded.
     pub record: RecordSettings,
+    /// What is cut out of commands.
+    pub redact: RedactSettings,
     /// How much is kept.
     pub store: StoreSettings,
     /// The socket.
@@ -184,6 +204,15 @@ impl RecordSettings {
         self.ignore.iter().any(|pattern| pattern.matches(command))
             || self.ignore_dirs.iter().any(|pattern| pattern.matches_at_or_above(cwd))
     }
+}
+
+/// What is cut out of commands, and what never is, beyond what Karo knows by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RedactSettings {
+    /// Secrets that only the user knows.
+    pub extra: Vec<Expression>,
+    /// What is no secret, whatever it looks like.
+    pub allow: Vec<Expression>,
 }
 
 /// A history file that is followed.
@@ -290,6 +319,7 @@ impl Config {
     pub fn check(&self, home: Option<&Path>) -> Result<Settings, ConfigError> {
         Ok(Settings {
             record: self.record.check(home)?,
+            redact: self.redact.check()?,
             store: self.store.check()?,
             socket: self.socket.check()?,
             log: self.log.check()?,
@@ -312,6 +342,13 @@ impl RecordTable {
         }
         let follow = self.follow.iter().enumerate().map(|(place, entry)| entry.check(place, home));
         Ok(RecordSettings { ignore, ignore_dirs, follow: follow.collect::<Result<_, _>>()? })
+    }
+}
+
+impl RedactTable {
+    fn check(&self) -> Result<RedactSettings, ConfigError> {
+        let extra = expressions("redact.extra", &self.extra)?;
+        Ok(RedactSettings { extra, allow: expressions("redact.allow", &self.allow)? })
     }
 }
 
@@ -374,6 +411,18 @@ fn within(key: &str, value: i64, min: i64, max: i64, unit: &str) -> Result<u64, 
         return Ok(value.unsigned_abs());
     }
     Err(refused(key, value, format!("{min} to {max} {unit}")))
+}
+
+fn expressions(list: &str, texts: &[String]) -> Result<Vec<Expression>, ConfigError> {
+    if texts.len() > PATTERNS_MAX {
+        let found = format_args!("{} expressions", texts.len()).to_string();
+        return Err(refused(list, found, format!("at most {PATTERNS_MAX} expressions")));
+    }
+    let expression = |(place, text): (usize, &String)| {
+        Expression::new(text)
+            .map_err(|accepted| refused(format!("{list}[{place}]"), format_args!("{text:?}"), accepted))
+    };
+    texts.iter().enumerate().map(expression).collect()
 }
 
 fn patterns(
@@ -458,7 +507,7 @@ mod tests {
             change(&mut config);
             config.check(None).expect_err("the value is out of its range").to_string()
         };
-        let cases: [(Change, &str); 8] = [
+        let cases: [(Change, &str); 9] = [
             (|c| c.store.reserve_mib = 0, "store.reserve_mib is 0, accepted is 1 to 1048576 MiB"),
             (
                 |c| c.store.retention_days = -1,
@@ -476,6 +525,10 @@ mod tests {
             (
                 |c| c.record.ignore = vec![String::new()],
                 "record.ignore[0] is \"\", accepted is a pattern that is not empty",
+            ),
+            (
+                |c| c.redact.extra = vec!["a".to_owned(), "(b".to_owned()],
+                "redact.extra[1] is \"(b\", accepted is a `)` for each `(` (at byte 3)",
             ),
             (
                 |c| c.record.ignore_dirs = vec!["tmp".to_owned()],

@@ -8,11 +8,9 @@ mod escape;
 mod feed;
 mod item;
 mod keyword;
-mod lex;
 mod plain;
 mod read;
 mod redirect;
-mod run;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -22,8 +20,6 @@ mod wrap;
 
 use karo_protocol::explain::Context;
 
-pub(crate) use lex::end_of_word;
-pub(crate) use run::{Run as Found, for_each_run};
 pub use word::Word;
 
 /// Length of a text that is read by its grammar, in bytes; a longer one is read as plain words.

@@ -1,14 +1,21 @@
-//! Credentials in HTTP headers: `Authorization: Bearer …`, and `Bearer …` wherever it stands.
+//! Credentials in HTTP headers: `Authorization: Bearer …`, `Cookie: name=…`, and `Bearer …` wherever it stands.
+
+use std::borrow::Cow;
+use std::ops::Range;
 
 use karo_protocol::event::Secret;
-use memchr::memchr2_iter;
+use memchr::memmem;
 
 use super::Found;
+use super::fields::{Field, end_of_quoted};
+use super::found::Rank;
+use super::names::{Says, ask};
 use super::scan::{forward, is_at, is_inside_word, step};
-use super::values::is_reference;
+use super::values::{is_keylike, is_secret};
+use super::view::View;
 
 /// Words that may stand before the credentials, as registered at IANA or common in the field.
-const SCHEMES: [&[u8]; 15] = [
+const SCHEMES: [&[u8]; 20] = [
     b"bearer",
     b"basic",
     b"token",
@@ -24,77 +31,115 @@ const SCHEMES: [&[u8]; 15] = [
     b"ssws",
     b"geniekey",
     b"aws4-hmac-sha256",
+    b"splunk",
+    b"apitoken",
+    b"api-token",
+    b"pve",
+    b"klaviyo-api-key",
 ];
 
-pub(super) fn find(found: &mut Found<'_>) {
-    find_authorization(found);
-    find_bearer(found);
+/// Reads the header whose name was found, if it is one of these; returns where its value ends.
+pub(super) fn find(found: &mut Found<'_>, view: &View<'_>, field: &Field, name: &[u8]) -> Option<usize> {
+    let ends =
+        |tail: &[u8]| name.len() >= tail.len() && name[name.len() - tail.len()..].eq_ignore_ascii_case(tail);
+    if ends(b"authorization") {
+        return Some(authorization(found, view, field));
+    }
+    if ends(b"cookie") {
+        let (start, end) = value(view, field);
+        cookies(found, view, start..end);
+        return Some(end);
+    }
+    None
 }
 
-fn find_authorization(found: &mut Found<'_>) {
-    let text = found.text;
-    let mut done = 0;
-    step(text.len());
-    for at in memchr2_iter(b'a', b'A', text) {
-        if at >= done && is_at(text, at, b"authorization") {
-            done = authorization(found, at);
-        }
-    }
-}
-
-/// Reads the header whose name begins at `name`, and returns where its value ends.
-fn authorization(found: &mut Found<'_>, name: usize) -> usize {
-    let text = found.text;
-    let blank = |byte: u8| matches!(byte, b' ' | b'\t');
-    let escape_or_quote = |byte: u8| matches!(byte, b'\\' | b'"' | b'\'');
-    let name_end = name + b"authorization".len();
-    let key_end = forward(text, name_end, escape_or_quote);
-    let colon = forward(text, key_end, blank);
-    if !matches!(text.get(colon), Some(b':' | b'=')) {
-        return colon;
-    }
-    let opening = forward(text, colon + 1, |byte| blank(byte) || byte == b'\\');
-    let value = forward(text, opening, escape_or_quote);
-    let quote = match text[opening..value].last() {
-        Some(quote) => Some(*quote),
-        // The header stands in quotes as a whole, unless they close behind its name.
-        None if key_end == name_end && name > 0 => {
-            Some(text[name - 1]).filter(|byte| matches!(byte, b'"' | b'\''))
-        }
-        None => None,
+/// Returns where the value of a header begins and ends.
+fn value(view: &View<'_>, field: &Field) -> (usize, usize) {
+    let text = view.text;
+    let (start, quote) = field.value(text);
+    let end = match quote {
+        Some(quote) => end_of_quoted(text, start, quote),
+        None if field.is_first(view) => forward(text, start, |byte| byte != b'\n'),
+        None => forward(text, start, |byte| !matches!(byte, b'\n' | b'"' | b'\'' | b'\\')),
     };
-    let credentials = after_scheme(text, value);
-    let end = forward(text, credentials, |byte| match quote {
-        Some(quote) => byte != quote && byte != b'\n' && byte != b'\\',
-        None => !byte.is_ascii_whitespace() && !escape_or_quote(byte),
-    });
-    if !is_reference(&text[credentials..end]) {
-        found.push(credentials..end, Secret::Token);
+    (start, end)
+}
+
+fn authorization(found: &mut Found<'_>, view: &View<'_>, field: &Field) -> usize {
+    let text = view.text;
+    let (start, end) = value(view, field);
+    let credentials = after_scheme(text, start, end);
+    let credentials = inside_parameter(text, credentials..end);
+    // A scheme alone, as a pattern of `grep` has it.
+    let is_alone = SCHEMES.iter().any(|scheme| text[credentials.clone()].eq_ignore_ascii_case(scheme));
+    if !is_alone && is_secret(view, found.text, &credentials) {
+        view.push(found, credentials, Secret::Token, Rank::Name, || {
+            Cow::Borrowed("credentials of an Authorization header")
+        });
     }
-    end.max(name_end)
+    end
 }
 
 /// Returns where the credentials begin: behind the scheme, if one is named.
-fn after_scheme(text: &[u8], value: usize) -> usize {
-    let end = forward(text, value, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let is_scheme = SCHEMES.iter().any(|scheme| text[value..end].eq_ignore_ascii_case(scheme));
-    let credentials = forward(text, end, |byte| matches!(byte, b' ' | b'\t' | b'\\'));
-    if is_scheme && (credentials > end || credentials == text.len() || text[end] != b':') {
-        credentials
-    } else {
-        value
+fn after_scheme(text: &[u8], value: usize, end: usize) -> usize {
+    let scheme = forward(text, value, |byte| byte.is_ascii_alphanumeric() || byte == b'-').min(end);
+    let is_scheme = SCHEMES.iter().any(|name| text[value..scheme].eq_ignore_ascii_case(name));
+    let credentials = forward(text, scheme, |byte| matches!(byte, b' ' | b'\t')).min(end);
+    if is_scheme && credentials > scheme { credentials } else { value }
+}
+
+/// Returns the value of `token="…"` and of `PVEAPIToken=user!id=…`, if there is but one parameter.
+fn inside_parameter(text: &[u8], credentials: Range<usize>) -> Range<usize> {
+    let bytes = &text[credentials.clone()];
+    let name = bytes.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_').count();
+    let is_one =
+        name > 0 && bytes.get(name) == Some(&b'=') && !bytes.contains(&b',') && bytes.len() > name + 2;
+    if !is_one || bytes[name..].iter().all(|byte| *byte == b'=') {
+        return credentials;
+    }
+    let start = credentials.start + name + 1;
+    match text[start] {
+        quote @ (b'"' | b'\'') => start + 1..end_of_quoted(text, start + 1, quote).min(credentials.end),
+        _ => start..credentials.end,
     }
 }
 
-fn find_bearer(found: &mut Found<'_>) {
-    let text = found.text;
-    let mut done = 0;
+/// Cuts the values of cookies that carry a session or the like.
+pub(super) fn cookies(found: &mut Found<'_>, view: &View<'_>, range: Range<usize>) {
+    let mut at = range.start;
+    while at < range.end {
+        let end = forward(view.text, at, |byte| byte != b';').min(range.end);
+        let pair = at..end;
+        at = end + 1;
+        let Some(equals) = view.position_of(b'=', pair.clone()) else { continue };
+        let name = view.text[pair.start..equals].trim_ascii();
+        let value = equals + 1..pair.end;
+        let bytes = &view.text[value.clone()];
+        let is_session = ask(name) != Says::Nothing || says_session(name);
+        if (is_session || is_keylike(bytes)) && is_secret(view, found.text, &value) && bytes.len() > 3 {
+            view.push(found, value, Secret::Cookie, Rank::Place, || Cow::Borrowed("value of a cookie"));
+        }
+    }
+}
+
+fn says_session(name: &[u8]) -> bool {
+    const PARTS: [&str; 10] =
+        ["sess", "sid", "auth", "csrf", "xsrf", "remember", "logged", "login", "jwt", "user"];
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| memmem::find(&name, part.as_bytes()).is_some())
+}
+
+/// Finds `Bearer …` outside of a header that names itself.
+pub(super) fn find_bearer(found: &mut Found<'_>, view: &View<'_>) {
+    let text = view.text;
     step(text.len());
-    for at in memchr2_iter(b'b', b'B', text) {
-        if at < done || is_inside_word(text, at) || !is_at(text, at, b"bearer") {
+    let mut done = 0;
+    for at in memmem::find_iter(text, b"earer") {
+        let Some(start) = at.checked_sub(1).filter(|start| *start >= done) else { continue };
+        if is_inside_word(text, start) || !is_at(text, start, b"bearer") {
             continue;
         }
-        let name_end = at + b"bearer".len();
+        let name_end = at + b"earer".len();
         let value = forward(text, name_end, |byte| matches!(byte, b' ' | b'\t' | b'\\'));
         let is_token = |byte: u8| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
@@ -103,7 +148,7 @@ fn find_bearer(found: &mut Found<'_>) {
         let token = &text[value..end];
         let is_secret = token.len() >= 20 || (token.len() >= 8 && token.iter().any(u8::is_ascii_digit));
         if value > name_end && is_secret {
-            found.push(value..end, Secret::Token);
+            view.push(found, value..end, Secret::Token, Rank::Name, || Cow::Borrowed("token behind Bearer"));
         }
         done = end;
     }

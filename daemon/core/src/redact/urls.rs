@@ -1,16 +1,19 @@
 //! Passwords and tokens before the `@` of a URL.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use karo_protocol::event::Secret;
 
 use super::Found;
+use super::found::Rank;
 use super::scan::{forward, position, step};
 use super::values::is_reference;
+use super::view::View;
 
 /// Finds `scheme://user:password@host` and `scheme://token@host`; the URL keeps its shape.
-pub(super) fn find(found: &mut Found<'_>) {
-    let text = found.text;
+pub(super) fn find(found: &mut Found<'_>, view: &View<'_>) {
+    let text = view.text;
     let mut at = 0;
     // No `@` stands between the last place that was searched in vain and this one.
     let mut searched = 0;
@@ -20,7 +23,7 @@ pub(super) fn find(found: &mut Found<'_>) {
             continue;
         };
         at = user.end;
-        note(found, user);
+        note(found, view, user);
     }
 }
 
@@ -32,14 +35,14 @@ fn has_scheme(text: &[u8], colon: usize) -> bool {
 ///
 /// A password with a bare `/`, `?` or `#` in it reaches further than a parser of URLs would go.
 fn user_part(text: &[u8], begin: usize, searched: &mut usize) -> Option<Range<usize>> {
-    let is_authority = |byte: u8| is_url(byte) && !matches!(byte, b'/' | b'?' | b'#');
+    let is_authority = |byte: u8| is_url(byte) && !matches!(byte, b'/' | b'?' | b'#' | b',');
     let authority = begin..forward(text, begin, is_authority);
     if let Some(length) = text[authority.clone()].iter().rposition(|byte| *byte == b'@') {
         return Some(begin..begin + length);
     }
     let colon = text[authority.clone()].iter().position(|byte| *byte == b':')?;
     let port = &text[begin + colon + 1..authority.end];
-    let is_port = port.iter().all(u8::is_ascii_digit) || matches!(port.first(), Some(b'$' | b'{'));
+    let is_port = port.iter().all(u8::is_ascii_digit) || matches!(port.first(), Some(b'$' | b'{' | b'<'));
     let is_address = text.get(begin) == Some(&b'[');
     if is_port || is_address || begin < *searched {
         return None;
@@ -54,21 +57,38 @@ fn user_part(text: &[u8], begin: usize, searched: &mut usize) -> Option<Range<us
 
 /// Tells whether a byte can be part of a URL as people type them.
 fn is_url(byte: u8) -> bool {
-    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`')
+    !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`' | b'|')
 }
 
-fn note(found: &mut Found<'_>, user: Range<usize>) {
-    let text = found.text;
+/// Pairs that stand in manuals where a user and a password would.
+const PLACEHOLDERS: [&[u8]; 8] = [
+    b"user:password",
+    b"username:password",
+    b"user:pass",
+    b"login:password",
+    b"user:passwd",
+    b"USER:PASSWORD",
+    b"USER:PASS",
+    b"username:pass",
+];
+
+fn note(found: &mut Found<'_>, view: &View<'_>, user: Range<usize>) {
+    let text = view.text;
     step(user.len());
-    let colon = found.position_of(b':', user.clone());
+    if PLACEHOLDERS.contains(&&text[user.clone()]) {
+        return;
+    }
+    let colon = view.position_of(b':', user.clone());
     let name = user.start..colon.unwrap_or(user.end);
     if is_token(&text[name.clone()]) {
-        found.push(name, Secret::Token);
+        view.push(found, name, Secret::Token, Rank::Url, || Cow::Borrowed("token in a URL"));
     }
     let Some(colon) = colon else { return };
     let password = colon + 1..user.end;
-    if !is_reference(&text[password.clone()]) && &text[password.clone()] != b"x-oauth-basic" {
-        found.push(password, Secret::Password);
+    let bytes = &text[password.clone()];
+    let is_open = matches!(bytes, b"x-oauth-basic" | b"password" | b"****") || view.is_expanded(&password);
+    if !is_reference(bytes) && !is_open && !matches!(bytes, [b'<' | b'{', ..]) {
+        view.push(found, password, Secret::UrlPassword, Rank::Url, || Cow::Borrowed("password in a URL"));
     }
 }
 

@@ -1,13 +1,20 @@
-//! Values that are no secrets themselves, although their name says so.
+//! Values that are no secrets themselves, although their name or place says so.
 
 use std::ops::Range;
 
-/// Tells whether the value of a secret name is a secret itself.
-pub(super) fn is_secret(text: &[u8], value: &Range<usize>) -> bool {
-    let bytes = &text[value.clone()];
+use super::shape::is_mixed;
+use super::view::View;
+
+/// Tells whether the value of a secret name or place is a secret itself.
+pub(super) fn is_secret(view: &View<'_>, line: &[u8], value: &Range<usize>) -> bool {
+    let bytes = &view.text[value.clone()];
+    if view.is_expanded(value) || is_plain(bytes) {
+        return false;
+    }
     // Within single quotes a shell replaces nothing.
-    let is_literal = value.start > 0 && text[value.start - 1] == b'\'';
-    (is_literal || !is_reference(bytes)) && !is_plain(bytes)
+    let is_literal =
+        view.place(value.clone()).start.checked_sub(1).is_some_and(|before| line[before] == b'\'');
+    is_literal || !is_reference(bytes)
 }
 
 /// Tells whether a value is only a reference to where a secret is: `$NAME`, `${NAME}`, `$(…)`, `{{ … }}`.
@@ -16,34 +23,30 @@ pub(super) fn is_secret(text: &[u8], value: &Range<usize>) -> bool {
 pub(super) fn is_reference(value: &[u8]) -> bool {
     let value = value.strip_prefix(b"\"").unwrap_or(value);
     let value = value.strip_suffix(b"\"").unwrap_or(value);
+    let value = value.strip_prefix(b"\\").filter(|rest| rest.first() == Some(&b'$')).unwrap_or(value);
     let is_name = |name: &[u8]| {
-        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        !name.is_empty()
+            && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'.'))
+            && !name[0].is_ascii_digit()
     };
     match value {
         [b'`', ..] | [b'$', b'(', ..] | [b'{', b'{', ..] => true,
+        [b'$', b'{', b'{', ..] => true,
         [b'$', b'{', name @ .., b'}'] => is_name(name),
-        [b'$', b'@' | b'*' | b'?'] => true,
+        [b'%', name @ .., b'%'] => is_name(name),
+        [b'$', b'@' | b'*' | b'?' | b'#' | b'0'..=b'9'] => true,
         [b'$', name @ ..] => is_name(name),
         _ => false,
     }
 }
 
-/// Tells whether a command's output stands at `at`, whatever its end; looks at two bytes.
-pub(super) fn is_substitution_at(text: &[u8], at: usize) -> bool {
-    let rest = text.get(at..).unwrap_or_default();
-    let rest = rest.strip_prefix(b"\"").unwrap_or(rest);
-    rest.starts_with(b"$(") || rest.starts_with(b"`")
-}
-
 /// Tells whether a value says on its face that it is no secret: a boolean, a place, a row of stars.
 pub(super) fn is_plain(value: &[u8]) -> bool {
-    is_boolean(value)
-        || is_place(value)
-        || value.iter().all(|byte| matches!(byte, b'*' | b'.' | b'-' | b'=' | b'\\'))
+    is_boolean(value) || is_place(value) || is_placeholder(value) || is_address(value)
 }
 
 fn is_boolean(value: &[u8]) -> bool {
-    const WORDS: [&[u8]; 16] = [
+    const WORDS: [&[u8]; 18] = [
         b"0",
         b"1",
         b"true",
@@ -60,60 +63,135 @@ fn is_boolean(value: &[u8]) -> bool {
         b"enabled",
         b"disabled",
         b"undefined",
+        b"auto",
+        b"default",
     ];
-    WORDS.iter().any(|word| value.eq_ignore_ascii_case(word))
+    value.len() <= 9 && WORDS.iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+/// Tells whether a value stands for one that is to be put there: `<token>`, `****`, `YOUR_KEY`, `.*`.
+fn is_placeholder(value: &[u8]) -> bool {
+    if value.iter().all(|byte| {
+        matches!(byte, b'*' | b'.' | b'-' | b'=' | b'\\' | b'+' | b'x' | b'X' | b'?' | b',' | b';')
+    }) {
+        return true;
+    }
+    let is_word = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b' ' | b'.');
+    let is_bracketed = matches!(
+        value,
+        [b'<', inner @ .., b'>'] | [b'[', inner @ .., b']'] | [b'{', inner @ .., b'}'] if inner.iter().all(is_word)
+    );
+    const HEADS: [&[u8]; 13] = [
+        b"your-",
+        b"your_",
+        b"YOUR_",
+        b"YOUR-",
+        b"my-secret-name",
+        b"INSERT_",
+        b"REPLACE_",
+        b"<your",
+        b"\\w",
+        b"\\S",
+        b"[^",
+        b"(.",
+        b"(?",
+    ];
+    is_bracketed || HEADS.iter().any(|head| value.starts_with(head))
+}
+
+/// Tells whether a value is the address of something: a URL without a password in it.
+fn is_address(value: &[u8]) -> bool {
+    let Some(colon) = memchr::memmem::find(&value[..value.len().min(16)], b"://") else { return false };
+    colon > 0
+        && value[..colon].iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-'))
+        && !value.contains(&b'@')
 }
 
 /// Endings of files that hold secrets or settings.
-const ENDINGS: [&[u8]; 22] = [
-    b".pem", b".key", b".crt", b".cer", b".p12", b".pfx", b".jks", b".gpg", b".asc", b".pub", b".txt",
-    b".json", b".yml", b".yaml", b".toml", b".env", b".conf", b".cfg", b".ini", b".sh", b".py", b".xml",
+const ENDINGS: [&[u8]; 34] = [
+    b".pem",
+    b".key",
+    b".crt",
+    b".cer",
+    b".p12",
+    b".pfx",
+    b".jks",
+    b".gpg",
+    b".asc",
+    b".pub",
+    b".txt",
+    b".json",
+    b".yml",
+    b".yaml",
+    b".toml",
+    b".env",
+    b".conf",
+    b".cfg",
+    b".ini",
+    b".sh",
+    b".py",
+    b".xml",
+    b".der",
+    b".csv",
+    b".log",
+    b".age",
+    b".enc",
+    b".sock",
+    b".properties",
+    b".keytab",
+    b".lst",
+    b".kdbx",
+    b".keystore",
+    b".cnf",
 ];
 
 /// Tells whether a value names a file or directory.
 fn is_place(value: &[u8]) -> bool {
-    let is_path_byte =
-        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'~' | b'@');
-    let path = value.strip_prefix(b"$").unwrap_or(value);
-    if !path.iter().all(is_path_byte) {
+    let is_path_byte = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'~' | b'@' | b'$' | b'{' | b'}')
+    };
+    if !value.iter().all(is_path_byte) {
         return false;
     }
-    let is_marked =
-        [b"./".as_slice(), b"../", b"~/", b"@/", b"@./"].iter().any(|head| value.starts_with(head));
-    let is_absolute =
-        value.starts_with(b"/") && value.split(|byte| *byte == b'/').all(|part| !is_dense(part));
+    let is_marked = [b"./".as_slice(), b"../", b"~/", b"@/", b"@./", b"$HOME/", b"${HOME}/", b"$PWD/"]
+        .iter()
+        .any(|head| value.starts_with(head));
+    let is_absolute = value.starts_with(b"/")
+        && value.len() > 1
+        && value.split(|byte| *byte == b'/').all(|part| !is_dense(part));
     let has_ending = ENDINGS.iter().any(|ending| value.len() > ending.len() && value.ends_with(ending));
     is_marked || is_absolute || has_ending
 }
 
 /// Tells whether a part of a path looks like base64 rather than like a name.
-fn is_dense(part: &[u8]) -> bool {
-    part.len() >= 16
-        && part.iter().any(u8::is_ascii_digit)
-        && part.iter().any(u8::is_ascii_uppercase)
-        && part.iter().any(u8::is_ascii_lowercase)
+pub(super) fn is_dense(part: &[u8]) -> bool {
+    part.len() >= 16 && is_mixed(part)
 }
 
-/// Returns the inside of a word that is one quoted piece, or the word itself.
-pub(super) fn inside_quotes(text: &[u8], word: Range<usize>) -> Range<usize> {
-    let head = usize::from(text[word.clone()].starts_with(b"$'"));
-    match &text[word.start + head..word.end] {
-        [quote @ (b'"' | b'\''), inner @ .., last] if quote == last && is_one_piece(*quote, inner) => {
-            word.start + head + 1..word.end - 1
-        }
-        // Never closed.
-        [quote @ (b'"' | b'\''), inner @ ..] if !inner.contains(quote) => word.start + head + 1..word.end,
-        _ => word,
-    }
+/// Tells whether a value looks like a password or token at all, and not like a word of prose.
+pub(super) fn is_likely(value: &[u8]) -> bool {
+    let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let has_small = value.iter().any(u8::is_ascii_lowercase);
+    let has_capital = value.get(1..).is_some_and(|rest| rest.iter().any(u8::is_ascii_uppercase));
+    let has_digit = value.iter().any(u8::is_ascii_digit);
+    let has_sign = value
+        .iter()
+        .any(|byte| matches!(byte, b'!' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*' | b'@' | b'+' | b'?'));
+    let classes = [has_small, has_capital, has_digit, has_sign].into_iter().filter(|has| *has).count();
+    value.len() >= 6 && letters > 0 && classes >= 2 && !value.contains(&b' ')
 }
 
-fn is_one_piece(quote: u8, inner: &[u8]) -> bool {
-    let mut is_escaped = false;
-    inner.iter().all(|byte| {
-        let closes = *byte == quote && !is_escaped;
-        is_escaped = *byte == b'\\' && !is_escaped;
-        !closes
-    })
+/// Tells whether a value looks like a key: long, and of digits and letters of both cases, or of hex digits.
+pub(super) fn is_keylike(value: &[u8]) -> bool {
+    let is_hex =
+        value.len() >= 32 && value.iter().all(u8::is_ascii_hexdigit) && value.iter().any(u8::is_ascii_digit);
+    let is_token = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'.' | b'%')
+    };
+    let is_dense =
+        value.len() >= 16 && value.iter().all(is_token) && is_mixed(value) && !value.starts_with(b"/");
+    is_hex || is_dense
 }
 
 #[cfg(test)]
@@ -122,10 +200,12 @@ mod tests {
 
     #[test]
     fn references_are_told_from_text() {
-        for reference in ["$A", "${A_1}", "\"$A\"", "$(pass x)", "`x`", "$1", "$@", "{{ x }}"] {
+        for reference in
+            ["$A", "${A_1}", "\"$A\"", "$(pass x)", "`x`", "$1", "$@", "{{ x }}", "%PASS%", "$env:X"]
+        {
             assert!(is_reference(reference.as_bytes()), "{reference}");
         }
-        for text in ["", "$", "a$b", "$a$b", "${A:-x}", "$a-b", "%", "'$A'"] {
+        for text in ["", "$", "a$b", "$a$b", "${A:-x}", "$a-b", "%", "'$A'", "$6x"] {
             assert!(!is_reference(text.as_bytes()), "{text}");
         }
     }
@@ -136,21 +216,13 @@ mod tests {
         {
             assert!(is_plain(plain.as_bytes()), "{plain}");
         }
-        for secret in ["hunter2", "12345", "/aB3dE5gH7jK9mN1pQ/x", "a b.txt", "truely", ".key"] {
+        for plain in ["<password>", "YOUR_TOKEN", "https://id.example.org/token", ".*", "[token]", "xxxx"] {
+            assert!(is_plain(plain.as_bytes()), "{plain}");
+        }
+        for secret in
+            ["hunter2", "12345", "/aB3dE5gH7jK9mN1pQ/x", "a b.txt", "truely", ".key", "https://a:b@c"]
+        {
             assert!(!is_plain(secret.as_bytes()), "{secret}");
         }
-    }
-
-    #[test]
-    fn quotes_are_taken_off_one_piece_only() {
-        let inner = |word: &str| word[inside_quotes(word.as_bytes(), 0..word.len())].to_owned();
-        assert_eq!(inner("'a b'"), "a b");
-        assert_eq!(inner("\"a \\\" b\""), "a \\\" b");
-        assert_eq!(inner("$'a'"), "a");
-        assert_eq!(inner("'a'b'c'"), "'a'b'c'");
-        assert_eq!(inner("'open"), "open");
-        assert_eq!(inner("'"), "");
-        assert_eq!(inner("x"), "x");
-        assert_eq!(inner(""), "");
     }
 }

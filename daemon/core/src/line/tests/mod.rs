@@ -2,7 +2,6 @@
 
 mod fallback;
 mod grammar;
-mod old;
 mod places;
 mod wrapped;
 

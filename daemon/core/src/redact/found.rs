@@ -1,0 +1,127 @@
+//! The secrets found in one text so far, and the markers that it holds already.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use karo_protocol::event::{Cut, Secret, markers};
+
+use super::Reasoned;
+use super::user::Allowed;
+
+/// How telling a finder is: where secrets overlap, the most telling one gives the kind and the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    Random,
+    Name,
+    Place,
+    Url,
+    Vendor,
+    User,
+}
+
+/// A secret: a range of the text, what it is, and why.
+#[derive(Debug, Clone)]
+pub(super) struct Hit {
+    pub(super) range: Range<usize>,
+    pub(super) kind: Secret,
+    pub(super) rank: Rank,
+    pub(super) reason: Cow<'static, str>,
+}
+
+/// The secrets found in one text so far.
+pub(super) struct Found<'a> {
+    pub(super) text: &'a [u8],
+    /// Where markers stand in the text already, in order.
+    markers: Vec<Range<usize>>,
+    allowed: Allowed<'a>,
+    hits: Vec<Hit>,
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn new(text: &'a [u8], allowed: Allowed<'a>) -> Self {
+        Self { text, markers: places_of_markers(text), allowed, hits: Vec::new() }
+    }
+
+    pub(super) const fn has_markers(&self) -> bool {
+        !self.markers.is_empty()
+    }
+
+    /// Notes a secret; markers at either end of it are left standing, and an empty one is none.
+    pub(super) fn push(
+        &mut self,
+        mut range: Range<usize>,
+        kind: Secret,
+        rank: Rank,
+        reason: impl FnOnce() -> Cow<'static, str>,
+    ) {
+        range.end = range.end.min(self.text.len());
+        while let Some(at) = marker_at(&self.markers, range.start) {
+            range.start = at.end;
+        }
+        while let Some(at) = range.end.checked_sub(1).and_then(|last| marker_at(&self.markers, last)) {
+            range.end = at.start;
+        }
+        if range.start >= range.end || self.allowed.is_allowed(self.text, &range) {
+            return;
+        }
+        self.hits.push(Hit { range, kind, rank, reason: reason() });
+    }
+
+    /// Returns what was found, in order; what overlaps is one.
+    pub(super) fn merged(self) -> Vec<Hit> {
+        merged(self.hits)
+    }
+}
+
+/// Sorts hits and joins those that overlap.
+pub(super) fn merged(mut hits: Vec<Hit>) -> Vec<Hit> {
+    hits.sort_by_key(|hit| (hit.range.start, hit.range.end));
+    hits.dedup_by(|next, kept| {
+        let overlaps = next.range.start < kept.range.end;
+        let is_chance = |hit: &Hit| hit.rank == Rank::Random;
+        if overlaps && is_chance(next) != is_chance(kept) {
+            // What is told by more than chance says better where it begins and ends.
+            if is_chance(kept) {
+                std::mem::swap(next, kept);
+            }
+        } else if overlaps {
+            let end = kept.range.end.max(next.range.end);
+            if next.rank > kept.rank {
+                std::mem::swap(next, kept);
+                kept.range.start = next.range.start;
+            }
+            kept.range.end = end;
+        }
+        overlaps
+    });
+    hits
+}
+
+impl Hit {
+    pub(super) const fn cut(&self) -> Cut {
+        Cut { start: self.range.start, end: self.range.end, kind: self.kind }
+    }
+
+    pub(super) fn reasoned(self) -> Reasoned {
+        Reasoned { cut: self.cut(), reason: self.reason.into_owned() }
+    }
+
+    /// A hit that takes all of a text.
+    pub(super) const fn everything(length: usize) -> Self {
+        let reason = Cow::Borrowed("no part of it could be kept for sure");
+        Self { range: 0..length, kind: Secret::Key, rank: Rank::User, reason }
+    }
+}
+
+/// Returns where markers stand in a text, in order.
+pub(super) fn places_of_markers(text: &[u8]) -> Vec<Range<usize>> {
+    let may_hold = memchr::memchr2(0xe2, b'[', text).is_some();
+    if may_hold { markers(text).into_iter().map(|(place, _)| place).collect() } else { Vec::new() }
+}
+
+/// Returns the marker that covers the byte at `at`.
+pub(super) fn marker_at(markers: &[Range<usize>], at: usize) -> Option<Range<usize>> {
+    let after = markers.partition_point(|marker| marker.start <= at);
+    let last = markers.get(after.checked_sub(1)?)?;
+    last.contains(&at).then(|| last.clone())
+}

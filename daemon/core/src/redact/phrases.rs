@@ -1,0 +1,208 @@
+//! Secrets in the languages that lines carry along: SQL, `expect`, XML, `.netrc`, calls with a password in them.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use karo_protocol::event::Secret;
+use memchr::{memchr, memchr2, memmem};
+
+use super::Found;
+use super::fields::end_of_quoted;
+use super::found::Rank;
+use super::names::{Says, ask};
+use super::scan::{backward, forward, is_at, is_inside_word, step};
+use super::values::is_secret;
+use super::view::View;
+
+/// A text shorter than any phrase with a secret in it.
+const SHORT: usize = 12;
+
+pub(super) fn find(found: &mut Found<'_>, view: &View<'_>) {
+    let text = view.text;
+    if text.len() < SHORT {
+        return;
+    }
+    step(text.len());
+    let has_quote = memchr2(b'\'', b'"', text).is_some();
+    if has_quote && memchr(b' ', text).is_some() {
+        sql(found, view);
+        expect(found, view);
+    }
+    if has_quote {
+        pairs(found, view);
+    }
+    if memchr(b'<', text).is_some() {
+        elements(found, view);
+    }
+    if memchr(b' ', text).is_some() {
+        words(found, view);
+    }
+}
+
+/// Returns where words that begin with a letter of either case stand, each not within a longer word.
+fn places<'a>(text: &'a [u8], word: &'static [u8]) -> impl Iterator<Item = usize> + 'a {
+    let (small, capital) = (word[0], word[0].to_ascii_uppercase());
+    memchr::memchr2_iter(small, capital, text)
+        .filter(move |at| is_at(text, *at, word) && !is_inside_word(text, *at))
+}
+
+fn note(found: &mut Found<'_>, view: &View<'_>, secret: Range<usize>, reason: &'static str) {
+    if is_secret(view, found.text, &secret) {
+        view.push(found, secret, Secret::Password, Rank::Place, || Cow::Borrowed(reason));
+    }
+}
+
+/// Returns what stands in quotes from `at` on, blanks before them passed over.
+fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let opening = forward(text, at, |byte| matches!(byte, b' ' | b'\t' | b'='));
+    let quote = text.get(opening).copied().filter(|byte| matches!(byte, b'"' | b'\''))?;
+    Some(opening + 1..end_of_quoted(text, opening + 1, quote))
+}
+
+/// `IDENTIFIED BY 'X'`, `PASSWORD 'X'`, `PASSWORD('X')`, `SET PASSWORD FOR bob = 'X'`.
+fn sql(found: &mut Found<'_>, view: &View<'_>) {
+    const REASON: &str = "password of a user in SQL";
+    const REACH: usize = 80;
+    let text = view.text;
+    for at in places(text, b"identified") {
+        let end = (at + REACH).min(text.len());
+        let by = places(&text[at..end], b"by").next().map(|by| at + by + 2);
+        if let Some(secret) = by.and_then(|by| quoted(text, by)) {
+            note(found, view, secret, REASON);
+        }
+    }
+    for at in places(text, b"password") {
+        let behind = at + b"password".len();
+        let inner = if text.get(behind) == Some(&b'(') { behind + 1 } else { behind };
+        let is_call = inner > behind || matches!(text.get(behind), Some(b' '));
+        let for_user =
+            places(&text[behind..(behind + REACH).min(text.len())], b"for").next().filter(|at| *at <= 2);
+        let assigned = for_user.and_then(|_| memchr(b'=', &text[behind..(behind + REACH).min(text.len())]));
+        let from = assigned.map_or(inner, |equals| behind + equals);
+        if let Some(secret) = quoted(text, from).filter(|_| is_call) {
+            note(found, view, secret, REASON);
+        }
+    }
+}
+
+/// `send "X\r"` behind an `expect` of a password.
+fn expect(found: &mut Found<'_>, view: &View<'_>) {
+    let text = view.text;
+    let mut done = 0;
+    for at in places(text, b"send") {
+        let head = forward(text, at + 4, |byte| matches!(byte, b' ' | b'-'));
+        let Some(secret) = quoted(text, head).filter(|_| head > at + 4) else { continue };
+        let before = text[done..at].to_ascii_lowercase();
+        step(before.len());
+        done = secret.end;
+        let asks = [b"assword".as_slice(), b"assphrase", b"passcode", b"pin:", b"token"];
+        if asks.iter().any(|ask| memmem::find(&before, ask).is_some()) {
+            let bytes = &text[secret.clone()];
+            let ending =
+                ["\\r\\n", "\\r", "\\n", "\r", "\n"].iter().find(|ending| bytes.ends_with(ending.as_bytes()));
+            let end = secret.end - ending.map_or(0, |ending| ending.len());
+            note(found, view, secret.start..end, "answer to a password prompt");
+        }
+    }
+}
+
+/// `define('DB_PASSWORD', 'X')`, `db.auth("bob", "X")`, `ConvertTo-SecureString 'X'`.
+fn pairs(found: &mut Found<'_>, view: &View<'_>) {
+    let text = view.text;
+    let mut at = 0;
+    while let Some(length) = memchr(b',', &text[at.min(text.len())..]) {
+        let comma = at + length;
+        step(length + 1);
+        at = comma + 1;
+        let closing = backward(text, comma, 2, |byte| byte == b' ');
+        let Some(quote) =
+            closing.checked_sub(1).map(|last| text[last]).filter(|byte| matches!(byte, b'"' | b'\''))
+        else {
+            continue;
+        };
+        let start = backward(text, closing - 1, 64, |byte| byte != quote);
+        let Some(secret) = quoted(text, comma + 1) else { continue };
+        let call = &text[..start.saturating_sub(1)];
+        let is_login = [b"auth(".as_slice(), b"login(", b"authenticate(", b"uthentication("]
+            .iter()
+            .any(|head| call.ends_with(head));
+        let is_named = matches!(ask(&text[start..closing - 1]), Says::Password | Says::Secret);
+        let is_set = is_named
+            && [b"define(".as_slice(), b"Variable(", b"set(", b"put(", b"etenv(", b"Header("]
+                .iter()
+                .any(|head| call.ends_with(head));
+        if is_login || is_set {
+            note(found, view, secret, "password in a call");
+        }
+    }
+    for at in memmem::find_iter(text, b"SecureString ") {
+        if let Some(secret) = quoted(text, at + b"SecureString ".len()) {
+            note(found, view, secret, "text of a secure string");
+        }
+    }
+}
+
+/// `<password>X</password>`, `<add key="password" value="X"`.
+fn elements(found: &mut Found<'_>, view: &View<'_>) {
+    let text = view.text;
+    let mut at = 0;
+    while let Some(length) = memchr(b'<', &text[at.min(text.len())..]) {
+        let open = at + length;
+        step(length + 1);
+        at = open + 1;
+        let name = open + 1..forward(text, open + 1, |byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':')
+        });
+        if name.is_empty() || text.get(name.end) != Some(&b'>') {
+            continue;
+        }
+        let value = name.end + 1..forward(text, name.end + 1, |byte| !matches!(byte, b'<' | b'\n'));
+        if text[value.end..].starts_with(b"</")
+            && matches!(ask(&text[name.clone()]), Says::Password | Says::Secret)
+        {
+            note(found, view, value.clone(), "element with a secret name");
+        }
+        at = value.end;
+    }
+}
+
+/// `machine h login bob password X`, `set SMBPass X`, `requirepass X`.
+fn words(found: &mut Found<'_>, view: &View<'_>) {
+    let text = view.text;
+    let is_netrc = memmem::find(text, b"machine ").is_some() || memmem::find(text, b"login ").is_some();
+    if is_netrc {
+        for at in places(text, b"password") {
+            next_word(found, view, at + b"password".len(), "password of a login");
+        }
+    }
+    for at in places(text, b"set") {
+        let name = forward(text, at + 3, |byte| byte == b' ');
+        let end =
+            forward(text, name, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':'));
+        if name > at + 3 && matches!(ask(&text[name..end]), Says::Password | Says::Secret) {
+            next_word(found, view, end, "value that is set");
+        }
+    }
+    for head in [b"requirepass".as_slice(), b"masterauth", b"-wpa-psk", b"secret:"] {
+        for at in memmem::find_iter(text, head) {
+            next_word(found, view, at + head.len(), "value of a setting");
+        }
+    }
+}
+
+fn next_word(found: &mut Found<'_>, view: &View<'_>, from: usize, reason: &'static str) {
+    let text = view.text;
+    let start = forward(text, from, |byte| matches!(byte, b' ' | b'\t'));
+    if start == from {
+        return;
+    }
+    let secret = quoted(text, start).unwrap_or_else(|| {
+        start..forward(text, start, |byte| {
+            !byte.is_ascii_whitespace() && !matches!(byte, b';' | b'"' | b'\'')
+        })
+    });
+    let is_operator = matches!(text.get(secret.start), Some(b'=' | b'>' | b'|' | b'&' | b'('));
+    if !is_operator {
+        note(found, view, secret, reason);
+    }
+}
