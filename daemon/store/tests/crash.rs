@@ -1,4 +1,5 @@
-//! The log on a disk that forgets and fails: whatever was acknowledged is there, once, as it was.
+//! The log on a disk that forgets and fails: whatever was acknowledged is there, once, as it was or as
+//! it was understood since; and what was deleted or cut out is in no file.
 
 mod model;
 mod shape;
@@ -9,8 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use karo_core::search::Key;
-use karo_protocol::{Event, EventId, State};
-use karo_store::{AppendError, Entry, OpenError, Opened, Options, RetentionRule, Store};
+use karo_protocol::event::{Redaction, Secret};
+use karo_protocol::{Bytes, Event, EventId, RedactedCommand, State};
+use karo_store::{
+    AppendError, Entry, OpenError, Opened, Options, Reclassification, RetentionRule, Revision, Store,
+};
 use model::{Dice, Failure, ModelDisk};
 use shape::{Search, at, end, event, lost, rank, shell, start};
 
@@ -34,16 +38,43 @@ struct Ledger {
     deleted: BTreeSet<Key>,
     /// Deleted, but nobody was told that it worked.
     doubtful: BTreeSet<Key>,
+    /// By which versions of the rules each event may be understood; without an entry, by the first.
+    versions: BTreeMap<Key, BTreeSet<u32>>,
+    /// Events whose secret is cut out, and told so.
+    cut: BTreeSet<Key>,
+    /// Events whose secret may be cut out.
+    cutting: BTreeSet<Key>,
 }
 
-/// The one true form of an event of the story.
+/// Returns what of the text of an event is a secret, if that is found by rules which come later.
+fn secret((shell, sequence): Key) -> Option<String> {
+    sequence.is_multiple_of(2).then(|| format!("module-{} target-{sequence}.", shell.as_bytes()[0]))
+}
+
+/// What an event is by the rules of a version, with or without its secret.
+fn revised(event: &Event, version: u32, is_cut: bool) -> Event {
+    let mut event = event.clone();
+    event.understanding.version = version;
+    event.understanding.tools = vec!["make".into(), format!("helper-{version}")];
+    if let Some(secret) = secret((event.shell.id, event.sequence)).filter(|_| is_cut) {
+        let text = String::from_utf8(event.command.as_bytes().to_vec()).expect("the story is UTF-8");
+        if let Some(at) = text.find(&secret) {
+            let text = text.replace(&secret, "-");
+            event.command = RedactedCommand::restored(Bytes(text.into_bytes()), false);
+            event.redactions = vec![Redaction { start: at as u32, end: at as u32 + 1, kind: Secret::Key }];
+        }
+    }
+    event
+}
+
+/// The one true form of an event of the story, before anything is understood again.
 fn story_event(key: Key, state: State) -> Event {
     let outcome = match state {
         State::Running => start(),
         State::Lost => lost(),
         State::Ended => end(Some((key.1 % 3) as i32)),
     };
-    let text = format!("make -C module-{} target-{}", key.0.as_bytes()[0], key.1);
+    let text = format!("make -C module-{} target-{}. all", key.0.as_bytes()[0], key.1);
     event(&shell(key.0.as_bytes()[0]), key.1, &text, outcome)
 }
 
@@ -55,6 +86,8 @@ enum Deed {
     Upkeep,
     Compact,
     Reopen,
+    /// By the rules of that version, and whether its secrets are to go.
+    Understand(u32, bool),
 }
 
 /// A story by seed: what shells, the spool, people and the daemon do.
@@ -62,8 +95,9 @@ fn story(seed: u64, length: usize) -> Vec<Deed> {
     let mut dice = Dice(seed);
     let mut next = [1_u64; 3];
     let mut deeds = Vec::new();
-    for _ in 0..length {
-        deeds.push(match dice.below(20) {
+    for deed in 0..length {
+        deeds.push(match dice.below(22) {
+            20 | 21 => Deed::Understand(2 + deed as u32, dice.below(2) == 0),
             0 => Deed::Compact,
             1 | 2 => Deed::Upkeep,
             3 => Deed::Reopen,
@@ -138,12 +172,44 @@ impl Daemon {
         Ok(())
     }
 
+    fn understand(
+        &mut self,
+        version: u32,
+        is_redacting: bool,
+        ledger: &mut Ledger,
+    ) -> Result<(), AppendError> {
+        let of_first = || BTreeSet::from([1]);
+        let secrets = ledger.sent.keys().filter(|key| is_redacting && secret(**key).is_some());
+        ledger.cutting.extend(secrets);
+        for key in ledger.sent.keys() {
+            ledger.versions.entry(*key).or_insert_with(of_first).insert(version);
+        }
+        let mut pass = Reclassification::new(is_redacting);
+        let mut revise = |event: &Event| {
+            let Event { command, redactions, understanding, .. } = revised(event, version, is_redacting);
+            Some(Revision { understanding, redacted: is_redacting.then_some((command, redactions)) })
+        };
+        loop {
+            let progress = self.store.reclassify(&mut pass, 4, &mut revise, at(7));
+            self.follow();
+            if progress?.is_done {
+                break;
+            }
+        }
+        for key in self.search.events.keys() {
+            ledger.versions.insert(*key, BTreeSet::from([version]));
+            ledger.cut.extend(Some(*key).filter(|key| is_redacting && secret(*key).is_some()));
+        }
+        Ok(())
+    }
+
     fn perform(&mut self, deed: &Deed, disk: &ModelDisk, ledger: &mut Ledger) -> Result<(), String> {
         let done = match deed {
             Deed::Append(entries) => self.append(entries, ledger),
             Deed::Delete(keys) => self.delete(keys, ledger),
             Deed::Upkeep => self.store.upkeep(RetentionRule::default(), at(3)),
             Deed::Compact => self.store.compact(at(4)).map(drop),
+            Deed::Understand(version, is_redacting) => self.understand(*version, *is_redacting, ledger),
             Deed::Reopen => {
                 let closed = self.store.close();
                 *self = Self::start(disk).map_err(|error| error.to_string())?;
@@ -177,9 +243,32 @@ fn check(events: &BTreeMap<Key, Event>, ledger: &Ledger) {
         let state = event.outcome.state();
         let sent = ledger.sent.get(key).unwrap_or_else(|| panic!("{key:?} was never sent"));
         assert!(sent.contains(&rank(state)), "{key:?} is {state:?}");
-        let expected = Event { id: event.id, ..story_event(*key, state) };
+        let version = event.understanding.version;
+        let is_cut = !event.redactions.is_empty();
+        match ledger.versions.get(key) {
+            Some(versions) => {
+                assert!(versions.contains(&version), "{key:?}: {version} is none of {versions:?}")
+            }
+            None => assert_eq!(version, 1, "{key:?}"),
+        }
+        assert!(is_cut || !ledger.cut.contains(key), "{key:?} has its secret again");
+        assert!(!is_cut || ledger.cutting.contains(key), "{key:?} has lost what is no secret");
+        let first = Event { id: event.id, ..story_event(*key, state) };
+        let expected = if version == 1 { first } else { revised(&first, version, is_cut) };
         assert_eq!(*event, expected);
         assert_ne!(event.id, EventId::default());
+    }
+}
+
+/// Checks that what was deleted or cut out, and told so, is in no file. Sealed segments are packed: what
+/// is in them was read and checked.
+fn check_files(disk: &ModelDisk, ledger: &Ledger) {
+    for (path, bytes) in disk.files() {
+        let gone = ledger.cut.iter().chain(&ledger.deleted).filter_map(|key| secret(*key));
+        for secret in gone {
+            let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_there, "{secret} is still in {}", path.display());
+        }
     }
 }
 
@@ -187,6 +276,7 @@ fn check(events: &BTreeMap<Key, Event>, ledger: &Ledger) {
 fn check_after(disk: &ModelDisk, ledger: &mut Ledger) {
     let mut daemon = Daemon::start(disk).expect("what a crash left can be opened");
     check(&daemon.events(), ledger);
+    check_files(disk, ledger);
     assert_eq!(daemon.store.reader().verify().damage, [], "a crash is no damage");
     let before = daemon.events();
     let again: Vec<(Key, State)> = ledger
@@ -208,8 +298,13 @@ fn check_after(disk: &ModelDisk, ledger: &mut Ledger) {
     daemon.store.compact(at(5)).expect("a sound disk takes everything");
     daemon.follow();
     assert_eq!(daemon.events(), after);
+    daemon.understand(1000, true, ledger).expect("a sound disk takes everything");
+    let last = daemon.events();
+    check(&last, ledger);
+    check_files(disk, ledger);
+    assert!(last.keys().eq(after.keys()));
     daemon.store.close().expect("a sound disk takes everything");
-    assert_eq!(Daemon::start(disk).expect("it opens").events(), after);
+    assert_eq!(Daemon::start(disk).expect("it opens").events(), last);
 }
 
 /// Runs a story until something fails.
@@ -227,7 +322,13 @@ fn rich_story(seed: u64) -> (Vec<Deed>, ModelDisk) {
         let (deeds, disk) = (story(seed, 40), ModelDisk::new());
         assert_eq!(run(&disk, &deeds).1, Ok(()), "seed {seed}");
         let count = |kind| (0..disk.operations()).filter(|operation| disk.kind(*operation) == kind).count();
-        (count("unlink") >= 8 && count("rename") >= 12 && disk.operations() < 400).then_some((deeds, disk))
+        let understood = |is_redacting| {
+            let is_such =
+                |deed: &&Deed| matches!(deed, Deed::Understand(_, redacts) if *redacts == is_redacting);
+            deeds.iter().filter(is_such).count() >= 2
+        };
+        let is_rich = count("unlink") >= 8 && count("rename") >= 20 && understood(true) && understood(false);
+        (is_rich && disk.operations() < 500).then_some((deeds, disk))
     });
     rich.expect("there are many stories")
 }
