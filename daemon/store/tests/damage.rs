@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use karo_core::search::Key;
-use karo_protocol::Event;
-use karo_store::{Entry, OpenError, Opened, Options, ReadError, RetentionRule, Store};
+use karo_protocol::event::{Redaction, Secret, Understanding};
+use karo_protocol::{Bytes, Event, RedactedCommand};
+use karo_store::{
+    Appended, Entry, OpenError, Opened, Options, ReadError, Reclassification, RetentionRule, Revision, Store,
+};
 use model::{Dice, ModelDisk};
 use shape::{Search, at, end, event, shell, start};
 
@@ -170,6 +173,130 @@ fn a_later_format_is_refused_and_left_alone() {
         assert!(matches!(refused, Err(OpenError::Newer { version: 9, .. })), "{refused:?}");
         assert_eq!(disk.files(), before);
     }
+}
+
+fn is_in_any_file(disk: &ModelDisk, needle: &[u8]) -> Vec<PathBuf> {
+    let files = disk.files().into_iter();
+    let holds = |bytes: &Vec<u8>| bytes.windows(needle.len()).any(|window| window == needle);
+    files.filter(|(_, bytes)| holds(bytes)).map(|(path, _)| path).collect()
+}
+
+/// A log whose raw segment was damaged: one of two events with the same secret was set aside.
+fn with_secret_set_aside() -> (ModelDisk, Store, Key) {
+    let disk = ModelDisk::new();
+    let (mut store, _) = open(&disk).expect("it opens");
+    for sequence in 1..3 {
+        let secret = event(&shell(1), sequence, "login with a Secret-Of-Mine", end(Some(0)));
+        store.append(vec![Entry::Observed(secret)], at(0)).expect("it is taken");
+    }
+    drop(store);
+    let path = Path::new("/data/log/00000001.log");
+    disk.tamper(path, |bytes| {
+        let at = bytes.windows(6).position(|window| window == b"Secret").expect("it is there");
+        bytes[at - 3] ^= 1;
+    });
+    let (store, opened) = open(&disk).expect("it opens");
+    assert_eq!(opened.damage.len(), 1);
+    let holders = is_in_any_file(&disk, b"Secret-Of-Mine");
+    assert!(holders.iter().any(|path| path.starts_with("/data/damaged")), "{holders:?}");
+    (disk, store, (shell(1).id, 2))
+}
+
+#[test]
+fn a_deleted_secret_is_not_kept_among_what_was_damaged() {
+    let (disk, mut store, key) = with_secret_set_aside();
+    let mut search = Search::default();
+    store.reader().load().for_each(|(changes, _)| changes.iter().for_each(|change| search.apply(change)));
+    assert_eq!(store.delete(&[(key, search.events[&key].position)], at(0)), Ok(1));
+    assert_eq!(is_in_any_file(&disk, b"Secret-Of-Mine"), Vec::<PathBuf>::new());
+    assert_eq!(is_in_any_file(&disk.after_power_cut(&mut Dice(1)), b"Secret-Of-Mine"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_secret_that_is_cut_out_is_not_kept_among_what_was_damaged() {
+    let (disk, mut store, _) = with_secret_set_aside();
+    drop(store.reader().load());
+    let mut pass = Reclassification::new(true);
+    let mut revise = |event: &Event| {
+        let command = RedactedCommand::restored(Bytes::from("login with a -"), false);
+        let redaction = Redaction { start: 13, end: 14, kind: Secret::Password };
+        let redacted = Some((command, vec![redaction]));
+        Some(Revision { understanding: event.understanding.clone(), redacted })
+    };
+    while !store.reclassify(&mut pass, 9, &mut revise, at(0)).expect("it is rewritten").is_done {}
+    assert_eq!(is_in_any_file(&disk, b"Secret-Of-Mine"), Vec::<PathBuf>::new());
+    assert_eq!(is_in_any_file(&disk.after_power_cut(&mut Dice(1)), b"Secret-Of-Mine"), Vec::<PathBuf>::new());
+}
+
+/// A log with a damaged block in a sealed segment, and what can be read of it; and what there was.
+fn with_damaged_block() -> (ModelDisk, Store, [BTreeMap<Key, Event>; 2]) {
+    let (disk, all) = written(true);
+    let path = Path::new("/data/log/00000001.seg");
+    disk.tamper(path, |bytes| bytes[300] ^= 0x10);
+    let (store, _) = open(&disk).expect("it opens");
+    let events = readable(&store).0;
+    assert!(store.reader().verify().damage_count > 0 && events.len() < all.len());
+    (disk, store, [events, all])
+}
+
+fn understand(store: &mut Store, is_redacting: bool) {
+    let mut pass = Reclassification::new(is_redacting);
+    let mut revise = |event: &Event| {
+        let understanding = Understanding { version: 7, ..event.understanding.clone() };
+        Some(Revision { understanding, redacted: None })
+    };
+    while !store.reclassify(&mut pass, 100, &mut revise, at(0)).expect("it is rewritten").is_done {}
+}
+
+fn set_aside(disk: &ModelDisk) -> usize {
+    disk.files().keys().filter(|path| path.starts_with("/data/damaged")).count()
+}
+
+#[test]
+fn damaged_bytes_of_a_segment_that_is_understood_again_are_kept() {
+    let (disk, mut store, [before, all]) = with_damaged_block();
+    understand(&mut store, false);
+    let expected: BTreeMap<Key, Event> = before
+        .into_iter()
+        .map(|(key, event)| {
+            let understanding = Understanding { version: 7, ..event.understanding.clone() };
+            (key, Event { understanding, ..event })
+        })
+        .collect();
+    assert_eq!(readable(&store).0, expected);
+    assert_eq!(set_aside(&disk), 1);
+    drop(store);
+    let (mut store, _) = open(&disk).expect("it opens");
+    assert_eq!(store.reader().verify().damage_count, 1, "what was set aside stays named");
+    // The events of the block are gone, and late copies of them are none the less.
+    let lost: Vec<Key> = all.into_keys().filter(|key| !expected.contains_key(key)).collect();
+    drop(store.reader().load());
+    for key in lost {
+        let copy = event(&shell(key.0.as_bytes()[0]), key.1, "a late copy", start());
+        let appended = store.append(vec![Entry::Observed(copy)], at(0)).expect("it is taken");
+        assert_eq!(appended, [Appended::Duplicate]);
+    }
+    understand(&mut store, true);
+    assert_eq!(set_aside(&disk), 0);
+    assert_eq!(store.reader().verify().damage_count, 0);
+}
+
+#[test]
+fn damaged_bytes_in_a_segment_go_with_the_first_deletion() {
+    let (disk, mut store, [before, _]) = with_damaged_block();
+    let mut search = Search::default();
+    let everything = store.reader().everything();
+    everything.for_each(|(changes, _)| changes.iter().for_each(|change| search.apply(change)));
+    // It lies in another segment.
+    let key = (shell(3).id, 258);
+    assert_eq!(store.delete(&[(key, search.events[&key].position)], at(0)), Ok(1));
+    assert_eq!(set_aside(&disk), 0);
+    drop(store);
+    let (store, _) = open(&disk).expect("it opens");
+    assert_eq!(store.reader().verify().damage_count, 0);
+    let mut expected = before;
+    expected.remove(&key);
+    assert_eq!(readable(&store).0, expected);
 }
 
 fn later_raw() -> Vec<u8> {

@@ -1,4 +1,5 @@
-//! Phases of an event come in any order, any number of times, across seals, reopenings and deletions.
+//! Phases of an event come in any order, any number of times, across seals, reopenings, deletions and
+//! passes that understand again.
 
 mod model;
 mod shape;
@@ -8,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use karo_core::search::Key;
-use karo_protocol::{Event, EventId, Outcome};
-use karo_store::{Appended, Entry, Options, RetentionRule, Store};
+use karo_protocol::{Axis, Bytes, Event, EventId, Outcome, RedactedCommand, Risk};
+use karo_store::{Appended, Entry, Options, Reclassification, RetentionRule, Revision, Store};
 use model::ModelDisk;
 use proptest::prelude::*;
 use shape::{Search, at, end, event, lost, shell, start};
@@ -28,6 +29,8 @@ enum Deed {
     Upkeep,
     Compact,
     Reopen(bool),
+    /// By the rules of that version the sequences that it divides; with their texts, or without.
+    Understand(u32, bool),
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -38,6 +41,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::Upkeep),
         1 => Just(Deed::Compact),
         1 => any::<bool>().prop_map(Deed::Reopen),
+        2 => (2..5_u32, any::<bool>()).prop_map(|(version, has_text)| Deed::Understand(version, has_text)),
     ]
 }
 
@@ -54,6 +58,8 @@ fn phase(number: u8) -> Outcome {
 struct Reference {
     events: BTreeMap<Key, u8>,
     deleted: BTreeSet<Key>,
+    /// Which rules each event was last understood by, and which last cut its text.
+    versions: BTreeMap<Key, (u32, u32)>,
 }
 
 impl Reference {
@@ -68,6 +74,31 @@ impl Reference {
             self.events.insert(key, phase);
         }
         is_new
+    }
+}
+
+/// What an event is by the rules of a version, and by those that last cut its text.
+fn revised(event: Event, (version, cut): (u32, u32)) -> Event {
+    let mut event = event;
+    event.understanding.version = version;
+    event.understanding.risk = (version > 2).then_some(Risk::Medium);
+    event.understanding.axis = (version == 4).then_some(Axis::Threat);
+    if cut > 1 {
+        event.command = RedactedCommand::restored(Bytes::from(&*format!("echo {cut}")), false);
+    }
+    event
+}
+
+fn understand(store: &mut Store, search: &mut Search, version: u32, has_text: bool) {
+    let mut pass = Reclassification::new(has_text);
+    let mut revise = |event: &Event| {
+        let is_meant = event.sequence.is_multiple_of(u64::from(version));
+        let event = revised(event.clone(), (version, if has_text { version } else { 1 }));
+        let redacted = has_text.then_some((event.command, event.redactions));
+        is_meant.then_some(Revision { understanding: event.understanding, redacted })
+    };
+    while !store.reclassify(&mut pass, 2, &mut revise, at(0)).expect("it is rewritten").is_done {
+        followed(store, search);
     }
 }
 
@@ -122,6 +153,14 @@ proptest! {
                 }
                 Deed::Upkeep => store.upkeep(RetentionRule::default(), at(0)).expect("it is sealed"),
                 Deed::Compact => drop(store.compact(at(0)).expect("it is compacted")),
+                Deed::Understand(version, has_text) => {
+                    understand(&mut store, &mut search, version, has_text);
+                    let meant = reference.events.keys().filter(|key| key.1.is_multiple_of(u64::from(version)));
+                    for key in meant {
+                        let known = reference.versions.entry(*key).or_insert((1, 1));
+                        *known = (version, if has_text { version } else { known.1 });
+                    }
+                }
                 Deed::Reopen(is_closed) => {
                     followed(&mut store, &mut search);
                     if is_closed {
@@ -137,9 +176,11 @@ proptest! {
             let expected: Vec<Event> = reference
                 .events
                 .iter()
-                .map(|((id, sequence), which)| Event {
-                    id: ids[&(*id, *sequence)],
-                    ..event(&shell(id.as_bytes()[0]), *sequence, "echo", phase(*which))
+                .map(|((id, sequence), which)| {
+                    let key = (*id, *sequence);
+                    let event = event(&shell(id.as_bytes()[0]), *sequence, "echo", phase(*which));
+                    let versions = reference.versions.get(&key).copied().unwrap_or((1, 1));
+                    revised(Event { id: ids[&key], ..event }, versions)
                 })
                 .collect();
             prop_assert_eq!(search.read(&store.reader()), expected.clone());
