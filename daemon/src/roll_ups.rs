@@ -36,6 +36,12 @@ impl RollUps {
         };
     }
 
+    /// Lets go every byte of what was taken back.
+    pub fn forget(&mut self) {
+        let is_forgotten = succeeded(self.views.forget());
+        self.is_current &= is_forgotten;
+    }
+
     /// Makes them anew of what everything adds up to.
     pub fn rebuild(&mut self, whole: &Rollup, position: LogPosition) {
         let views = &mut self.views;

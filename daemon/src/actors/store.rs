@@ -101,6 +101,13 @@ pub struct Compare;
 #[rtype(result = "()")]
 struct Commit;
 
+/// A deed whose turn comes when nothing is waited for any more. Sent by the actor to itself.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Turn(Box<Deed>);
+
+type Deed = dyn FnOnce(&mut StoreActor, &mut Context<StoreActor>);
+
 /// The actor. See the module.
 pub struct StoreActor {
     store: Store,
@@ -214,6 +221,17 @@ impl StoreActor {
                 then(actor, ctx);
             })
             .wait(ctx);
+    }
+
+    /// Writes what was collected, and does the deed when the search knows and everybody was told: of
+    /// several futures that a context waits for, it polls the last one first.
+    fn after_commit(
+        &mut self,
+        ctx: &mut Context<Self>,
+        deed: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
+    ) {
+        self.commit(ctx);
+        ctx.notify(Turn(Box::new(deed)));
     }
 
     fn tell(&self, told: Vec<(Vec<Place>, Reply)>, appended: &[Appended], begun: Vec<(Arc<Shell>, u64)>) {
@@ -335,14 +353,31 @@ impl Handler<Commit> for StoreActor {
     }
 }
 
+impl Handler<Turn> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, Turn(deed): Turn, ctx: &mut Self::Context) {
+        deed(self, ctx);
+    }
+}
+
 impl Handler<Delete> for StoreActor {
-    type Result = Result<u64, Failure>;
+    type Result = ResponseFuture<Result<u64, Failure>>;
 
     fn handle(&mut self, Delete(keys): Delete, ctx: &mut Self::Context) -> Self::Result {
-        self.commit(ctx);
-        let deleted = self.store.delete(&keys, clock::now()).map_err(|error| failure(&error));
-        self.when_found(ctx, |_, _| {});
-        deleted
+        let (sender, receiver) = oneshot::channel();
+        self.after_commit(ctx, move |actor, ctx| {
+            let deleted = actor.store.delete(&keys, clock::now()).map_err(|error| failure(&error));
+            // Whoever is told can look into every file.
+            actor.when_found(ctx, move |actor, _| {
+                actor.roll_ups.forget();
+                if sender.send(deleted).is_err() {
+                    tracing::debug!("nobody waits for the deletion any more");
+                }
+            });
+        });
+        let stopped = || Failure { code: FailureCode::Stopping, message: "the store has stopped".to_owned() };
+        Box::pin(async move { receiver.await.unwrap_or_else(|_| Err(stopped())) })
     }
 }
 
@@ -369,16 +404,20 @@ impl Handler<Searchable> for StoreActor {
     type Result = ();
 
     fn handle(&mut self, _: Searchable, ctx: &mut Self::Context) {
-        if self.roll_ups.is_behind() {
-            // Nothing is applied meanwhile, so the sum and the position belong together.
-            let sum = self.whole.send(Whole).into_actor(self);
-            let made = sum.map(|whole, actor, _| {
-                if let Ok(whole) = whole {
-                    actor.roll_ups.rebuild(&whole, actor.store.position());
-                }
-            });
-            made.wait(ctx);
-        }
+        // What daemons that lived too short for upkeep have left.
+        self.upkeep(ctx);
+        self.after_commit(ctx, |actor, ctx| {
+            if actor.roll_ups.is_behind() {
+                // Nothing is applied meanwhile, so the sum and the position belong together.
+                let sum = actor.whole.send(Whole).into_actor(actor);
+                let made = sum.map(|whole, actor, _| {
+                    if let Ok(whole) = whole {
+                        actor.roll_ups.rebuild(&whole, actor.store.position());
+                    }
+                });
+                made.wait(ctx);
+            }
+        });
     }
 }
 
@@ -386,19 +425,18 @@ impl Handler<Compare> for StoreActor {
     type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, _: Compare, ctx: &mut Self::Context) -> Self::Result {
-        self.commit(ctx);
         let (sender, receiver) = oneshot::channel();
-        // Behind the commit, and with nothing applied meanwhile.
-        std::future::ready(())
-            .into_actor(self)
-            .then(|(), actor: &mut Self, _| actor.whole.send(Whole).into_actor(actor))
-            .map(move |whole, actor, _| {
+        // With nothing applied meanwhile.
+        self.after_commit(ctx, move |actor, ctx| {
+            let sum = actor.whole.send(Whole).into_actor(actor);
+            let compared = sum.map(move |whole, actor, _| {
                 let agrees = whole.is_ok_and(|whole| actor.roll_ups.agrees_with(&whole));
                 if sender.send(agrees).is_err() {
                     tracing::debug!("nobody waits for the comparison any more");
                 }
-            })
-            .wait(ctx);
+            });
+            compared.wait(ctx);
+        });
         Box::pin(async move { receiver.await.unwrap_or(false) })
     }
 }
@@ -417,19 +455,14 @@ impl Handler<Drain> for StoreActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
-        self.commit(ctx);
         let (sender, receiver) = oneshot::channel::<()>();
-        // Behind the telling of the last commit, which waits for the search.
-        std::future::ready(())
-            .into_actor(self)
-            .map(move |(), actor, _| {
-                if let Err(error) = actor.store.close() {
-                    tracing::warn!(%error, "the store was not closed cleanly; nothing acknowledged is lost");
-                }
-                actor.roll_ups.close(actor.store.position());
-                drop(sender);
-            })
-            .wait(ctx);
+        self.after_commit(ctx, move |actor, _| {
+            if let Err(error) = actor.store.close() {
+                tracing::warn!(%error, "the store was not closed cleanly; nothing acknowledged is lost");
+            }
+            actor.roll_ups.close(actor.store.position());
+            drop(sender);
+        });
         Box::pin(async move { drop(receiver.await) })
     }
 }

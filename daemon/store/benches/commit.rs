@@ -1,4 +1,5 @@
-//! What the log costs: a commit beside a bare append, bytes of disk for each event, and loading it all.
+//! What the log costs: a commit beside a bare append, bytes of disk for each event, loading it all, and
+//! understanding it all again.
 //!
 //! `cargo bench -p karo-store --bench commit [-- EVENTS]`; a million events without an argument. The
 //! events are made from a seed in the shape of the KYPO histories: a median of 13 bytes, a 99th
@@ -18,13 +19,15 @@ use karo_core::search::{Change, Columns};
 use karo_protocol::event::Understanding;
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::{
-    BootId, Bytes, Category, Event, EventId, Micros, Outcome, Precision, RedactedCommand, Shell, ShellId,
-    ShellKind, Timestamp,
+    Axis, BootId, Bytes, Category, Event, EventId, Micros, Outcome, Precision, RedactedCommand, Risk, Shell,
+    ShellId, ShellKind, Timestamp,
 };
-use karo_store::{Entry, Options, RealDisk, RetentionRule, Store};
+use karo_store::{Entry, Options, RealDisk, Reclassification, RetentionRule, Revision, Store};
 
 /// Batches of each size that are timed.
 const ROUNDS: usize = 300;
+/// Events in a step of understanding again: what a daemon does between two batches.
+const STEP_EVENTS: usize = 4096;
 /// Entries in a batch of the import.
 const IMPORT_BATCH: usize = 2048;
 
@@ -126,6 +129,71 @@ fn import(place: &Path, events: usize) {
     );
     drop(store);
     load(place, events);
+    understand(place);
+}
+
+/// Understands everything again: twice with another result, then with the same, then each text cut.
+fn understand(place: &Path) {
+    let mut store = open(place);
+    let mut columns = Columns::new();
+    store.reader().load().flat_map(|(changes, _)| changes).for_each(|change| columns.apply(change));
+    let mut lived = columns.rollup();
+    for (name, version, is_cut) in [
+        ("all understood anew", 2, false),
+        ("and once more", 3, false),
+        ("none changed", 3, false),
+        ("every text cut", 4, true),
+    ] {
+        let now = Timestamp::from_micros(1_800_000_000_000_000);
+        let mut pass = Reclassification::new(is_cut);
+        let (start, before) = (Instant::now(), cpu());
+        let (mut slowest, mut columns_cpu) = (Duration::ZERO, Duration::ZERO);
+        let mut revise = |event: &Event| revision(event, version, is_cut);
+        let progress = loop {
+            let step = Instant::now();
+            let progress = store.reclassify(&mut pass, STEP_EVENTS, &mut revise, now);
+            let progress = progress.expect("the disk has room");
+            slowest = slowest.max(step.elapsed());
+            let before = cpu();
+            for change in store.take_changes() {
+                let deltas = columns.apply_counted(change).expect("all is loaded");
+                deltas.iter().for_each(|delta| lived.apply(delta));
+            }
+            columns_cpu += cpu() - before;
+            if progress.is_done {
+                break progress;
+            }
+        };
+        println!(
+            "{name}: {} of {} events, {} segments, {} bytes, {:.0} ms ({:.0} ms of CPU, {:.0} of them the columns and roll-ups), slowest step {:.0} ms",
+            progress.changed,
+            progress.events,
+            progress.segments,
+            store.status().log_bytes,
+            start.elapsed().as_secs_f64() * 1000.0,
+            (cpu() - before).as_secs_f64() * 1000.0,
+            columns_cpu.as_secs_f64() * 1000.0,
+            slowest.as_secs_f64() * 1000.0,
+        );
+        assert!(lived == columns.rollup(), "the roll-up that lived is not the one made anew");
+    }
+}
+
+/// What rules of another version would make of an event: nothing is understood here.
+fn revision(event: &Event, version: u32, is_cut: bool) -> Option<Revision> {
+    let risk = Risk::ALL[(event.sequence % 5) as usize];
+    let understanding = Understanding {
+        version,
+        risk: Some(risk),
+        axis: Some(Axis::Threat),
+        rules: vec![format!("rule-{}", event.sequence % 7)],
+        ..event.understanding.clone()
+    };
+    let redacted = is_cut.then(|| {
+        let text = [event.command.as_bytes(), b"[redacted:token]"].concat();
+        (RedactedCommand::restored(Bytes(text), false), Vec::new())
+    });
+    Some(Revision { understanding, redacted })
 }
 
 fn load(place: &Path, events: usize) {

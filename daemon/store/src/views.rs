@@ -33,8 +33,9 @@ pub const PENDING_MAX: usize = 32 * 1024;
 /// How far into the log the views have come. The views only keep it; the log gives it its meaning.
 ///
 /// A view whose position is the end of the log is right as it is. One that lies behind, with the same
-/// number of erasures, can be caught up by the deltas of the records between. Any other is made anew:
-/// what was erased since cannot be read again to be taken back.
+/// number of erasures, can be caught up by the deltas of the records between, unless one of them says
+/// that events were understood anew. Any other is made anew: what was erased or overwritten since
+/// cannot be read again to be taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct LogPosition {
     /// How many times records were erased for good: deletions and retention.
@@ -246,6 +247,31 @@ impl Views {
         self.written = Written::Nothing;
         self.pending = Rollup::default();
         Ok(())
+    }
+
+    /// Lets go every byte of what was taken back: names of programs that nothing counts any more stay in
+    /// sled's files, and in those of damaged views.
+    ///
+    /// What the views say stays the same. When they wait for a rebuild, it begins anew with this.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be removed, read or written; then the views are closed.
+    pub fn forget(&mut self) -> Result<(), ViewsError> {
+        let dropped = self.place.drop_damaged();
+        self.closing(dropped)?;
+        match (self.standing, self.written) {
+            (Standing::Closed, _) => self.place.remove(),
+            (_, Written::Nothing) => Ok(()),
+            (Standing::Awaiting(_), _) => self.start_rebuild(),
+            (Standing::Current(position), _) => {
+                let whole = self.whole()?;
+                let removed = self.place.remove();
+                self.closing(removed)?;
+                (self.written, self.pending) = (Written::Nothing, whole);
+                self.write(Some(position))
+            }
+        }
     }
 
     /// Adds a part of what the log holds, while the views are rebuilt.

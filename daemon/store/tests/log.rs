@@ -149,6 +149,44 @@ fn sealing_changes_nothing_that_can_be_seen() {
 }
 
 #[test]
+fn what_short_lives_leave_raw_is_sealed_by_the_first_upkeep() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sequence = 0;
+    for _ in 0..5 {
+        let mut store = small(directory.path());
+        let next = sequence + 60;
+        let batch = |range: std::ops::Range<u64>| {
+            range
+                .map(|n| Entry::Observed(event(&shell(1), n, "make something long enough", end(None))))
+                .collect()
+        };
+        store.append(batch(sequence..next), at(0)).unwrap();
+        store.append(batch(next..next + 60), at(0)).unwrap();
+        sequence = next + 60;
+        // Killed before anything else.
+        drop(store);
+    }
+    let raw = || {
+        let files = std::fs::read_dir(directory.path().join("log")).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|end| end == "log")).collect::<Vec<_>>()
+    };
+    assert!(raw().len() > 2, "{:?}", raw());
+    let mut store = small(directory.path());
+    let before = loaded(&store.reader());
+    store.upkeep(RetentionRule::default(), at(0)).unwrap();
+    let full: Vec<_> = raw().into_iter().filter(|path| path.metadata().unwrap().len() >= 8_000).collect();
+    assert_eq!(full, Vec::<std::path::PathBuf>::new(), "of {:?}", raw());
+    assert!(raw().len() <= 1);
+    assert_eq!((before.len(), loaded(&store.reader())), (600, before));
+    let more = event(&shell(2), 1, "make more", end(None));
+    assert!(matches!(
+        store.append(vec![Entry::Observed(more)], at(0)).unwrap()[..],
+        [Appended::Committed(_)]
+    ));
+    store.close().unwrap();
+}
+
+#[test]
 fn what_is_deleted_is_gone_from_every_file_and_stays_away() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = small(directory.path());

@@ -123,6 +123,46 @@ fn a_rebuild_forgets_what_was_there() {
     assert_eq!(open(dir.path()).0.position(), Some(place(9)));
 }
 
+/// Returns the files below a directory that hold some bytes.
+fn holders(dir: &Path, needle: &[u8]) -> Vec<std::path::PathBuf> {
+    let holds = |path: &std::path::PathBuf| {
+        fs::read(path).unwrap().windows(needle.len()).any(|window| window == needle)
+    };
+    files(dir).into_iter().filter(holds).collect()
+}
+
+#[test]
+fn what_is_taken_back_can_be_forgotten_for_good() {
+    let dir = TempDir::new().unwrap();
+    let secret = Delta { tools: b"hunter2secret".as_slice().into(), ..event(3) };
+    filled(dir.path(), 300);
+    // Once among damaged views.
+    let (mut views, _) = open(dir.path());
+    views.apply([&secret], place(301)).unwrap();
+    views.flush().unwrap();
+    drop(views);
+    let seal = dir.path().join("views/seal");
+    let mut bytes = fs::read(&seal).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&seal, bytes).unwrap();
+    let (mut views, opened) = open(dir.path());
+    assert!(matches!(opened, Opened::Damaged { .. }));
+    // And once where it was counted and taken back.
+    views.rebuild((0..300).map(event).chain([secret.clone()]), place(301)).unwrap();
+    views.flush().unwrap();
+    views.apply([&secret.reversed()], place(302)).unwrap();
+    let digest = views.digest().unwrap();
+    assert_eq!(holders(dir.path(), b"hunter2secret").len(), 2);
+    views.forget().unwrap();
+    assert_eq!(holders(dir.path(), b"hunter2secret"), Vec::<std::path::PathBuf>::new());
+    assert_eq!((views.position(), views.digest().unwrap()), (Some(place(302)), digest));
+    drop(views);
+    let (mut views, opened) = open(dir.path());
+    assert_eq!((opened, views.position(), views.digest().unwrap()), (Opened::Kept, Some(place(302)), digest));
+    views.forget().unwrap();
+    assert_eq!(views.digest().unwrap(), digest);
+}
+
 #[test]
 fn nobody_else_can_read_them() {
     use std::os::unix::fs::PermissionsExt;
@@ -271,6 +311,10 @@ enum Deed {
     End(prop::sample::Index),
     /// An event is deleted, or goes by age.
     Erase(prop::sample::Index),
+    /// An event is understood anew.
+    Revise(prop::sample::Index, u64),
+    /// What was taken back is to be in no file.
+    Forget,
     Flush,
     Reopen,
     /// What is on disk at this moment is all that is left.
@@ -282,6 +326,8 @@ fn any_deed() -> impl Strategy<Value = Deed> {
         4 => (1..30_u64).prop_map(Deed::Add),
         3 => any::<prop::sample::Index>().prop_map(Deed::End),
         2 => any::<prop::sample::Index>().prop_map(Deed::Erase),
+        2 => (any::<prop::sample::Index>(), 0..50_u64).prop_map(|(which, as_if)| Deed::Revise(which, as_if)),
+        1 => Just(Deed::Forget),
         1 => Just(Deed::Flush),
         1 => Just(Deed::Reopen),
         1 => Just(Deed::Crash),
@@ -317,7 +363,21 @@ impl Model {
                 let gone = self.standing.swap_remove(which.index(self.standing.len()));
                 self.log.push(gone.reversed());
             }
-            Deed::End(_) | Deed::Erase(_) | Deed::Flush | Deed::Reopen | Deed::Crash => {}
+            Deed::Revise(which, as_if) if !self.standing.is_empty() => {
+                let place = which.index(self.standing.len());
+                let Delta { category, tools, risk, .. } = event(*as_if);
+                let revised = Delta { category, tools, risk, ..self.standing[place].clone() };
+                self.log.push(self.standing[place].clone().reversed());
+                self.log.push(revised.clone());
+                self.standing[place] = revised;
+            }
+            Deed::End(_)
+            | Deed::Erase(_)
+            | Deed::Revise(..)
+            | Deed::Forget
+            | Deed::Flush
+            | Deed::Reopen
+            | Deed::Crash => {}
         }
     }
 }
@@ -344,6 +404,7 @@ proptest! {
             model.run(deed);
             match deed {
                 Deed::Flush => views.as_mut().unwrap().flush().unwrap(),
+                Deed::Forget => views.as_mut().unwrap().forget().unwrap(),
                 Deed::Reopen => {
                     let mut old = views.take().unwrap();
                     old.flush().unwrap();
@@ -359,7 +420,7 @@ proptest! {
                     dir = copy;
                     views = Some(open(dir.path()).0);
                 }
-                Deed::Add(_) | Deed::End(_) | Deed::Erase(_) => {}
+                Deed::Add(_) | Deed::End(_) | Deed::Erase(_) | Deed::Revise(..) => {}
             }
             catch_up(views.as_mut().unwrap(), &model);
         }

@@ -41,12 +41,19 @@ impl Store {
         if self.standing == Standing::Unrenewed {
             self.renew(now)?;
         }
+        self.end_full_live();
         self.seal_waiting(0, now)?;
         if self.shared.is_loaded() {
             self.erase(now)?;
             self.retain(rule, now)?;
         }
         Ok(())
+    }
+
+    /// Lets the live segment wait to be sealed when it is full, although nothing more comes in.
+    fn end_full_live(&mut self) {
+        let segment_bytes = self.options.segment_bytes;
+        drop(self.live.take_if(|live| !live.has_room_for(1, segment_bytes)));
     }
 
     /// Seals complete segments before too many wait.

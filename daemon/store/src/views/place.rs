@@ -113,7 +113,20 @@ impl Place {
 
     /// Removes the views.
     pub(super) fn remove(&self) -> Result<(), ViewsError> {
-        self.at(fs::remove_dir_all(&self.path))
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => self.at(removed.and_then(|()| sync(&self.data_dir))),
+        }
+    }
+
+    /// Removes all views that were moved aside.
+    pub(super) fn drop_damaged(&self) -> Result<(), ViewsError> {
+        let damaged = self.data_dir.join(DAMAGED_DIR);
+        let kept = moved_aside(&damaged);
+        if kept.is_empty() {
+            return Ok(());
+        }
+        self.at(kept.iter().try_for_each(|path| remove_any(path)).and_then(|()| sync(&damaged)))
     }
 
     /// Moves the views to where damaged ones lie, and returns where exactly.
@@ -198,17 +211,27 @@ fn hash(path: &Path, files: &[PathBuf]) -> io::Result<[u8; 32]> {
 
 /// Leaves room for one more among the damaged views that are kept.
 fn drop_oldest(damaged: &Path) {
-    let Ok(entries) = fs::read_dir(damaged) else { return };
+    let kept = moved_aside(damaged);
+    let surplus = (kept.len() + 1).saturating_sub(DAMAGED_KEPT);
+    for path in &kept[..surplus] {
+        if let Err(error) = remove_any(path) {
+            tracing::warn!(path = %path.display(), %error, "could not remove old damaged views");
+        }
+    }
+}
+
+/// Returns the views that were moved aside, the oldest first.
+fn moved_aside(damaged: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(damaged) else { return Vec::new() };
     let is_ours = |path: &PathBuf| {
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("views-"))
     };
     let mut kept: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();
     kept.sort();
-    let surplus = (kept.len() + 1).saturating_sub(DAMAGED_KEPT);
-    for path in &kept[..surplus] {
-        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-        if let Err(error) = removed {
-            tracing::warn!(path = %path.display(), %error, "could not remove old damaged views");
-        }
-    }
+    kept
+}
+
+fn remove_any(path: &Path) -> io::Result<()> {
+    let is_directory = fs::symlink_metadata(path)?.is_dir();
+    if is_directory { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
