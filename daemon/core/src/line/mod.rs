@@ -169,7 +169,8 @@ pub fn parse(text: &[u8]) -> Line {
     unfold::Unfold::new(text).line
 }
 
-/// Returns how many bytes [`parse`] looks at for a text: what shows that its work is bounded.
-pub fn effort(text: &[u8]) -> usize {
-    unfold::Unfold::new(text).effort
+/// Takes a line apart, and tells how many bytes were looked at: what shows that the work is bounded.
+pub fn parse_counted(text: &[u8]) -> (Line, usize) {
+    let unfold = unfold::Unfold::new(text);
+    (unfold.line, unfold.effort)
 }

@@ -3,6 +3,8 @@
 //! Each text is read by its grammar first and looked into afterwards, so that one which has to be read a
 //! second time, as plain words, costs its own length again and not that of all that stands in it.
 
+use std::ops::Range;
+
 use karo_protocol::explain::Context;
 
 use super::item::Item;
@@ -122,6 +124,10 @@ impl Unfold {
     /// Reads a script that a word holds.
     fn script(&mut self, script: &Word, around: &Around, layers: usize) {
         let length = script.text().len();
+        // What `eval "$(ssh-agent)"` runs, nobody knows before.
+        if script.expansions().first().is_some_and(|expansion| *expansion == (0..length)) {
+            return;
+        }
         if layers < LAYERS_MAX && length <= self.script_bytes_left {
             self.script_bytes_left -= length;
             self.read(Source::script(script), around, layers);
@@ -143,10 +149,16 @@ impl Unfold {
         for part in found.parts {
             match part {
                 Part::Words { head, rest } => {
-                    let words = head.into_iter().chain(rest).collect::<Vec<_>>();
-                    let run = self.inner_run(index, &words, &found.assignments, rights);
+                    let words = self.copies(index, head, rest);
+                    let run = self.inner_run(index, words, &found.assignments, rights);
                     if let Some(inner) = self.push_run(run, piped) {
                         self.look_into(inner, piped, layers + 1);
+                    }
+                }
+                Part::Listed(words) => {
+                    let run = self.inner_run(index, words, &found.assignments, rights);
+                    if let Some(inner) = self.push_run(run, None) {
+                        self.look_into(inner, None, layers + 1);
                     }
                 }
                 Part::Script(script) => {
@@ -180,11 +192,11 @@ impl Unfold {
         copies
     }
 
-    fn inner_run(&mut self, index: usize, words: &[usize], assignments: &[usize], rights: Rights) -> Run {
-        let mut copies = Vec::with_capacity(words.len());
-        for at in words {
-            let word = self.line.runs[index].words[*at].clone();
-            // The program itself is always told.
+    /// Copies words of a run for another; the program itself is always told.
+    fn copies(&mut self, index: usize, head: Option<Word>, rest: Range<usize>) -> Vec<Word> {
+        let mut copies = Vec::from_iter(head);
+        for at in rest {
+            let word = self.line.runs[index].words[at].clone();
             match self.copies_left.checked_sub(1 + word.text().len() / 64) {
                 Some(left) => self.copies_left = left,
                 None if copies.is_empty() => {}
@@ -192,11 +204,15 @@ impl Unfold {
             }
             copies.push(word);
         }
+        copies
+    }
+
+    fn inner_run(&mut self, index: usize, words: Vec<Word>, assignments: &[usize], rights: Rights) -> Run {
         let redirections = self.redirections(index, |_| true);
         let run = &self.line.runs[index];
         Run {
-            own: copies.len(),
-            words: copies,
+            own: words.len(),
+            words,
             assignments: assignments.iter().map(|at| run.words[*at].clone()).collect(),
             redirections,
             contexts: run.contexts,

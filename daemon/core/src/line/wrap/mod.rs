@@ -2,6 +2,7 @@
 //!
 //! What there is to know of each stands in a table; here is how the table is read.
 
+mod code;
 mod row;
 mod search;
 mod table;
@@ -41,7 +42,9 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) enum Part {
     /// Some of its words: one apart, if the program's name stands elsewhere, and those in a row.
-    Words { head: Option<usize>, rest: Range<usize> },
+    Words { head: Option<Word>, rest: Range<usize> },
+    /// Words that are none of its own.
+    Listed(Vec<Word>),
     /// A script.
     Script(Word),
 }
@@ -67,7 +70,9 @@ static ROWS: LazyLock<Rows> = LazyLock::new(|| {
 /// Finds what a program runs; `None` when it runs no other.
 pub(super) fn inner(words: &[Word]) -> Option<Found> {
     let name = name(words.first()?);
-    let rows = ROWS.get(name)?;
+    // `python3.11` is python.
+    let versionless = without_version(name);
+    let rows = ROWS.get(name).or_else(|| ROWS.get(versionless))?;
     rows.iter().find_map(|(path, row)| {
         let start = behind(words, path, row)?;
         Walk::new(words, row).find(start)
@@ -84,6 +89,11 @@ fn name(word: &Word) -> &[u8] {
             name.strip_suffix(b".exe").unwrap_or(name)
         }
     }
+}
+
+fn without_version(name: &[u8]) -> &[u8] {
+    let version = name.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+    &name[..name.len() - version]
 }
 
 /// Returns where the words behind a program's subcommands begin, if these are the subcommands.
@@ -117,7 +127,7 @@ fn lists_letter(options: &str, letter: u8) -> bool {
 
 /// Tells whether an option's value is the next word, by the list of those that have one.
 fn takes_next(option: &[u8], valued: &str) -> bool {
-    if valued.is_empty() {
+    if valued.is_empty() || !is_option(option) {
         return false;
     }
     if lists(valued, option) {
@@ -137,7 +147,7 @@ struct Walk<'a> {
     row: &'static Wrapper,
     found: Found,
     /// The word that an option names as the program, as `--entrypoint` does.
-    head: Option<usize>,
+    head: Option<Word>,
     /// Whether the script is the first operand, as behind the `-c` of a shell.
     is_script_next: bool,
 }
@@ -171,7 +181,7 @@ impl<'a> Walk<'a> {
             self.found.parts = search(self.words, start);
             let first = self.found.parts.iter().find_map(|part| match part {
                 Part::Words { rest, .. } => Some(rest.start),
-                Part::Script(_) => None,
+                Part::Script(_) | Part::Listed(_) => None,
             });
             self.found.own = first.unwrap_or(self.words.len());
             return Some(self.found);
@@ -226,8 +236,11 @@ impl<'a> Walk<'a> {
             return self.script_option(at, equals);
         }
         if lists(row.program, name) {
-            self.head = Some(at + 1);
-            return Met::Skip(1);
+            self.head = match equals {
+                Some(equals) => Some(self.words[at].tail(equals + 1)),
+                None => self.words.get(at + 1).cloned(),
+            };
+            return Met::Skip(usize::from(equals.is_none()));
         }
         if is_long || text.len() <= 2 {
             self.is_script_next |= row.how == How::Shell && matches!(text, b"-c" | b"--command");
@@ -289,7 +302,7 @@ impl<'a> Walk<'a> {
                 }
                 self.found.own = at.min(end);
                 let rest = at.min(end)..end;
-                self.found.parts.push(Part::Words { head: self.head.filter(|head| *head < end), rest });
+                self.found.parts.push(Part::Words { head: self.head.take(), rest });
             }
             How::Joined if at < end => self.join(at..end),
             How::Each => self.found.parts.extend(self.words.iter().skip(at).cloned().map(Part::Script)),

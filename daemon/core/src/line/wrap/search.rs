@@ -73,11 +73,15 @@ pub(super) fn terminal(words: &[Word], start: usize) -> Vec<Part> {
     }
 }
 
-/// Returns the program behind `--args`, as `gdb` takes it.
-pub(super) fn behind_args(words: &[Word], start: usize) -> Vec<Part> {
+/// Returns the program behind the `--args` of `gdb`, and the commands that it gives to a shell.
+pub(super) fn debugged(words: &[Word], start: usize) -> Vec<Part> {
     let found = words.iter().skip(start).position(|word| matches!(word.text(), b"--args" | b"-args"));
     let at = found.map_or(words.len(), |found| start + found + 1);
-    if at < words.len() { vec![Part::Words { head: None, rest: at..words.len() }] } else { Vec::new() }
+    let mut parts = super::code::escapes(&words[..at], start);
+    if at < words.len() {
+        parts.push(Part::Words { head: None, rest: at..words.len() });
+    }
+    parts
 }
 
 /// Returns what `trap` runs on a signal; its reset and its lists run nothing.
@@ -145,7 +149,7 @@ pub(super) fn daemon(words: &[Word], start: usize) -> Vec<Part> {
     };
     let dashes = words.iter().skip(head).position(|word| word.text() == b"--");
     let rest = dashes.map_or(words.len(), |dashes| head + dashes + 1);
-    vec![Part::Words { head: Some(head), rest: rest.min(words.len())..words.len() }]
+    vec![Part::Words { head: Some(words[head].clone()), rest: rest.min(words.len())..words.len() }]
 }
 
 /// Options of `tar` whose value is a script, or `exec=` and a script.

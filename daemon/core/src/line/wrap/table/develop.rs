@@ -1,7 +1,7 @@
 //! Programs that run another with the packages, versions, variables and secrets of a project.
 
 use crate::line::wrap::row::{How, Wrapper, row};
-use crate::line::wrap::search;
+use crate::line::wrap::{code, search};
 
 pub(super) const TABLE: &[Wrapper] = &[
     row("npx, bunx, pnpx", How::Words).valued("-p --package -w --workspace").script("-c --call"),
@@ -52,4 +52,14 @@ pub(super) const TABLE: &[Wrapper] = &[
     row("nodemon, onchange, chokidar", How::Options).script("-x -c --exec --command").valued("-w -e -i --watch --ext --ignore").mixed(),
     row("coverage run, kcov, xvfb-run-safe", How::Options),
     row("sem", How::Search(search::parallel)),
+    row("python, pypy, ipython, jython", How::Search(code::python)),
+    row("perl", How::Search(code::perl)),
+    row("ruby, jruby, irb", How::Search(code::ruby)),
+    row("php, php-cli", How::Search(code::php)),
+    row("node, nodejs, bun, deno", How::Search(code::node)),
+    row("lua, luajit", How::Search(code::lua)),
+    row("awk, gawk, mawk, nawk, goawk", How::Search(code::awk)),
+    row("osascript", How::Search(code::apple)),
+    row("Rscript, R", How::Search(code::r)),
+    row("vim, vi, nvim, view, rvim, ex, vimdiff, sqlite3, psql, mysql, mariadb, lftp", How::Search(code::escapes)),
 ];

@@ -25,10 +25,11 @@ pub(super) const TABLE: &[Wrapper] = &[
     row("strace", How::Words)
         .valued(
             "-e -o -s -u -a -b -E -I -O -P -S -X -U --trace --output --user --string-limit --env --summary-sort-by \
-             --columns --attach",
-        ),
+             --columns",
+        )
+        .idle("-p --attach"),
     row("ltrace", How::Words).valued("-e -o -s -u -a -A -D -F -l -n -x -w --output --library"),
-    row("gdb, lldb, cgdb, rust-gdb, rust-lldb, pwndbg", How::Search(search::behind_args)),
+    row("gdb, lldb, cgdb, rust-gdb, rust-lldb, pwndbg", How::Search(search::debugged)),
     row("dtruss, sotruss, latrace, uftrace, catchsegv, heaptrack, coz", How::Words).valued("-n -p -t"),
     row("valgrind", How::Words).valued(""),
     row("perf stat, perf record, perf trace, perf mem, perf c2c, perf kvm", How::Words)
@@ -63,9 +64,10 @@ pub(super) const TABLE: &[Wrapper] = &[
     row("screen", How::Words)
         .valued("-S -c -e -h -p -s -t -T -Logfile")
         .idle("-r -x -ls -list -wipe -X -R -RR"),
-    row("tmux new-session, tmux new, tmux new-window, tmux neww, tmux split-window, tmux splitw, tmux respawn-pane, tmux respawn-window, tmux display-popup, tmux popup", How::Joined)
+    row("tmux new-session, tmux new, tmux new-window, tmux neww, tmux respawn-pane, tmux respawn-window, tmux display-popup, tmux popup", How::Joined)
         .before("-L -S -f -T")
         .valued("-s -t -n -c -x -y -F -e -l -p -w -h"),
+    row("tmux split-window, tmux splitw", How::Joined).before("-L -S -f -T").valued("-c -e -F -l -p -t"),
     row("tmux run-shell, tmux run, tmux if-shell, tmux pipe-pane, tmux pipep", How::Each).before("-L -S -f -T").valued("-t -d"),
     row("tmux send-keys, tmux send", How::Search(search::send_keys)).before("-L -S -f -T"),
     row("abduco, dtach", How::Words).valued("-e -r -E").operands(1),
