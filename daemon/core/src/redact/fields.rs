@@ -33,6 +33,9 @@ pub(super) struct Field {
 const NEXT_NAME_BYTES_MAX: usize = 48;
 
 pub(super) fn find(found: &mut Found<'_>, view: &View<'_>) {
+    if found.is_spared(&view.place(0..0)) {
+        return;
+    }
     let text = view.text;
     let mut at = 0;
     while let Some(length) = text.get(at..).and_then(|rest| memchr2(b'=', b':', rest)) {
@@ -68,7 +71,9 @@ fn look(found: &mut Found<'_>, view: &View<'_>, sign: usize) -> usize {
     if let Some(end) = headers::find(found, view, &field, name) {
         return end;
     }
-    match ask(name) {
+    let is_url = text[sign] == b':' && field.before == Some(b'/');
+    match says(&field, text) {
+        _ if is_url => sign,
         Says::Nothing => sign,
         says @ (Says::Password | Says::Secret | Says::Maybe) => secret_field(found, view, &field, says),
     }
@@ -84,9 +89,12 @@ impl Field {
         let closing = backward(text, blanks, 3, |byte| matches!(byte, b'"' | b'\'' | b'\\' | b']'));
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
         let start = backward(text, closing, NAME_BYTES_MAX, is_name);
+        // `printf 'a\\npassword=X'`: the newline is spelled.
+        let is_spelled = start > 0 && text[start - 1] == b'\\' && matches!(text[start], b'n' | b'r' | b't');
+        let start = start + usize::from(is_spelled && start + 1 < closing);
         let is_quoted = text[closing..blanks].iter().any(|byte| matches!(byte, b'"' | b'\''));
         let opening = backward(text, start, 2, |byte| matches!(byte, b'"' | b'\'' | b'\\'));
-        let before = opening.checked_sub(1).map(|at| text[at]);
+        let before = if is_spelled { Some(b'\n') } else { opening.checked_sub(1).map(|at| text[at]) };
         (start < closing).then_some(Self {
             name: start..closing,
             sign,
@@ -133,7 +141,7 @@ fn secret_field(found: &mut Found<'_>, view: &View<'_>, field: &Field, says: Say
         None if text[field.sign] == b'=' => end_of_assigned(view, field, start),
         None => end_of_stated(view, field, start),
     };
-    let value = start..end;
+    let value = start + head_of(&text[start..end], &text[field.name.clone()])..end;
     let bytes = &text[value.clone()];
     let is_told = match (says, text[field.sign]) {
         (Says::Maybe, _) => is_keylike(bytes) && !is_id_of_key(&text[field.name.clone()]),
@@ -151,6 +159,29 @@ fn secret_field(found: &mut Found<'_>, view: &View<'_>, field: &Field, says: Say
         }
     }
     end.saturating_sub(1)
+}
+
+/// Asks the name; `pwd` is a password unless a shell could have set it.
+fn says(field: &Field, text: &[u8]) -> Says {
+    let name = &text[field.name.clone()];
+    let is_set = text[field.sign] == b'=' && field.before.is_none_or(|before| before.is_ascii_whitespace());
+    match ask(name) {
+        Says::Nothing if name.eq_ignore_ascii_case(b"pwd") && !is_set => Says::Password,
+        says @ (Says::Nothing | Says::Maybe | Says::Password | Says::Secret) => says,
+    }
+}
+
+/// Returns how much of a value only leads to the secret: `pass:` of openssl's kin, the user of credentials.
+pub(super) fn head_of(value: &[u8], name: &[u8]) -> usize {
+    if value.starts_with(b"pass:") {
+        return 5;
+    }
+    let name = name.to_ascii_lowercase();
+    let is_pair =
+        [b"cred".as_slice(), b"creds", b"credential", b"credentials"].iter().any(|end| name.ends_with(end));
+    let colon =
+        memchr(b':', value).filter(|colon| is_pair && *colon > 0 && !value[*colon..].starts_with(b"://"));
+    colon.map_or(0, |colon| colon + 1)
 }
 
 /// Returns the range of the line that a value takes whose quote is not closed in its word: to the end of its line.
@@ -245,7 +276,7 @@ fn end_of_assigned(view: &View<'_>, field: &Field, start: usize) -> usize {
     let ends = |byte: u8| match field.before {
         _ if byte == b'\n' => true,
         None | Some(b'=') => false,
-        Some(b'?' | b'&') => byte.is_ascii_whitespace() || matches!(byte, b'&' | b'#' | b'"' | b'\''),
+        Some(b'?' | b'&') => byte.is_ascii_whitespace() || matches!(byte, b'&' | b'?' | b'#' | b'"' | b'\''),
         Some(b';') => matches!(byte, b';' | b'"' | b'\''),
         Some(b',') => matches!(byte, b',' | b'"' | b'\'' | b' ' | b'}' | b')'),
         Some(b' ' | b'\t' | b'\n') => {
@@ -266,6 +297,12 @@ fn end_of_assigned(view: &View<'_>, field: &Field, start: usize) -> usize {
                 continue;
             }
             None if ends(byte) => break,
+            None if byte == b'\\'
+                && field.before == Some(b'\n')
+                && matches!(text.get(end + 1), Some(b'n' | b'r')) =>
+            {
+                break;
+            }
             None if matches!(byte, b'&' | b';' | b',' | b' ') && begins_field(text, end + 1) => break,
             None => end += 1,
         }
@@ -290,6 +327,8 @@ fn end_of_line(text: &[u8], start: usize) -> usize {
     let line = &text[start.min(text.len())..];
     let line = &line[..memchr(b'\n', line).unwrap_or(line.len())];
     step(line.len() + 1);
+    let spelled = [b"\\n", b"\\r"].into_iter().filter_map(|end| memchr::memmem::find(line, end)).min();
+    let line = &line[..spelled.unwrap_or(line.len())];
     let comment = memchr::memmem::find(line, b" #").unwrap_or(line.len());
     let command = memchr::memmem::find(line, b"; ").unwrap_or(line.len());
     start + line[..comment.min(command)].trim_ascii_end().len()

@@ -135,13 +135,17 @@ impl Flags {
             }
             flags.rows.push(row);
         }
+        // The longer flag first: `-password` is not `-p` with a value.
+        for rows in flags.programs.values_mut() {
+            rows.sort_by_key(|row| std::cmp::Reverse(flags.rows[*row].flag.len()));
+        }
         flags
     }
 
-    /// Returns the rows of a program; of `impacket-psexec` and `psexec.py` those of `psexec`.
+    /// Returns the rows of a program; of `impacket-psexec` those of `psexec.py`.
     pub(super) fn of(&self, program: &[u8]) -> impl Iterator<Item = &Flag> {
-        let plain = program.strip_prefix(b"impacket-").or_else(|| program.strip_suffix(b".py"));
-        let rows = self.programs.get(program).or_else(|| self.programs.get(plain?));
+        let script = program.strip_prefix(b"impacket-").map(|name| [name, b".py"].concat());
+        let rows = self.programs.get(script.as_deref().unwrap_or(program));
         rows.into_iter().flatten().map(|row| &self.rows[*row])
     }
 }

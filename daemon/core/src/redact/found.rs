@@ -35,11 +35,22 @@ pub(super) struct Found<'a> {
     markers: Vec<Range<usize>>,
     allowed: Allowed<'a>,
     hits: Vec<Hit>,
+    /// Where words begin whose names say nothing here.
+    spared: Vec<usize>,
+    /// Where words begin that anyone may know, whatever they look like.
+    public: Vec<usize>,
 }
 
 impl<'a> Found<'a> {
     pub(super) fn new(text: &'a [u8], allowed: Allowed<'a>) -> Self {
-        Self { text, markers: places_of_markers(text), allowed, hits: Vec::new() }
+        Self {
+            text,
+            markers: places_of_markers(text),
+            allowed,
+            hits: Vec::new(),
+            spared: Vec::new(),
+            public: Vec::new(),
+        }
     }
 
     pub(super) const fn has_markers(&self) -> bool {
@@ -65,6 +76,32 @@ impl<'a> Found<'a> {
             return;
         }
         self.hits.push(Hit { range, kind, rank, reason: reason() });
+    }
+
+    /// Notes that the name in the word that begins at `at` says nothing: `gcloud --secret=NAME`.
+    pub(super) fn spare(&mut self, at: usize) {
+        const SPARED_MAX: usize = 32;
+        if self.spared.len() < SPARED_MAX {
+            self.spared.push(at);
+        }
+    }
+
+    /// Notes that the word that begins at `at` is an address or a public key.
+    pub(super) fn publish(&mut self, at: usize) {
+        const PUBLIC_MAX: usize = 32;
+        if self.public.len() < PUBLIC_MAX {
+            self.public.push(at);
+        }
+    }
+
+    /// Tells whether a word that begins there is one.
+    pub(super) fn is_public(&self, place: &Range<usize>) -> bool {
+        self.public.contains(&place.start)
+    }
+
+    /// Tells whether a word that begins there was spared.
+    pub(super) fn is_spared(&self, place: &Range<usize>) -> bool {
+        self.spared.contains(&place.start)
     }
 
     /// Returns what was found, in order; what overlaps is one.

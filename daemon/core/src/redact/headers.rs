@@ -83,7 +83,12 @@ fn authorization(found: &mut Found<'_>, view: &View<'_>, field: &Field) -> usize
 /// Returns where the credentials begin: behind the scheme, if one is named.
 fn after_scheme(text: &[u8], value: usize, end: usize) -> usize {
     let scheme = forward(text, value, |byte| byte.is_ascii_alphanumeric() || byte == b'-').min(end);
-    let is_scheme = SCHEMES.iter().any(|name| text[value..scheme].eq_ignore_ascii_case(name));
+    // A scheme of one vendor is a word with a capital, and one word follows.
+    let is_word = text[value..scheme].iter().all(u8::is_ascii_alphabetic)
+        && text.get(value).is_some_and(u8::is_ascii_uppercase)
+        && scheme < end
+        && !text[scheme + 1..end].contains(&b' ');
+    let is_scheme = is_word || SCHEMES.iter().any(|name| text[value..scheme].eq_ignore_ascii_case(name));
     let credentials = forward(text, scheme, |byte| matches!(byte, b' ' | b'\t')).min(end);
     if is_scheme && credentials > scheme { credentials } else { value }
 }

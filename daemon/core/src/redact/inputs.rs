@@ -76,7 +76,10 @@ pub(super) fn find(found: &mut Found<'_>, line: &Line) {
 /// Returns which part of what a run reads is secret.
 fn part_of(run: &Run) -> Option<Part> {
     let rows = INPUTS.get(run.name());
-    let row = rows.into_iter().flatten().find(|row| row.words.is_empty() || has_any(run, &row.words));
+    let decodes = || has_any(run, &["-d", "-D", "--decode", "-di", "-r", "-c", "--check"]);
+    let row = rows.into_iter().flatten().find(|row| {
+        (row.words.is_empty() || has_any(run, &row.words)) && !(row.part == Part::Likely && decodes())
+    });
     let reads_variable = matches!(run.name(), b"read" | b"mapfile" | b"readarray" | b"set")
         && run
             .arguments()
@@ -179,7 +182,8 @@ fn secret_line(found: &mut Found<'_>, view: &View<'_>, line: Range<usize>, part:
             Some(colon) => colon + 1,
             None => return,
         },
-        Part::First | Part::Lines | Part::Likely => line.start,
+        Part::First | Part::Lines => line.start,
+        Part::Likely => of_record(view, line.clone()),
     };
     let carriage = usize::from(view.text[start..line.end].ends_with(b"\r"));
     let secret = start..line.end - carriage;
@@ -195,6 +199,16 @@ fn secret_line(found: &mut Found<'_>, view: &View<'_>, line: Range<usize>, part:
             Cow::Owned(format!("read by {}", String::from_utf8_lossy(&reader)))
         });
     }
+}
+
+/// Returns where the secret begins in `host:5432:db:user:X` and in `user:X`.
+fn of_record(view: &View<'_>, line: Range<usize>) -> usize {
+    let mut colons = 0;
+    let mut at = line.start;
+    while let Some(colon) = view.position_of(b':', at..line.end) {
+        (colons, at) = (colons + 1, colon + 1);
+    }
+    if matches!(colons, 1 | 4) { at } else { line.start }
 }
 
 /// Looks at what is written into a file whose name says that it holds a secret: `echo X > db_password.txt`.

@@ -20,7 +20,6 @@ const SECRET_ENDINGS: &[&[u8]] = &[
     b"AUTHKEY",
     b"ACCOUNTKEY",
     b"MASTERKEY",
-    b"SIGNINGKEY",
     b"ENCRYPTIONKEY",
     b"SUBSCRIPTIONKEY",
     b"FUNCTIONKEY",
@@ -46,6 +45,7 @@ const SECRET_PARTS: &[&[u8]] =
 /// Names that may or may not be of a secret: the value must look like one.
 const WEAK_PARTS: &[&[u8]] = &[
     b"KEY",
+    b"SIGNINGKEY",
     b"AUTH",
     b"SIG",
     b"SIGNATURE",

@@ -7,6 +7,7 @@ use std::ops::Range;
 use karo_protocol::event::Secret;
 
 use super::Found;
+use super::fields::head_of;
 use super::flags::{Any, FLAGS, Flag, Part, Place, Shape, Value};
 use super::found::Rank;
 use super::headers::cookies;
@@ -42,6 +43,29 @@ pub(super) fn find(found: &mut Found<'_>, line: &Line) {
     }
 }
 
+/// Programs that are given addresses, public keys and ids of content, which look like secrets.
+const PUBLIC_WORDS: [&[u8]; 16] = [
+    b"bitcoin-cli",
+    b"litecoin-cli",
+    b"monero-wallet-cli",
+    b"solana",
+    b"cast",
+    b"geth",
+    b"ipfs",
+    b"gdown",
+    b"gdrive",
+    b"nix",
+    b"nix-store",
+    b"nix-prefetch-url",
+    b"minisign",
+    b"yt-dlp",
+    b"youtube-dl",
+    b"signify",
+];
+
+/// Words behind which a public key stands.
+const BEFORE_PUBLIC: [&[u8]; 5] = [b"peer", b"--recipient", b"-r", b"--public-key", b"--pubkey"];
+
 /// One program with its own words behind its name.
 struct Program<'a, 'b> {
     found: &'a mut Found<'b>,
@@ -53,11 +77,12 @@ impl Program<'_, '_> {
     fn find(&mut self) {
         let rows: Vec<&Flag> = FLAGS.of(self.name).collect();
         step(self.words.len() + 1);
-        let mut told = vec![false; self.words.len()];
+        let mut told = vec![0; self.words.len()];
         for row in &rows {
             self.row(row, &mut told);
         }
-        for at in (0..self.words.len()).filter(|at| !told[*at]) {
+        self.publish();
+        for at in (0..self.words.len()).filter(|at| told[*at] == 0) {
             let text = self.words[at].text();
             step(1);
             let is_set = matches!(self.words.get(at + 1).map(Word::text), Some(b"="));
@@ -67,22 +92,38 @@ impl Program<'_, '_> {
         }
     }
 
+    /// Notes the words that anyone may know.
+    fn publish(&mut self) {
+        let is_open = PUBLIC_WORDS.contains(&self.name);
+        for (at, word) in self.words.iter().enumerate() {
+            step(1);
+            if is_open || (at > 0 && BEFORE_PUBLIC.contains(&self.words[at - 1].text())) {
+                self.found.publish(word.place(0..0).start);
+            }
+        }
+    }
+
     /// Looks for what a row describes, and notes the words that it explains.
-    fn row(&mut self, row: &Flag, told: &mut [bool]) {
+    fn row(&mut self, row: &Flag, told: &mut [usize]) {
         let Some(begin) = self.behind(row) else { return };
         match row.shape {
             Shape::Place(place) => return self.place(row, place, begin),
             Shape::Any(any) => return self.any(row, any, begin),
             Shape::Value(_) | Shape::Part(_) | Shape::Never | Shape::ByName => {}
         }
-        for (at, is_told) in told.iter_mut().enumerate().skip(begin) {
+        for (at, told) in told.iter_mut().enumerate().skip(begin) {
             step(1);
             let Some(length) = flag_length(self.words[at].text(), row) else { continue };
-            *is_told = true;
+            // `-password` is not `-p` with a value.
+            if *told > row.flag.len() {
+                continue;
+            }
+            *told = row.flag.len();
             match row.shape {
                 Shape::Value(value) => self.value(row, value, at, length),
                 Shape::Part(part) => self.part(row, part, at, length),
-                Shape::Place(_) | Shape::Any(_) | Shape::Never | Shape::ByName => {}
+                Shape::Never => self.found.spare(self.words[at].place(0..0).start),
+                Shape::Place(_) | Shape::Any(_) | Shape::ByName => {}
             }
         }
     }
@@ -91,6 +132,11 @@ impl Program<'_, '_> {
     fn behind(&self, row: &Flag) -> Option<usize> {
         if row.behind.is_empty() {
             return Some(0);
+        }
+        if let [wanted] = row.behind[..]
+            && let Some(wanted) = wanted.strip_prefix('?')
+        {
+            return self.words.iter().any(|word| word.text() == wanted.as_bytes()).then_some(0);
         }
         let is_one = |word: &Word| {
             row.behind.iter().any(|behind| match behind.strip_suffix('*') {
@@ -157,8 +203,8 @@ impl Program<'_, '_> {
                 }
             }
             Part::Literal => {
-                let Some(sign) = view.position_of(b'=', value.clone()) else { return };
-                self.cut(at, sign + 1..value.end, row);
+                let Some(secret) = put_value(text) else { return };
+                self.cut(at, value.start + secret.start..value.start + secret.end, row);
             }
             Part::Cookies => cookies(self.found, &view, value),
         }
@@ -272,7 +318,7 @@ impl Program<'_, '_> {
         };
         if is_told && !is_flag {
             let name = text.to_vec();
-            self.cut_as(value, 0..word.text().len(), kind, || {
+            self.cut_as(value, head_of(word.text(), text)..word.text().len(), kind, || {
                 Cow::Owned(format!("value of {}", String::from_utf8_lossy(&name)))
             });
         }
@@ -345,7 +391,22 @@ impl Program<'_, '_> {
 /// Returns the value of `NAME=value`, unless it says in which file the value is.
 fn put_value(text: &[u8]) -> Option<Range<usize>> {
     let sign = text.iter().position(|byte| *byte == b'=').filter(|sign| *sign > 0)?;
-    (text.get(sign + 1) != Some(&b'@')).then_some(sign + 1..text.len())
+    const OPEN: [&[u8]; 11] = [
+        b"user",
+        b"username",
+        b"host",
+        b"hostname",
+        b"port",
+        b"url",
+        b"email",
+        b"name",
+        b"region",
+        b"ttl",
+        b"login",
+    ];
+    let is_open = OPEN.iter().any(|name| text[..sign].eq_ignore_ascii_case(name));
+    let is_address = memchr::memmem::find(&text[sign..], b"://").is_some();
+    (!is_open && !is_address && text.get(sign + 1) != Some(&b'@')).then_some(sign + 1..text.len())
 }
 
 /// Returns the password of `user/password@database`.

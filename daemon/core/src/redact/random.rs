@@ -21,14 +21,16 @@ const MOST: usize = 256;
 const DENSE_LEAST: usize = 16;
 
 /// What public things begin with: keys of ssh and certificates, digests, ids of content.
-const PUBLIC_HEADS: [&[u8]; 16] = [
-    b"AAAAB3", b"AAAAC3", b"AAAAE2", b"AAAAG", b"MII", b"LS0t", b"Qm", b"sha512-", b"sha384-", b"sha256-",
-    b"bafy", b"h1:", b"arn:", b"CN=", b"iVBOR", b"PD94",
+const PUBLIC_HEADS: &[&[u8]] = &[
+    b"pk_", b"phc_", b"age1", b"0x", b"RWQ", b"ssh-", b"AAAAB3", b"AAAAC3", b"AAAAE2", b"AAAAG", b"MII",
+    b"LS0t", b"Qm", b"sha512-", b"sha384-", b"sha256-", b"bafy", b"h1:", b"arn:", b"CN=", b"iVBOR", b"PD94",
 ];
 
 pub(super) fn find(found: &mut Found<'_>, view: &View<'_>) {
     let text = view.text;
-    if text.len() < LEAST || memchr::memmem::find(text, b"://").is_some() {
+    let is_public =
+        [b"://".as_slice(), b"-----BEGIN "].iter().any(|part| memchr::memmem::find(text, part).is_some());
+    if text.len() < LEAST || is_public || found.is_public(&view.place(0..0)) {
         return;
     }
     let is_token =
@@ -81,9 +83,29 @@ pub(super) fn is_random(word: &[u8]) -> bool {
         return false;
     }
     let dense = body.split(|byte| !byte.is_ascii_alphanumeric()).map(<[u8]>::len).max().unwrap_or(0);
+    let count = |is: fn(&u8) -> bool| body.iter().filter(|byte| is(byte)).count();
+    let (capitals, smalls) = (count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase));
     let digits = body.iter().filter(|byte| byte.is_ascii_digit()).count();
     let is_path = body.contains(&b'/') && !is_base64_with_slash(word, body);
-    dense >= DENSE_LEAST && digits >= 2 && !is_path && changes_enough(body) && !is_text_in_base64(body)
+    dense >= DENSE_LEAST
+        && digits >= 2
+        && capitals >= 3
+        && smalls >= 3
+        && !is_path
+        && changes_enough(body)
+        && !is_text_in_base64(body)
+        && !is_coin_address(body)
+}
+
+/// Tells whether a word has the length and letters of an address of Monero or Bitcoin.
+fn is_coin_address(word: &[u8]) -> bool {
+    let is_base58 = word.iter().all(|byte| byte.is_ascii_alphanumeric() && !b"0OIl".contains(byte));
+    let has_form = match word.len() {
+        95 | 106 => matches!(word[0], b'4' | b'8'),
+        26..=35 => matches!(word[0], b'1' | b'3'),
+        _ => false,
+    };
+    is_base58 && has_form
 }
 
 /// Tells whether a word with `/` in it is base64 rather than a path.

@@ -32,7 +32,7 @@ impl Class {
             b'T' => matches!(byte, b'_' | b'-' | b'.' | b'=' | b'/' | b'@' | b'%' | b'?' | b'&'),
             b'F' => matches!(byte, b'_' | b'-' | b'.' | b'=' | b'/' | b'+' | b','),
             b'E' => byte == b'%',
-            b'S' => matches!(byte, b'.' | b'/' | b'$' | b'=' | b',' | b'+' | b'-' | b':'),
+            b'S' => matches!(byte, b'.' | b'/' | b'$' | b'=' | b',' | b'+' | b'-'),
             b'R' => matches!(
                 byte,
                 b'.' | b'/' | b'$' | b'=' | b',' | b'+' | b'-' | b':' | b'*' | b'@' | b'_' | b'#'
@@ -171,7 +171,9 @@ impl Part {
             Self::Run { class, least, most } => {
                 let begin = backward(text, to, most + 1, |byte| class.holds(byte));
                 let length = to - begin;
-                let begins_word = begin == 0 || !text[begin - 1].is_ascii_alphanumeric();
+                // Letters may stand before a number: `bot123:…`.
+                let is_number = class.0 == b'd';
+                let begins_word = begin == 0 || is_number || !text[begin - 1].is_ascii_alphanumeric();
                 (length >= *least && length <= *most && begins_word).then_some(begin)
             }
         }

@@ -83,7 +83,7 @@ fn note(found: &mut Found<'_>, view: &View<'_>, user: Range<usize>) {
     if is_token(&text[name.clone()]) {
         view.push(found, name, Secret::Token, Rank::Url, || Cow::Borrowed("token in a URL"));
     }
-    let Some(colon) = colon else { return };
+    let Some(colon) = colon.filter(|colon| text[..*colon].last() != Some(&b'[')) else { return };
     let password = colon + 1..user.end;
     let bytes = &text[password.clone()];
     let is_open = matches!(bytes, b"x-oauth-basic" | b"password" | b"****") || view.is_expanded(&password);

@@ -30,10 +30,10 @@ pub(super) fn is_reference(value: &[u8]) -> bool {
             && !name[0].is_ascii_digit()
     };
     match value {
-        [b'`', ..] | [b'$', b'(', ..] | [b'{', b'{', ..] => true,
+        [b'`', ..] | [b'$' | b'<' | b'>' | b'=', b'(', ..] | [b'{', b'{', ..] => true,
         [b'$', b'{', b'{', ..] => true,
         [b'$', b'{', name @ .., b'}'] => is_name(name),
-        [b'%', name @ .., b'%'] => is_name(name),
+        [b'%', name @ .., b'%'] => is_name(name) && !name.iter().any(u8::is_ascii_lowercase),
         [b'$', b'@' | b'*' | b'?' | b'#' | b'0'..=b'9'] => true,
         [b'$', name @ ..] => is_name(name),
         _ => false,
@@ -42,7 +42,7 @@ pub(super) fn is_reference(value: &[u8]) -> bool {
 
 /// Tells whether a value says on its face that it is no secret: a boolean, a place, a row of stars.
 pub(super) fn is_plain(value: &[u8]) -> bool {
-    is_boolean(value) || is_place(value) || is_placeholder(value) || is_address(value)
+    is_boolean(value) || is_place(value) || is_placeholder(value) || is_address(value) || is_source(value)
 }
 
 fn is_boolean(value: &[u8]) -> bool {
@@ -96,7 +96,20 @@ fn is_placeholder(value: &[u8]) -> bool {
         b"(.",
         b"(?",
     ];
-    is_bracketed || HEADS.iter().any(|head| value.starts_with(head))
+    let is_expression = [b"[A-Z".as_slice(), b"[a-z", b"[0-9", b"[^", b"\\w", b"\\S", b".*", b".+"]
+        .iter()
+        .any(|part| memchr::memmem::find(value, part).is_some());
+    is_bracketed
+        || is_expression
+        || value.starts_with(b")")
+        || HEADS.iter().any(|head| value.starts_with(head))
+}
+
+/// Tells whether a value says where the secret is: `env:NAME`, `file:/x`, as openssl and its kin read it.
+fn is_source(value: &[u8]) -> bool {
+    [b"env:".as_slice(), b"file:", b"fd:", b"cmd:", b"op://", b"keyring:"]
+        .iter()
+        .any(|head| value.starts_with(head))
 }
 
 /// Tells whether a value is the address of something: a URL without a password in it.

@@ -158,11 +158,24 @@ fn own_words(run: &Run) -> impl Iterator<Item = (&Word, Role)> {
         run.name(),
         b"export" | b"declare" | b"typeset" | b"local" | b"readonly" | b"env" | b"setenv" | b"unset"
     );
+    let is_env_flag = matches!(
+        run.name(),
+        b"docker"
+            | b"podman"
+            | b"nerdctl"
+            | b"buildah"
+            | b"docker-compose"
+            | b"compose"
+            | b"systemd-run"
+            | b"qsub"
+            | b"sbatch"
+    );
     let own = &run.words[..run.own.clamp(1, run.words.len().max(1)).min(run.words.len())];
     let mut is_set_next = false;
     own.iter().map(move |word| {
         let is_set = sets || is_set_next;
-        is_set_next = matches!(word.text(), b"-e" | b"--env" | b"--build-arg");
+        is_set_next =
+            is_env_flag && matches!(word.text(), b"-e" | b"--env" | b"--build-arg" | b"-E" | b"--setenv");
         (word, if is_set { Role::Assignment } else { Role::Argument })
     })
 }
