@@ -21,6 +21,7 @@ pub mod ground;
 pub mod lease;
 pub mod logging;
 pub mod roll_ups;
+pub mod rule_files;
 pub mod settings;
 pub mod status;
 pub mod wiring;

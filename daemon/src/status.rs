@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use actix::Recipient;
 use karo_protocol::Timestamp;
-use karo_protocol::local::{RulesStatus, Status, StoreStatus};
+use karo_protocol::local::{Status, StoreStatus};
 use tokio::time::timeout;
 
+use crate::actors::rules::RulesDesk;
 use crate::actors::{query, spool, store};
 use crate::clock;
 use crate::counters::Counters;
@@ -31,6 +32,8 @@ pub struct StatusDesk {
     pub query: Recipient<query::Report>,
     /// The spools.
     pub spool: Recipient<spool::Report>,
+    /// The rules.
+    pub rules: RulesDesk,
 }
 
 /// What is the same for all of a daemon's life.
@@ -67,7 +70,8 @@ impl StatusDesk {
         store.oldest = found.oldest;
         store.newest = found.newest;
         store.partial_since = found.partial_since;
-        store.rules_version = karo_core::understand::RULES_VERSION;
+        let rules = self.rules.newest().map(|loaded| loaded.status()).unwrap_or_default();
+        store.rules_version = rules.version;
         if let Some(reason) = &store.refusing {
             notices.push(format!("nothing is accepted: {reason}"));
         }
@@ -92,7 +96,7 @@ impl StatusDesk {
             malformed: self.counters.malformed.count(),
             resident_bytes: resident_bytes(),
             notices,
-            rules: RulesStatus::default(),
+            rules,
         }
     }
 }

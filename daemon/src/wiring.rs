@@ -15,12 +15,13 @@ use karo_protocol::places::Places;
 use karo_store::views::Views;
 use karo_store::{OpenError, Opened, Options, RealDisk, SetAside, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::actors::follow::Follow;
 use crate::actors::ingest::Ingest;
 use crate::actors::query::{Load, QueryActor};
 use crate::actors::root::{Household, Ready, Reload, Root, Stop};
+use crate::actors::rules::{RulesActor, RulesDesk};
 use crate::actors::session::Post;
 use crate::actors::shells::Shells;
 use crate::actors::socket::{self, Socket};
@@ -179,11 +180,19 @@ fn wire(
         QueryActor::start_in_arbiter(&Arbiter::new().handle(), move |_| QueryActor::new(reader, lease))
     };
     let (shells, store) = wire_store(&root, (store, views), &settings, &query, &counters);
-    let rules = Arc::new(settings.record.clone());
+    let desk = RulesDesk::default();
+    let rules = {
+        let (settings, redact) = (settings.rules.clone(), settings.redact.clone());
+        let (desk, lease) = (desk.clone(), lease("rules"));
+        RulesActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            RulesActor::new(settings, redact, &desk, lease)
+        })
+    };
+    let ignore = Arc::new(settings.record.clone());
     let workers: Vec<Addr<Worker>> = (0..available_parallelism().map_or(1, usize::from).min(WORKERS_MAX))
         .map(|_| {
-            let (rules, lease) = (Arc::clone(&rules), lease("worker"));
-            Worker::start_in_arbiter(&Arbiter::new().handle(), move |_| Worker::new(rules, lease))
+            let (ignore, desk, lease) = (Arc::clone(&ignore), desk.clone(), lease("worker"));
+            Worker::start_in_arbiter(&Arbiter::new().handle(), move |_| Worker::new(ignore, &desk, lease))
         })
         .collect();
     let understand = workers.iter().map(|worker| worker.clone().recipient()).collect();
@@ -216,6 +225,8 @@ fn wire(
         select: query.clone().recipient(),
         delete: store.clone().recipient(),
         compact: store.clone().recipient(),
+        revise: store.clone().recipient(),
+        revising: Arc::new(Semaphore::new(1)),
         reader: reader.clone(),
         compare: store.clone().recipient(),
         status: StatusDesk {
@@ -225,12 +236,14 @@ fn wire(
             store: store.clone().recipient(),
             query: query.clone().recipient(),
             spool: spool.clone().recipient(),
+            rules: desk.clone(),
         },
+        rules: desk,
     };
     let socket = Socket::new(listener, post, settings.socket, lease("socket")).start();
     load(reader, query.clone(), root.recipient());
     tracing::info!(socket = %places.socket.display(), data = %places.data.display(), "accepting");
-    let household = Household { socket, spool, follow, ingest, workers, store, query, shells };
+    let household = Household { socket, spool, follow, ingest, rules, workers, store, query, shells };
     Root::new(household, places.config, settings, sessions_max, log, ending)
 }
 

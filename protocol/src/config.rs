@@ -24,6 +24,9 @@ pub const PATTERNS_MAX: usize = 256;
 /// History files that are followed at the most: each is a watch.
 pub const FOLLOW_MAX: usize = 16;
 
+/// Directories of rules at the most: each is watched.
+pub const RULE_DIRS_MAX: usize = 16;
+
 const MIB: u64 = 1024 * 1024;
 
 /// Declares one table of the file: its keys with type and default, and the text that documents them.
@@ -99,6 +102,16 @@ table! {
 }
 
 table! {
+    /// What tells how risky a command is, besides Karo's own rules.
+    RulesTable {
+        /// Directories of Sigma rules (`*.yml`, `*.yaml`), read with all that lies below them, and again
+        /// whenever something changes there; absolute or from `~/`; at most 16.
+        /// Example: ["~/sigma/rules/linux"].
+        dirs: Vec<String> = Vec::new(),
+    }
+}
+
+table! {
     /// How much is kept.
     StoreTable {
         /// Free space in MiB below which nothing more is accepted, 1 to 1048576: the rest of the
@@ -140,6 +153,8 @@ pub struct Config {
     pub record: RecordTable,
     /// `[redact]`.
     pub redact: RedactTable,
+    /// `[rules]`.
+    pub rules: RulesTable,
     /// `[store]`.
     pub store: StoreTable,
     /// `[socket]`.
@@ -166,6 +181,7 @@ pub fn default_toml() -> String {
     );
     RecordTable::document("record", &mut text);
     RedactTable::document("redact", &mut text);
+    RulesTable::document("rules", &mut text);
     StoreTable::document("store", &mut text);
     SocketTable::document("socket", &mut text);
     LogTable::document("log", &mut text);
@@ -179,6 +195,8 @@ pub struct Settings {
     pub record: RecordSettings,
     /// What is cut out of commands.
     pub redact: RedactSettings,
+    /// What tells how risky a command is.
+    pub rules: RulesSettings,
     /// How much is kept.
     pub store: StoreSettings,
     /// The socket.
@@ -222,6 +240,13 @@ pub struct Follow {
     pub shell: ShellKind,
     /// Where it is: absolute.
     pub path: PathBuf,
+}
+
+/// What tells how risky a command is, besides Karo's own rules.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RulesSettings {
+    /// Directories of Sigma rules: absolute.
+    pub dirs: Vec<PathBuf>,
 }
 
 /// How much is kept.
@@ -320,6 +345,7 @@ impl Config {
         Ok(Settings {
             record: self.record.check(home)?,
             redact: self.redact.check()?,
+            rules: self.rules.check(home)?,
             store: self.store.check()?,
             socket: self.socket.check()?,
             log: self.log.check()?,
@@ -364,6 +390,20 @@ impl FollowEntry {
         };
         let path = absolute(&format!("{key}.path"), &self.path, home)?;
         Ok(Follow { shell, path: path.into() })
+    }
+}
+
+impl RulesTable {
+    fn check(&self, home: Option<&Path>) -> Result<RulesSettings, ConfigError> {
+        if self.dirs.len() > RULE_DIRS_MAX {
+            let accepted = format!("at most {RULE_DIRS_MAX} directories");
+            return Err(refused("rules.dirs", format_args!("{} entries", self.dirs.len()), accepted));
+        }
+        let dirs =
+            self.dirs.iter().enumerate().map(|(place, text)| {
+                absolute(&format!("rules.dirs[{place}]"), text, home).map(PathBuf::from)
+            });
+        Ok(RulesSettings { dirs: dirs.collect::<Result<_, _>>()? })
     }
 }
 
@@ -507,7 +547,7 @@ mod tests {
             change(&mut config);
             config.check(None).expect_err("the value is out of its range").to_string()
         };
-        let cases: [(Change, &str); 9] = [
+        let cases: [(Change, &str); 10] = [
             (|c| c.store.reserve_mib = 0, "store.reserve_mib is 0, accepted is 1 to 1048576 MiB"),
             (
                 |c| c.store.retention_days = -1,
@@ -533,6 +573,10 @@ mod tests {
             (
                 |c| c.record.ignore_dirs = vec!["tmp".to_owned()],
                 "record.ignore_dirs[0] is \"tmp\", accepted is an absolute path, or one from ~/",
+            ),
+            (
+                |c| c.rules.dirs = vec!["sigma".to_owned()],
+                "rules.dirs[0] is \"sigma\", accepted is an absolute path, or one from ~/",
             ),
             (
                 |c| c.record.follow = vec![FollowEntry { shell: "zsh".to_owned(), path: "/h".to_owned() }],
@@ -561,9 +605,14 @@ mod tests {
     #[test]
     fn the_default_file_documents_every_key() {
         let text = default_toml();
-        for line in
-            ["[record]", "#ignore = []", "#reserve_mib = 64", "#sessions_max = 256", "#level = \"info\""]
-        {
+        for line in [
+            "[record]",
+            "#ignore = []",
+            "#dirs = []",
+            "#reserve_mib = 64",
+            "#sessions_max = 256",
+            "#level = \"info\"",
+        ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
     }

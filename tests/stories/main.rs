@@ -16,5 +16,6 @@ mod kills;
 mod layouts;
 mod load;
 mod record;
+mod rules;
 mod signals;
 mod versions;

@@ -8,12 +8,15 @@
 )]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use karo_core::classify::classify;
 use karo_core::line::{self, Line};
+use karo_core::redact::Redactor;
 use karo_core::redact::redact;
-use karo_core::understand::Understander;
+use karo_core::risk::{Rules, Surroundings};
+use karo_core::understand::{Knowledge, Understander};
 use karo_protocol::RawCommand;
 use karo_protocol::limits::COMMAND_BYTES_MAX;
 
@@ -32,14 +35,19 @@ fn main() {
     over(&lines, "parse", |line| drop(black_box(line::parse(line.as_bytes()))));
     over(&parsed(&lines), "classify", |line| drop(black_box(classify(line))));
     over(&lines, "redact", |line| drop(black_box(redact(line))));
-    over(&lines, "understand, all new", |line| drop(black_box(Understander::new().understand(line))));
-    let mut understander = Understander::new();
-    over(&lines, "understand, as it comes", |line| drop(black_box(understander.understand(line))));
+    let knowledge = Arc::new(Knowledge::new(Redactor::default(), Rules::builtin()));
+    let fresh = |line: &RawCommand| {
+        Understander::new(Arc::clone(&knowledge)).understand(line, Surroundings::default())
+    };
+    over(&lines, "understand, all new", |line| drop(black_box(fresh(line))));
+    let mut understander = Understander::new(Arc::clone(&knowledge));
+    over(&lines, "understand, as it comes", |line| {
+        drop(black_box(understander.understand(line, Surroundings::default())));
+    });
+    over(&lines, "explain", |line| drop(black_box(knowledge.explain(line, Surroundings::default()))));
     for piece in WORST {
         let line = RawCommand::new(piece.repeat(COMMAND_BYTES_MAX / piece.len()));
-        over(&[line], &format!("64 KiB of {piece:?}"), |line| {
-            drop(black_box(Understander::new().understand(line)))
-        });
+        over(&[line], &format!("64 KiB of {piece:?}"), |line| drop(black_box(fresh(line))));
     }
 }
 

@@ -5,21 +5,24 @@
 //! spool ───┼─> ingest ─> store ───┤
 //! follow ──┘     │  ^             └─> shells (who is still alive)
 //!                v  │
-//!              workers
+//!              workers <┄┄ rules (the newest set, seen by all)
 //! ```
 //!
 //! | actor | arbiter | mailbox |
 //! | --- | --- | --- |
 //! | root, socket, ingest, shells | main: nothing there blocks | small |
 //! | workers | one each | what ingest has outstanding |
+//! | rules | `rules`: reads and compiles rules | small |
 //! | spool, follow | `spool`: reads files | small |
 //! | store | `store`: writes and syncs | what may wait for the next batch |
 //! | query | `query`: searches memory, reads segments | sessions |
 
 pub mod follow;
 pub mod ingest;
+mod meaning;
 pub mod query;
 pub mod root;
+pub mod rules;
 pub mod session;
 pub mod shells;
 pub mod socket;

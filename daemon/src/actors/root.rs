@@ -22,11 +22,12 @@ use tokio::time::timeout;
 
 use super::ingest::Ingest;
 use super::query::{QueryActor, Running};
+use super::rules::{Adopt, RulesActor};
 use super::shells::{Begun, Shells};
 use super::socket::{Farewell, Limits, Socket};
 use super::spool::Spool;
 use super::store::{Retain, Searchable, StoreActor};
-use super::worker::{Rules, Worker};
+use super::worker::{Ignore, Worker};
 use super::{Drain, follow::Follow};
 use crate::exit::Ending;
 use crate::lease::Gone;
@@ -67,6 +68,8 @@ pub struct Household {
     pub follow: Addr<Follow>,
     /// Puts work in order.
     pub ingest: Addr<Ingest>,
+    /// Keeps the rules.
+    pub rules: Addr<RulesActor>,
     /// Understand.
     pub workers: Vec<Addr<Worker>>,
     /// Writes.
@@ -115,8 +118,10 @@ impl Root {
         }
         self.log.set_level(settings.log.level);
         self.sessions_max.store(settings.socket.sessions_max, Ordering::Relaxed);
-        let rules = Rules(Arc::new(settings.record.clone()));
-        let mut is_told = self.household.workers.iter().all(|worker| worker.try_send(rules.clone()).is_ok());
+        let ignore = Ignore(Arc::new(settings.record.clone()));
+        let mut is_told = self.household.workers.iter().all(|worker| worker.try_send(ignore.clone()).is_ok());
+        is_told &=
+            self.household.rules.try_send(Adopt(settings.rules.clone(), settings.redact.clone())).is_ok();
         is_told &= self.household.socket.try_send(Limits(settings.socket)).is_ok();
         is_told &= self.household.store.try_send(Retain(settings.store)).is_ok();
         is_told &=

@@ -10,27 +10,30 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Recipient;
 use interprocess::local_socket::tokio::Stream;
+use karo_core::understand::Understander;
 use karo_protocol::RequestId;
 use karo_protocol::config::SocketSettings;
 use karo_protocol::frame::{self, FrameError, Header};
 use karo_protocol::limits::{FRAME_BYTES_MAX, IMPORT_LINES_MAX, PAGE_BYTES_TARGET, PAGE_EVENTS_MAX};
 use karo_protocol::local::{
-    End, Failure, FailureCode, Import, ImportLine, Imported, Observe, Reply as Answer, Request, Verdict,
-    Verified, peek_id,
+    End, Failure, FailureCode, Import, ImportLine, Imported, Observe, Progress, Reclassified, Reclassify,
+    Reply as Answer, Request, Verdict, Verified, peek_id,
 };
 use karo_protocol::observation::OBSERVATION_VERSION;
 use karo_protocol::query::{Count, Detail, Filter, Query};
-use karo_store::Reader;
+use karo_store::{Reader, Reclassification};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::meaning;
 use super::query::{NextPage, Page, Select, Tallying};
-use super::store::{Compact, Compare, Delete};
+use super::rules::RulesDesk;
+use super::store::{Compact, Compare, Delete, Revise, Revising};
 use super::{Intake, Source};
 use crate::counters::Counters;
 use crate::status::StatusDesk;
@@ -40,6 +43,9 @@ const WINDOW: usize = 256;
 
 /// How long a frame may take from its first byte to its last.
 const FRAME_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a long work says how far it is.
+const PROGRESS: Duration = Duration::from_millis(100);
 
 /// Answers that may wait to be written; with the size of a page this bounds a session's memory.
 const OUTGOING: usize = 8;
@@ -62,12 +68,18 @@ pub struct Post {
     pub delete: Recipient<Delete>,
     /// Makes the log smaller.
     pub compact: Recipient<Compact>,
+    /// Understands again.
+    pub revise: Recipient<Revise>,
+    /// Lets one at a time have everything understood again.
+    pub revising: Arc<Semaphore>,
     /// Checks the log.
     pub reader: Reader,
     /// Checks the views.
     pub compare: Recipient<Compare>,
     /// Knows how everything is.
     pub status: StatusDesk,
+    /// Has the newest rules.
+    pub rules: RulesDesk,
 }
 
 /// Tells a client that there is no room, so that it spools at once, and closes.
@@ -194,6 +206,13 @@ impl Desk<'_> {
         say(&self.outgoing, id, answer).await;
     }
 
+    async fn say_all(&self, id: RequestId, answers: Vec<Answer>) -> Result<(), Over> {
+        for answer in answers {
+            self.say(id, answer).await;
+        }
+        Ok(())
+    }
+
     async fn answer(&self, header: Header, payload: &[u8]) -> Result<(), Over> {
         if header.kind == Observe::KIND {
             return self.observe(payload).await;
@@ -217,9 +236,17 @@ impl Desk<'_> {
                 Ok(compacted) => compacted.map_or_else(Answer::Failure, Answer::Compacted),
                 Err(_) => stopping(),
             },
-            Request::Explain(_) | Request::Rules(()) | Request::RulesCheck(_) | Request::Reclassify(_) => {
-                failure(FailureCode::BadRequest, "this karod explains nothing yet")
+            Request::Explain(explain) => {
+                let user = self.session.post.status.identity.user.clone();
+                return self
+                    .say_all(id, meaning::explain(&self.session.post.rules, user, explain).await)
+                    .await;
             }
+            Request::Rules(()) => return self.say_all(id, meaning::rules(&self.session.post.rules)).await,
+            Request::RulesCheck(check) => {
+                return self.say_all(id, meaning::check(&self.session.post.rules, check).await).await;
+            }
+            Request::Reclassify(reclassify) => self.reclassify(id, reclassify).await,
         };
         self.say(id, answer).await;
         Ok(())
@@ -337,6 +364,52 @@ impl Desk<'_> {
             drop((done, permit));
         });
         Ok(())
+    }
+
+    /// Has everything understood again, and tells how far that is.
+    async fn reclassify(&self, id: RequestId, Reclassify { redact }: Reclassify) -> Answer {
+        let post = &self.session.post;
+        let Ok(_turn) = post.revising.try_acquire() else {
+            return failure(
+                FailureCode::Busy,
+                "everything is being understood again already; try again later",
+            );
+        };
+        let Some(loaded) = post.rules.newest() else {
+            return failure(FailureCode::Busy, "the rules are still being read; try again");
+        };
+        let mut revising = Revising {
+            pass: Reclassification::new(redact),
+            understander: Understander::new(Arc::clone(&loaded.knowledge)),
+            is_redacting: redact,
+            failure: None,
+        };
+        let mut told = Instant::now();
+        loop {
+            let Ok(back) = post.revise.send(Revise(Box::new(revising))).await else { return stopping() };
+            revising = back;
+            if let Some(failure) = revising.failure {
+                return Answer::Failure(failure);
+            }
+            let at = revising.pass.progress();
+            if at.is_done {
+                return Answer::Reclassified(Reclassified {
+                    events: at.events,
+                    changed: at.changed,
+                    redacted: at.redacted,
+                    segments: at.segments,
+                });
+            }
+            if self.outgoing.is_closed() {
+                // Whoever asked has left; what is done stays done.
+                return stopping();
+            }
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                let progress = Progress { done: at.records, total: at.records_total, changed: at.changed };
+                self.say(id, Answer::Progress(progress)).await;
+            }
+        }
     }
 
     /// Reads all of the log on a thread of its own: it takes as long as the disk does.

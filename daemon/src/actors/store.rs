@@ -10,6 +10,7 @@
 //! | [`Lose`] | shells | none |
 //! | [`Delete`] | session | how many, after the rewritten segments are synced |
 //! | [`Compact`] | session | what it did |
+//! | [`Revise`] | session, until it is done | how far it is, when what it changed can be found |
 //! | [`Searchable`] | root, once everything is loaded | none; views that are behind are made anew |
 //! | [`Compare`] | session | whether the views are what the log says |
 //! | [`Report`] | session | how the store is |
@@ -20,15 +21,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, Recipient,
-    ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, MessageResponse,
+    Recipient, ResponseFuture, WrapFuture,
 };
 use karo_core::search::{Key, Position};
+use karo_core::understand::{Again, Understander};
 use karo_protocol::config::StoreSettings;
 use karo_protocol::local::{Compacted, Failure, FailureCode, StoreStatus, Verdict};
 use karo_protocol::{Event, Micros, Outcome, Shell};
 use karo_store::views::Views;
-use karo_store::{AppendError, Appended, Entry, RetentionRule, Store};
+use karo_store::{AppendError, Appended, Entry, Reclassification, RetentionRule, Revision, Store};
 
 use tokio::sync::oneshot;
 
@@ -71,10 +73,31 @@ pub struct Lose(pub Vec<Key>);
 #[rtype(result = "Result<u64, Failure>")]
 pub struct Delete(pub Vec<(Key, Position)>);
 
+/// Events that are understood again between two other messages: some milliseconds of the writer's time.
+const REVISED_AT_ONCE: usize = 512;
+
 /// Make the log smaller. Sent by sessions.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Compacted, Failure>")]
 pub struct Compact;
+
+/// Go on with understanding everything again, for some thousand events. Sent by sessions, until it is done.
+#[derive(Debug, Message)]
+#[rtype(result = "Revising")]
+pub struct Revise(pub Box<Revising>);
+
+/// An understanding again on its way: goes to the store and comes back.
+#[derive(Debug, MessageResponse)]
+pub struct Revising {
+    /// How far it is.
+    pub pass: Reclassification,
+    /// What understands.
+    pub understander: Understander,
+    /// Whether secrets are cut out of the texts.
+    pub is_redacting: bool,
+    /// Why it cannot go on, if it cannot.
+    pub failure: Option<Failure>,
+}
 
 /// How is the store? Sent by sessions.
 #[derive(Debug, Message)]
@@ -389,6 +412,33 @@ impl Handler<Compact> for StoreActor {
         let compacted = self.store.compact(clock::now()).map_err(|error| failure(&error));
         self.when_found(ctx, |_, _| {});
         compacted
+    }
+}
+
+impl Handler<Revise> for StoreActor {
+    type Result = ResponseFuture<Revising>;
+
+    fn handle(&mut self, Revise(mut revising): Revise, ctx: &mut Self::Context) -> Self::Result {
+        self.commit(ctx);
+        let (sender, receiver) = oneshot::channel();
+        let Revising { pass, understander, is_redacting, failure: why } = &mut *revising;
+        let mut revise = |event: &Event| {
+            let Again { understanding, redacted } = understander.again(event, *is_redacting)?;
+            Some(Revision { understanding, redacted })
+        };
+        let went = self.store.reclassify(pass, REVISED_AT_ONCE, &mut revise, clock::now());
+        *why = went.err().map(|error| failure(&error));
+        // Whoever is told that it is done finds what it has changed.
+        self.when_found(ctx, move |_, _| {
+            if sender.send(()).is_err() {
+                tracing::debug!("nobody waits for the understanding again any more");
+            }
+        });
+        Box::pin(async move {
+            // A store that is gone says nothing; what it did is done.
+            drop(receiver.await);
+            *revising
+        })
     }
 }
 

@@ -5,18 +5,24 @@
 //! | message | from | answer |
 //! | --- | --- | --- |
 //! | [`Understand`] | ingest | [`Understood`] |
-//! | [`Rules`] | root, after a reload | when they are in force |
+//! | [`Ignore`] | root, after a reload | when it is in force |
+//!
+//! What it understands by comes from [`rules`](super::rules), and may be replaced between two messages.
 
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, MessageResponse};
+use karo_core::risk::Surroundings;
 use karo_core::understand::{Understander, Understood as Meaning};
 use karo_protocol::config::RecordSettings;
 use karo_protocol::event::{Outcome, Redaction, marker};
 use karo_protocol::local::{ImportLine, Verdict};
 use karo_protocol::{Event, Observation, Phase, RedactedCommand};
 
+use tokio::sync::watch;
+
 use super::JOBS_MAX;
+use super::rules::{Loaded, RulesDesk};
 use crate::lease::Lease;
 
 /// Observations to understand. Sent by ingest.
@@ -58,26 +64,40 @@ impl Understood {
 /// What the user wants ignored from now on. Sent by the root after a reload.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct Rules(pub Arc<RecordSettings>);
+pub struct Ignore(pub Arc<RecordSettings>);
 
 /// The actor. See the module.
 pub struct Worker {
     understander: Understander,
-    rules: Arc<RecordSettings>,
+    loaded: watch::Receiver<Arc<Loaded>>,
+    ignore: Arc<RecordSettings>,
     _lease: Lease,
 }
 
 impl Worker {
-    /// Makes a worker that ignores what the rules say.
-    pub fn new(rules: Arc<RecordSettings>, lease: Lease) -> Self {
-        Self { understander: Understander::new(), rules, _lease: lease }
+    /// Makes a worker that ignores what the user wants ignored. Blocks until the rules are there.
+    pub fn new(ignore: Arc<RecordSettings>, rules: &RulesDesk, lease: Lease) -> Self {
+        let loaded = rules.wait();
+        let knowledge = Arc::clone(&loaded.borrow().knowledge);
+        Self { understander: Understander::new(knowledge), loaded, ignore, _lease: lease }
+    }
+
+    /// Understands by what was loaded last; what it remembers is then forgotten.
+    fn renew(&mut self) {
+        // An error means that nobody loads rules any more: those that are there stay.
+        if self.loaded.has_changed().unwrap_or(false) {
+            let knowledge = Arc::clone(&self.loaded.borrow_and_update().knowledge);
+            self.understander = Understander::new(knowledge);
+        }
     }
 
     fn understand(&mut self, line: ImportLine) -> Event {
         let Observation {
             shell, sequence, phase, command, cwd, is_cwd_truncated, started_at, precision, ..
         } = line.observation;
-        let Meaning { command, redactions, understanding } = self.understander.understand(&command);
+        let surroundings = Surroundings { cwd: &cwd.0, user: &shell.user, shell: shell.kind.name() };
+        let Meaning { command, redactions, understanding } =
+            self.understander.understand(&command, surroundings);
         let outcome = match phase {
             Phase::End(ending) => Outcome::Ended(ending),
             Phase::Start if line.is_lost => Outcome::Lost,
@@ -127,9 +147,10 @@ impl Handler<Understand> for Worker {
 
     fn handle(&mut self, Understand { arrivals }: Understand, _: &mut Self::Context) -> Understood {
         let mut understood = Understood { entries: Vec::new(), places: Vec::with_capacity(arrivals.len()) };
+        self.renew();
         for line in arrivals {
             let observation = &line.observation;
-            if self.rules.is_ignored(observation.command.as_bytes(), &observation.cwd) {
+            if self.ignore.is_ignored(observation.command.as_bytes(), &observation.cwd) {
                 understood.places.push(Place::Settled(Verdict::Ignored));
                 continue;
             }
@@ -140,10 +161,10 @@ impl Handler<Understand> for Worker {
     }
 }
 
-impl Handler<Rules> for Worker {
+impl Handler<Ignore> for Worker {
     type Result = ();
 
-    fn handle(&mut self, Rules(rules): Rules, _: &mut Self::Context) {
-        self.rules = rules;
+    fn handle(&mut self, Ignore(ignore): Ignore, _: &mut Self::Context) {
+        self.ignore = ignore;
     }
 }

@@ -52,6 +52,11 @@ pub struct RunCategory {
     pub confidence: u8,
 }
 
+/// Returns a number that stands for the tables: another number, other tables.
+pub fn table_fingerprint() -> u32 {
+    table::fingerprint()
+}
+
 /// Classifies a line; parse it from redacted text, because a word of it may become a tool's name.
 pub fn classify(line: &Line) -> Classified {
     let decisions = decide::decide(line);

@@ -152,6 +152,14 @@ impl Rules {
         Self::of(loader, fingerprint)
     }
 
+    /// Makes rules of these files alone, without the built-in pack: to see what one of them says.
+    pub fn alone(files: &[RuleFile<'_>]) -> Self {
+        let mut loader = Loader::default();
+        files.iter().for_each(|file| loader.file(file, Origin::Team));
+        let fingerprint = files.iter().fold(0, |sum, file| with_file(sum, file.text));
+        Self::of(loader, fingerprint)
+    }
+
     fn of(loader: Loader, fingerprint: u32) -> Self {
         let (rules, refused) = loader.finish();
         let needs: Vec<Needs> = rules.iter().map(|rule| Needs::of(&rule.compiled)).collect();
