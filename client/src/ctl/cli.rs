@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint};
-use karo_protocol::{Category, EventId, ShellId, ShellKind};
+use karo_protocol::{Axis, Category, EventId, Risk, ShellId, ShellKind};
 
 use super::exit;
 
@@ -34,6 +34,13 @@ pub enum Command {
     Export(ExportArgs),
     /// Take in other histories; what is there already is not taken twice.
     Import(ImportArgs),
+    /// Say of a command line what it runs, how risky it is and what in it is secret; nothing is stored.
+    Explain(ExplainArgs),
+    /// Look at the rules that risk is decided by.
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Understand what is stored by the tables and rules of today.
+    Reclassify(ReclassifyArgs),
     /// Put the hook into a shell.
     #[command(subcommand)]
     Shell(ShellCommand),
@@ -93,6 +100,15 @@ pub struct FilterArgs {
     /// Of this category.
     #[arg(long, value_name = "C", value_parser = names(Category::ALL, Category::name))]
     pub category: Option<Category>,
+    /// Of this level of risk or a higher one.
+    #[arg(long, value_name = "LEVEL", value_parser = names(Risk::ALL, Risk::name))]
+    pub risk: Option<Risk>,
+    /// Risky in this way: threat (an attacker's deed), hazard (it can destroy), exposure (it shows secrets).
+    #[arg(long, value_name = "AXIS", value_parser = names(Axis::ALL, Axis::name))]
+    pub axis: Option<Axis>,
+    /// Matched by the rule of this id; `karoctl rules list` has them.
+    #[arg(long, value_name = "ID")]
+    pub rule: Option<String>,
     /// Typed into this kind of shell.
     #[arg(long, value_name = "S", value_parser = names(ShellKind::ALL, ShellKind::name))]
     pub shell: Option<ShellKind>,
@@ -109,6 +125,7 @@ pub struct FilterArgs {
 
 /// `karoctl query`.
 #[derive(Debug, Clone, Args)]
+#[command(after_long_help = QUERY_HELP)]
 pub struct QueryArgs {
     /// Each must occur in the command; a capital letter makes a word exact, else ASCII case is ignored.
     #[arg(value_name = "WORD")]
@@ -133,6 +150,10 @@ pub struct QueryArgs {
     pub format: Format,
 }
 
+/// What `karoctl query --help` says besides.
+const QUERY_HELP: &str = "A table marks risk before the command: ! medium, !! high, !!! critical; lower levels have no \
+mark. `karoctl explain` says why.";
+
 /// By what to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CountKeyArg {
@@ -152,6 +173,8 @@ pub enum CountKeyArg {
     Exit,
     /// Machine.
     Host,
+    /// Level of risk.
+    Risk,
 }
 
 /// How an answer is written.

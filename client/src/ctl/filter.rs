@@ -44,9 +44,9 @@ pub fn filter(
         host: args.host.clone(),
         user: args.user.clone(),
         ids: ids.to_vec(),
-        risk: None,
-        axis: None,
-        rule: None,
+        risk: args.risk,
+        axis: args.axis,
+        rule: args.rule.clone(),
     };
     if let Some((what, most)) = filter.excess() {
         return Err(Trouble::usage(format!("too many {what}, at most {most} can be asked for at once")));

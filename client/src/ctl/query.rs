@@ -171,6 +171,7 @@ impl From<CountKeyArg> for CountBy {
             CountKeyArg::Cwd => Self::Cwd,
             CountKeyArg::Exit => Self::Exit,
             CountKeyArg::Host => Self::Host,
+            CountKeyArg::Risk => Self::Risk,
         }
     }
 }

@@ -1,4 +1,4 @@
-use karo_protocol::{Bytes, Category};
+use karo_protocol::{Axis, Bytes, Category, Risk};
 
 use super::*;
 use crate::ctl::cli::{Cli, Command};
@@ -84,6 +84,49 @@ fn options_reach_the_daemon() {
         },
     );
     assert_eq!(exit, Ok(Exit::NothingFound));
+}
+
+#[test]
+fn risk_is_asked_for_by_its_names() {
+    let (_, exit) = ask(&["--risk", "high", "--axis", "hazard", "--rule", "rm-root"], |request| {
+        let Request::Query(query) = request else { panic!("a query was asked for") };
+        let expected = Filter {
+            risk: Some(Risk::High),
+            axis: Some(Axis::Hazard),
+            rule: Some("rm-root".to_owned()),
+            ..Filter::default()
+        };
+        assert_eq!(query.filter, expected);
+        vec![Reply::End(End { count: 0, ..DONE })]
+    });
+    assert_eq!(exit, Ok(Exit::NothingFound));
+    for wrong in [["--risk", "none"], ["--axis", "danger"]] {
+        let line = ["karoctl", "query"].iter().chain(&wrong);
+        assert!(Cli::try_parse_from(line).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn levels_are_counted_the_gravest_first() {
+    let levels = [None, Some(Risk::Low), Some(Risk::Critical)];
+    let tally = |(place, risk): (usize, &Option<Risk>)| Tally {
+        key: CountKey::Risk(*risk),
+        count: 10 - place as u64,
+        failed: 0,
+    };
+    let tallies: Vec<Tally> = levels.iter().enumerate().map(tally).collect();
+    let (text, exit) = ask(&["--count-by", "risk", "--json"], move |request| {
+        let Request::Count(count) = request else { panic!("counts were asked for") };
+        assert_eq!(count.by, Some(CountBy::Risk));
+        vec![Reply::Tallies(Tallies { tallies, partial_since: None })]
+    });
+    assert_eq!(exit, Ok(Exit::Done));
+    let expected = "\
+{\"by\":\"risk\",\"key\":\"critical\",\"count\":8,\"failed\":0}
+{\"by\":\"risk\",\"key\":\"low\",\"count\":9,\"failed\":0}
+{\"by\":\"risk\",\"key\":\"none\",\"count\":10,\"failed\":0}
+";
+    assert_eq!(text, expected);
 }
 
 #[test]
