@@ -7,6 +7,7 @@
     reason = "a story names the replies that it wants; every other one is its failure"
 )]
 
+mod canaries;
 mod crowds;
 mod disks;
 mod follow;
