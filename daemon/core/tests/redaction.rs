@@ -30,6 +30,19 @@ fn look_alikes_are_left_alone() {
     assert!(touched * 100 <= all, "{touched} of {all}");
 }
 
+#[test]
+fn secrets_of_lines_written_later_are_found() {
+    let (found, all) = measure_secrets("holdout", include_str!("secrets/holdout.tsv"), 3);
+    assert!(found * 1000 >= all * 980, "{found} of {all}");
+}
+
+#[test]
+fn look_alikes_written_later_are_left_alone() {
+    let table = include_str!("secrets/holdout_lookalikes.tsv");
+    let (touched, all) = measure_look_alikes("holdout", table, 4);
+    assert!(touched * 100 <= all, "{touched} of {all}");
+}
+
 fn lines(table: &str, seed: u64) -> Vec<(&str, Line)> {
     let mut dice = Dice(seed);
     let rows = table.lines().filter(|row| !row.starts_with('#')).filter_map(|row| row.split_once('\t'));

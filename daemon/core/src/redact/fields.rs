@@ -33,9 +33,6 @@ pub(super) struct Field {
 const NEXT_NAME_BYTES_MAX: usize = 48;
 
 pub(super) fn find(found: &mut Found<'_>, view: &View<'_>) {
-    if found.is_spared(&view.place(0..0)) {
-        return;
-    }
     let text = view.text;
     let mut at = 0;
     while let Some(length) = text.get(at..).and_then(|rest| memchr2(b'=', b':', rest)) {
@@ -71,9 +68,14 @@ fn look(found: &mut Found<'_>, view: &View<'_>, sign: usize) -> usize {
     if let Some(end) = headers::find(found, view, &field, name) {
         return end;
     }
+    let is_spared = field.before.is_none() && found.is_spared(&view.place(0..0));
     let is_url = text[sign] == b':' && field.before == Some(b'/');
+    let quote =
+        field.name.start.checked_sub(1).map(|at| text[at]).filter(|byte| matches!(byte, b'"' | b'\''));
+    // In `expect "password:"` the quote closes.
+    let is_closed = !field.is_quoted && quote.is_some() && next == quote;
     match says(&field, text) {
-        _ if is_url => sign,
+        _ if is_url || is_closed || is_spared => sign,
         Says::Nothing => sign,
         says @ (Says::Password | Says::Secret | Says::Maybe) => secret_field(found, view, &field, says),
     }
@@ -144,7 +146,10 @@ fn secret_field(found: &mut Found<'_>, view: &View<'_>, field: &Field, says: Say
     let value = start + head_of(&text[start..end], &text[field.name.clone()])..end;
     let bytes = &text[value.clone()];
     let is_told = match (says, text[field.sign]) {
-        (Says::Maybe, _) => is_keylike(bytes) && !is_id_of_key(&text[field.name.clone()]),
+        (Says::Maybe, _) => {
+            (is_keylike(bytes) || is_uuid_of_secret(bytes, &text[field.name.clone()]))
+                && !is_id_of_key(&text[field.name.clone()])
+        }
         // Prose says `token: word`, code says `password = input()`.
         (_, b':') => field.is_quoted || quote.is_some() || is_stated(view, field, start, bytes),
         _ => !(field.is_spaced && is_code(bytes)),
@@ -167,14 +172,16 @@ fn says(field: &Field, text: &[u8]) -> Says {
     let is_set = text[field.sign] == b'=' && field.before.is_none_or(|before| before.is_ascii_whitespace());
     match ask(name) {
         Says::Nothing if name.eq_ignore_ascii_case(b"pwd") && !is_set => Says::Password,
+        // The half of a pair that vault calls an id.
+        Says::Nothing if name.eq_ignore_ascii_case(b"secret_id") => Says::Maybe,
         says @ (Says::Nothing | Says::Maybe | Says::Password | Says::Secret) => says,
     }
 }
 
 /// Returns how much of a value only leads to the secret: `pass:` of openssl's kin, the user of credentials.
 pub(super) fn head_of(value: &[u8], name: &[u8]) -> usize {
-    if value.starts_with(b"pass:") {
-        return 5;
+    if let Some(head) = [b"pass:".as_slice(), b"base64:"].iter().find(|head| value.starts_with(head)) {
+        return head.len();
     }
     let name = name.to_ascii_lowercase();
     let is_pair =
@@ -223,6 +230,16 @@ fn is_code(value: &[u8]) -> bool {
 /// Tells whether a small number stands where a token would: a setting.
 fn is_number_of(says: Says, value: &[u8]) -> bool {
     says != Says::Password && value.len() <= 5 && value.iter().all(u8::is_ascii_digit)
+}
+
+/// Tells whether a UUID is the value of a name that has a secret in it.
+fn is_uuid_of_secret(value: &[u8], name: &[u8]) -> bool {
+    let is_uuid = value.len() == 36
+        && value.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+    is_uuid && memchr::memmem::find(&name.to_ascii_lowercase(), b"secret").is_some()
 }
 
 /// Tells whether a name with `KEY` in it names a key that is no secret.

@@ -124,9 +124,19 @@ fn piped(found: &mut Found<'_>, line: &Line, index: usize, part: Part) {
     if !line.runs[reader].contexts.contains(Context::PipeIn) {
         return;
     }
-    let mut writers = line.runs[..reader].iter().rev().take(BACK_MAX);
-    let Some(writer) = writers.find(|run| run.contexts.contains(Context::PipeOut)) else { return };
-    let reader = line.runs[index].name();
+    let before = line.runs[..reader].iter().rev().take(BACK_MAX);
+    let mut writers = before.skip_while(|run| !run.contexts.contains(Context::PipeOut));
+    let Some(last) = writers.next() else { return };
+    // Of `(echo X; echo Y) |` each writes.
+    let others =
+        writers.take_while(|run| run.contexts.contains(Context::PipeOut) && run.name() == last.name());
+    for writer in std::iter::once(last).chain(others) {
+        read_from(found, writer, part, line.runs[index].name());
+    }
+}
+
+/// Looks at what one program writes for another.
+fn read_from(found: &mut Found<'_>, writer: &Run, part: Part, reader: &[u8]) {
     match writer.name() {
         b"echo" | b"printf" | b"print" | b"yes" => {
             for (word, range) in said(writer) {
@@ -216,6 +226,9 @@ fn written(found: &mut Found<'_>, run: &Run) {
     if !matches!(run.name(), b"echo" | b"printf" | b"print") {
         return;
     }
+    if run.name() == b"printf" {
+        formatted(found, run.arguments());
+    }
     let is_target = run.redirections.iter().any(|redirection| {
         matches!(redirection.kind, RedirectionKind::Write | RedirectionKind::Append)
             && is_secret_file(redirection.target.text())
@@ -223,6 +236,28 @@ fn written(found: &mut Found<'_>, run: &Run) {
     if is_target {
         for (word, range) in said(run) {
             lines(found, word, range, Part::Likely, b"a file for secrets");
+        }
+    }
+}
+
+/// Cuts the words that `printf` puts behind a secret name: `printf 'DB_PASS=%s' X`.
+fn formatted(found: &mut Found<'_>, arguments: &[Word]) {
+    let Some((format, values)) = arguments.split_first() else { return };
+    let format = format.text();
+    step(format.len());
+    for (place, value) in memmem::find_iter(format, b"%s").zip(values) {
+        let before = &format[..place];
+        let name = before.strip_suffix(b"\"").unwrap_or(before);
+        let Some((b'=' | b':', name)) = name.trim_ascii_end().split_last() else { continue };
+        let start = name.iter().rposition(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+        let name = &name[start.map_or(0, |start| start + 1)..];
+        let view = View::of_word(value, Role::Argument, found);
+        let secret = 0..value.text().len();
+        let is_told = matches!(ask(name), Says::Password | Says::Secret);
+        if is_told && is_secret(&view, found.text, &secret) {
+            view.push(found, secret, Secret::Variable, Rank::Place, || {
+                Cow::Borrowed("printed behind a secret name")
+            });
         }
     }
 }

@@ -53,7 +53,6 @@ const WEAK_PARTS: &[&[u8]] = &[
     b"SEED",
     b"SESSION",
     b"SESSIONID",
-    b"SID",
     b"CODE",
     b"HMAC",
     b"LICENSE",

@@ -176,6 +176,14 @@ fn words(found: &mut Found<'_>, view: &View<'_>) {
         }
     }
     for at in places(text, b"set") {
+        // Prose says `how to set`.
+        let begins = text[..at]
+            .trim_ascii_end()
+            .last()
+            .is_none_or(|byte| matches!(byte, b';' | b'\n' | b'&' | b'|' | b'{'));
+        if !begins && text[..at].last() != Some(&b'\n') {
+            continue;
+        }
         let name = forward(text, at + 3, |byte| byte == b' ');
         let end =
             forward(text, name, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':'));
@@ -197,12 +205,17 @@ fn next_word(found: &mut Found<'_>, view: &View<'_>, from: usize, reason: &'stat
         return;
     }
     let secret = quoted(text, start).unwrap_or_else(|| {
-        start..forward(text, start, |byte| {
-            !byte.is_ascii_whitespace() && !matches!(byte, b';' | b'"' | b'\'')
-        })
+        let end =
+            forward(text, start, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b';' | b'"' | b'\''));
+        // `printf` spells its newlines.
+        let spelled = memmem::find(&text[start..end], b"\\n");
+        start..spelled.map_or(end, |length| start + length)
     });
     let is_operator = matches!(text.get(secret.start), Some(b'=' | b'>' | b'|' | b'&' | b'('));
-    if !is_operator {
+    let is_word = [b"for".as_slice(), b"to", b"and", b"in"]
+        .iter()
+        .any(|word| text[secret.clone()].eq_ignore_ascii_case(word));
+    if !is_operator && !is_word {
         note(found, view, secret, reason);
     }
 }

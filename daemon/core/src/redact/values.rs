@@ -32,10 +32,23 @@ pub(super) fn is_reference(value: &[u8]) -> bool {
     match value {
         [b'`', ..] | [b'$' | b'<' | b'>' | b'=', b'(', ..] | [b'{', b'{', ..] => true,
         [b'$', b'{', b'{', ..] => true,
-        [b'$', b'{', name @ .., b'}'] => is_name(name),
+        [b'$', b'{', inner @ .., b'}'] => is_name(inner) || has_no_text(inner),
         [b'%', name @ .., b'%'] => is_name(name) && !name.iter().any(u8::is_ascii_lowercase),
         [b'$', b'@' | b'*' | b'?' | b'#' | b'0'..=b'9'] => true,
         [b'$', name @ ..] => is_name(name),
+        _ => false,
+    }
+}
+
+/// Tells whether the inside of `${…}` gives no text of its own: `NAME:-`, `NAME:?message`, `NAME:-$OTHER`.
+fn has_no_text(inner: &[u8]) -> bool {
+    let length = inner.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    let rest = &inner[length..];
+    let rest = rest.strip_prefix(b":").unwrap_or(rest);
+    match rest {
+        _ if length == 0 => false,
+        [b'?', ..] | [b'-' | b'=' | b'+'] => true,
+        [b'-' | b'=' | b'+', other @ ..] => is_reference(other),
         _ => false,
     }
 }
@@ -99,7 +112,15 @@ fn is_placeholder(value: &[u8]) -> bool {
     let is_expression = [b"[A-Z".as_slice(), b"[a-z", b"[0-9", b"[^", b"\\w", b"\\S", b".*", b".+"]
         .iter()
         .any(|part| memchr::memmem::find(value, part).is_some());
-    is_bracketed
+    const MASKS: [&[u8]; 5] = [b"redacted", b"hidden", b"masked", b"placeholder", b"fuzz"];
+    let is_mask = MASKS.iter().any(|mask| value.eq_ignore_ascii_case(mask));
+    let is_format = value.starts_with(b"%s") || value.starts_with(b"%v");
+    // A key in a block has a finder of its own.
+    let is_block = memchr::memmem::find(value, b"PRIVATE KEY-----").is_some();
+    is_mask
+        || is_format
+        || is_block
+        || is_bracketed
         || is_expression
         || value.starts_with(b")")
         || HEADS.iter().any(|head| value.starts_with(head))
@@ -192,7 +213,7 @@ pub(super) fn is_likely(value: &[u8]) -> bool {
         .iter()
         .any(|byte| matches!(byte, b'!' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*' | b'@' | b'+' | b'?'));
     let classes = [has_small, has_capital, has_digit, has_sign].into_iter().filter(|has| *has).count();
-    value.len() >= 6 && letters > 0 && classes >= 2 && !value.contains(&b' ')
+    value.len() >= 6 && letters > 0 && classes >= if value.contains(&b' ') { 4 } else { 2 }
 }
 
 /// Tells whether a value looks like a key: long, and of digits and letters of both cases, or of hex digits.
