@@ -116,22 +116,8 @@ fn printed(run: &Run) -> Option<Word> {
 
 /// Appends a word, its escapes read if it has such.
 fn append(builder: &mut Builder, word: &Word, has_escapes: bool) {
-    let text = word.text();
-    if !has_escapes {
-        return builder.append(word, 0..text.len());
-    }
-    let mut at = 0;
-    while at < text.len() {
-        if text[at] == b'\\' {
-            let (length, bytes) = escape::ansi(&text[at..]);
-            builder.spelled(word.place(at..at + length), bytes.as_slice());
-            at += length;
-        } else {
-            let plain = text[at..].iter().take_while(|byte| **byte != b'\\').count();
-            builder.append(word, at..at + plain);
-            at += plain;
-        }
-    }
+    let all = 0..word.text().len();
+    if has_escapes { builder.append_unescaped(word, all) } else { builder.append(word, all) }
 }
 
 fn finish(builder: Builder, words: &[Word]) -> Option<Word> {

@@ -5,6 +5,7 @@
 //! that nobody has to say which shell a line is from.
 
 mod escape;
+mod expand;
 mod feed;
 mod item;
 mod keyword;

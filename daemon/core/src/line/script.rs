@@ -8,7 +8,7 @@ use karo_protocol::explain::Context;
 
 use super::item::Item;
 use super::keyword::keyword;
-use super::read::{End, Lexed, Lost, Reader};
+use super::read::{End, Lexed, Lost, Reader, braces};
 use super::redirect::Heredoc;
 use super::word::Builder;
 
@@ -190,6 +190,12 @@ impl Reader<'_> {
                 return Ok(false);
             }
             script.current.start = start;
+            if lexed.unquoted > 0
+                && let Some(words) = braces(&lexed.word)
+            {
+                script.current.words = words;
+                return Ok(false);
+            }
         }
         script.current.words.push(lexed.word);
         Ok(false)

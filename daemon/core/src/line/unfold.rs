@@ -146,6 +146,7 @@ impl Unfold {
         rights.is_privileged |= run.is_privileged;
         rights.is_remote |= run.is_remote;
         rights.is_contained |= run.is_contained;
+        let piped = piped.filter(|_| !found.is_detached);
         for part in found.parts {
             match part {
                 Part::Words { head, rest } => {

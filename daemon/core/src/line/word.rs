@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
+use super::escape;
+
 /// A word without its quotes, with the places that its bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Word {
@@ -108,12 +112,16 @@ impl Word {
         self.expansions.iter().all(|expansion| expansion.end <= range.start || range.end <= expansion.start)
     }
 
+    /// Returns the word that a range of the text is.
+    pub(super) fn part(&self, range: Range<usize>) -> Self {
+        let mut builder = Builder::default();
+        builder.append(self, range.clone());
+        builder.finish(self.place(range))
+    }
+
     /// Returns the word behind the first `skip` bytes of the text.
     pub(super) fn tail(&self, skip: usize) -> Self {
-        let mut builder = Builder::default();
-        builder.append(self, skip..self.text.len());
-        let span = self.place(skip..self.text.len());
-        builder.finish(span)
+        self.part(skip..self.text.len())
     }
 }
 
@@ -213,6 +221,23 @@ impl Builder {
             let (start, end) = (expansion.start.max(range.start), expansion.end.min(range.end));
             if start < end {
                 self.word.expansions.push(base + start - range.start..base + end - range.start);
+            }
+        }
+    }
+
+    /// Appends a range of another word's text, its backslashes read as in `$'…'`.
+    pub(super) fn append_unescaped(&mut self, other: &Word, range: Range<usize>) {
+        let mut at = range.start;
+        while at < range.end {
+            let rest = &other.text[at..range.end];
+            let plain = memchr(b'\\', rest).unwrap_or(rest.len());
+            if plain > 0 {
+                self.append(other, at..at + plain);
+                at += plain;
+            } else {
+                let (length, bytes) = escape::ansi(rest);
+                self.spelled(other.place(at..at + length), bytes.as_slice());
+                at += length;
             }
         }
     }

@@ -54,12 +54,22 @@ fn text_beyond_the_length_is_words() {
 
 #[test]
 fn programs_beyond_the_bound_are_not_told() {
-    let line = parse("a;".repeat(RUNS_MAX + 10).as_bytes());
-    assert_eq!(line.runs.len(), RUNS_MAX);
+    let scripts = format!("eval '{}'; ", "a;".repeat(RUNS_MAX / 2)).repeat(3);
+    assert_eq!(parse(scripts.as_bytes()).runs.len(), RUNS_MAX);
+}
+
+#[test]
+fn layers_beyond_the_bound_are_not_looked_into() {
     let layers = parse("sudo ".repeat(LAYERS_MAX * 2).as_bytes());
     assert_eq!(layers.runs.len(), LAYERS_MAX + 1);
     let scripts = parse("eval ".repeat(LAYERS_MAX * 2).as_bytes());
     assert_eq!(scripts.runs.len(), LAYERS_MAX);
+}
+
+#[test]
+fn words_beyond_the_bound_are_not_read() {
+    let line = parse("a ".repeat(WORDS_MAX + 10).as_bytes());
+    assert_eq!(line.runs[0].words.len(), WORDS_MAX);
 }
 
 #[test]

@@ -197,6 +197,11 @@ fn compound_commands_of_bash() {
     check("a[1]=x ls", "ls");
     check("declare -A m=([a]=b [c]=d)", "declare -A m=([a]=b [c]=d)");
     check("echo {a,b}{1..3} ${x} }", "echo {a,b}{1..3} ${x} }");
+    check("{cat,/etc/passwd} | a", ">:cat /etc/passwd ; <:a");
+    check(
+        "bash -c {echo,YQ==}|{base64,-d}|{bash,-i}",
+        ">:bash -c {echo,YQ==} ; >:echo YQ== ; <>:base64 -d ; <:bash -i",
+    );
     check("cmd <in >out", "cmd");
 }
 

@@ -152,3 +152,50 @@ fn what_a_shell_is_fed_is_read() {
     check("bash <x", "bash");
     check("cat <<E | a\nb\nE", ">H:cat ; <:a");
 }
+
+#[test]
+fn what_other_languages_run_is_read() {
+    check(
+        "python3.11 -c 'import os; os.system(\"a b\")'",
+        "python3.11 -c import os; os.system(\"a b\") ; a b",
+    );
+    check(
+        "python -c 'subprocess.run([\"a\", \"b c\"])'",
+        "python -c subprocess.run([\"a\", \"b c\"]) ; a b c",
+    );
+    check("python -c 'filesystem(\"a\")'", "python -c filesystem(\"a\")");
+    check("python a.py -c 'x'", "python a.py -c x");
+    check(
+        "perl -e 'system(\"a\", \"b\"); print `c d`'",
+        "perl -e system(\"a\", \"b\"); print `c d` ; a b ; c d",
+    );
+    check("php -r '@popen(\"a b\",\"r\");'", "php -r @popen(\"a b\",\"r\"); ; a b");
+    check("awk 'BEGIN {system(\"a \\\"b\\\"\")}'", "awk BEGIN {system(\"a \\\"b\\\"\")} ; a b");
+    check("awk '{print \"%s|\", $0 | \"sort -u\"}'", "awk {print \"%s|\", $0 | \"sort -u\"} ; sort -u");
+    check(
+        "awk '{ \"date\" | getline x; print \"system(1)\" }'",
+        "awk { \"date\" | getline x; print \"system(1)\" } ; date",
+    );
+    check("vim -c ':!a b' x", "vim -c :!a b x ; a b");
+    check("sqlite3 x '.shell a'", "sqlite3 x .shell a ; a");
+    check("gdb -ex '!a' --args b c", "gdb -ex !a --args b c ; a ; b c");
+    check("sed -n 's/a/b/e'", "sed -n s/a/b/e");
+}
+
+#[test]
+fn what_only_looks_like_a_wrapper_is_none() {
+    check("find -x / -name a", "find -x / -name a");
+    check("command1 a", "command1 a");
+    check("eval \"$(a)\"", "eval $(a) ; $:a");
+    check("sh -c \"$X\"", "sh -c $X");
+    check("env $(a) b", "env $(a) b ; b ; $:a");
+    check("echo a | xargs sh", ">:echo a ; <:xargs sh ; <:sh");
+    check("strace -p 1", "strace -p 1");
+    check("runuser '' -", "runuser  -");
+    check("sudo ''", "sudo  ; !:");
+    check("sudo -u", "sudo -u");
+    check("docker run", "docker run");
+    check("find . -exec", "find . -exec");
+    check("ssh", "ssh");
+    check("timeout", "timeout");
+}

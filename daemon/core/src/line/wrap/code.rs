@@ -144,43 +144,71 @@ fn commands(words: &[Word], start: usize, language: &Language) -> Vec<Part> {
 /// Finds the calls of a language's functions in a text.
 fn calls(word: &Word, language: &Language, parts: &mut Vec<Part>) {
     let text = word.text();
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let mut at = 0;
     while at < text.len() {
-        let before = at.checked_sub(1).map(|before| text[before]);
+        // A string of awk is no program; those of other languages may hold one for `exec`.
+        if language.options.is_empty() && text[at] == b'"' {
+            let Some(string) = string(text, at) else { return };
+            at = string.end + 1;
+            if text[at..].trim_ascii_start().starts_with(b"| getline") {
+                parts.push(Part::Script(unescaped(word, string)));
+            }
+            continue;
+        }
         if text[at] == b'`' && language.has_backticks && word.is_literal(at..at + 1) {
             let Some(length) = memchr::memchr(b'`', &text[at + 1..]) else { return };
-            parts.push(Part::Script(cut(word, at + 1..at + 1 + length)));
+            parts.push(Part::Script(unescaped(word, at + 1..at + 1 + length)));
             at += length + 2;
             continue;
         }
-        let found = language.functions.iter().find(|name| {
-            let name = name.as_bytes();
-            text[at..].starts_with(name)
-                && !(is_name(&name[0]) && before.is_some_and(|before| is_name(&before)))
-                && !(is_name(&name[name.len() - 1]) && text.get(at + name.len()).is_some_and(is_name))
-        });
-        let Some(name) = found else {
+        let Some(name) = language.functions.iter().find(|name| is_called(text, at, name)) else {
             at += 1;
             continue;
         };
         at += name.len();
-        let (strings, end) = arguments(text, at);
+        let (mut strings, end) = arguments(text, at);
         at = end;
+        // The second string of `popen` says in which direction it reads.
+        if name.ends_with("open") {
+            strings.truncate(1);
+        }
         match &*strings {
             [] => {}
-            [only] => parts.push(Part::Script(cut(word, only.clone()))),
+            [only] => parts.push(Part::Script(unescaped(word, only.clone()))),
             several => {
-                parts.push(Part::Listed(several.iter().map(|range| cut(word, range.clone())).collect()))
+                let words = several.iter().map(|range| unescaped(word, range.clone()));
+                parts.push(Part::Listed(words.collect()));
             }
         }
     }
 }
 
-fn cut(word: &Word, range: Range<usize>) -> Word {
+/// Tells whether a name stands at `at`, and not as a part of another.
+fn is_called(text: &[u8], at: usize, name: &str) -> bool {
+    let name = name.as_bytes();
+    let continues = |inner: u8, outer: Option<u8>| {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        is_name(inner) && outer.is_some_and(is_name)
+    };
+    text[at..].starts_with(name)
+        && !continues(name[0], at.checked_sub(1).map(|before| text[before]))
+        && !continues(name[name.len() - 1], text.get(at + name.len()).copied())
+}
+
+/// Returns what a string of the program says.
+fn unescaped(word: &Word, range: Range<usize>) -> Word {
     let mut builder = Builder::default();
-    builder.append(word, range.clone());
+    builder.append_unescaped(word, range.clone());
     builder.finish(word.place(range))
+}
+
+/// Returns where the content of the string stands whose quote is at `at`, if it is closed.
+fn string(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let mut end = at + 1;
+    while let Some(byte) = text.get(end).filter(|byte| **byte != text[at]) {
+        end += if *byte == b'\\' { 2 } else { 1 };
+    }
+    (end < text.len()).then_some(at + 1..end)
 }
 
 /// Reads the strings that stand first among a call's arguments: `("a", "b")`, `(["a", "b"])`, ` "a"`.
@@ -190,18 +218,12 @@ fn arguments(text: &[u8], begin: usize) -> (Vec<Range<usize>>, usize) {
     while matches!(text.get(at), Some(b' ' | b'(' | b'[' | b'{' | b'\n')) {
         at += 1;
     }
-    while strings.len() < ARGUMENTS_MAX {
-        let Some(quote) = text.get(at).copied().filter(|byte| matches!(byte, b'"' | b'\'')) else { break };
-        let mut end = at + 1;
-        while let Some(byte) = text.get(end).filter(|byte| **byte != quote) {
-            end += if *byte == b'\\' { 2 } else { 1 };
-        }
-        if end >= text.len() {
-            break;
-        }
-        strings.push(at + 1..end);
-        at = end + 1;
-        let gap = text[at..].iter().take_while(|byte| matches!(byte, b' ' | b',' | b'[' | b'\n')).count();
+    while strings.len() < ARGUMENTS_MAX && matches!(text.get(at), Some(b'"' | b'\'')) {
+        let Some(string) = string(text, at) else { break };
+        at = string.end + 1;
+        strings.push(string);
+        let is_gap = |byte: &&u8| matches!(**byte, b' ' | b',' | b'[' | b'\n');
+        let gap = text[at..].iter().take_while(is_gap).count();
         if !text[at..at + gap].contains(&b',') {
             break;
         }

@@ -36,6 +36,8 @@ pub(super) struct Found {
     pub(super) rights: Rights,
     /// Whether it reads a script from its standard input.
     pub(super) is_fed: bool,
+    /// Whether what it runs does not read what it reads.
+    pub(super) is_detached: bool,
 }
 
 /// One command that a wrapper runs.
@@ -70,9 +72,7 @@ static ROWS: LazyLock<Rows> = LazyLock::new(|| {
 /// Finds what a program runs; `None` when it runs no other.
 pub(super) fn inner(words: &[Word]) -> Option<Found> {
     let name = name(words.first()?);
-    // `python3.11` is python.
-    let versionless = without_version(name);
-    let rows = ROWS.get(name).or_else(|| ROWS.get(versionless))?;
+    let rows = ROWS.get(name).or_else(|| ROWS.get(versionless(name)?))?;
     rows.iter().find_map(|(path, row)| {
         let start = behind(words, path, row)?;
         Walk::new(words, row).find(start)
@@ -91,9 +91,12 @@ fn name(word: &Word) -> &[u8] {
     }
 }
 
-fn without_version(name: &[u8]) -> &[u8] {
-    let version = name.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
-    &name[..name.len() - version]
+/// Returns the name of a language whose interpreter is called with its version: `python3.11`.
+fn versionless(name: &[u8]) -> Option<&[u8]> {
+    const LANGUAGES: [&[u8]; 7] = [b"python", b"pypy", b"perl", b"ruby", b"php", b"lua", b"node"];
+    let is_version = |byte: &&u8| byte.is_ascii_digit() || **byte == b'.';
+    let version = name.iter().rev().take_while(is_version).count();
+    Some(&name[..name.len() - version]).filter(|language| LANGUAGES.contains(language))
 }
 
 /// Returns where the words behind a program's subcommands begin, if these are the subcommands.
@@ -168,6 +171,7 @@ impl<'a> Walk<'a> {
             assignments: Vec::new(),
             rights: row.rights,
             is_fed: false,
+            is_detached: row.is_detached,
         };
         Self { words, row, found, head: None, is_script_next: false }
     }
@@ -211,6 +215,8 @@ impl<'a> Walk<'a> {
             } else if self.row.takes_assignments && super::read::assigned_name(text).is_some() {
                 self.found.assignments.push(at);
                 at += 1;
+            } else if self.is_list_of_assignments(at) {
+                at += 1;
             } else if operands > 0 {
                 operands -= 1;
                 has_operand = true;
@@ -222,6 +228,13 @@ impl<'a> Walk<'a> {
             }
         }
         Some(at)
+    }
+
+    /// Tells whether a word holds the assignments of `env $(cat .env) program`.
+    fn is_list_of_assignments(&self, at: usize) -> bool {
+        let word = &self.words[at];
+        let is_expansion = word.expansions().first().is_some_and(|range| *range == (0..word.text().len()));
+        self.row.how == How::Split && is_expansion && at + 1 < self.words.len()
     }
 
     fn option(&mut self, at: usize, text: &'a [u8]) -> Met {

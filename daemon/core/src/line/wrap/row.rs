@@ -28,6 +28,8 @@ pub(super) struct Wrapper {
     pub(super) takes_assignments: bool,
     /// Whether it reads commands from its standard input if none is given.
     pub(super) is_fed: bool,
+    /// Whether what it runs does not read what it reads.
+    pub(super) is_detached: bool,
     pub(super) rights: Rights,
 }
 
@@ -74,6 +76,7 @@ pub(super) const fn row(names: &'static str, how: How) -> Wrapper {
         is_mixed: false,
         takes_assignments: false,
         is_fed: false,
+        is_detached: false,
         rights: Rights { is_privileged: false, is_remote: false, is_contained: false },
     }
 }
@@ -113,6 +116,10 @@ impl Wrapper {
 
     pub(super) const fn fed(self) -> Self {
         Self { is_fed: true, ..self }
+    }
+
+    pub(super) const fn detached(self) -> Self {
+        Self { is_detached: true, ..self }
     }
 
     pub(super) const fn privileged(self) -> Self {

@@ -3,14 +3,23 @@
 use super::{Part, joined};
 use crate::line::word::Word;
 
-/// Returns the commands behind each `-exec` of `find`, and behind the `-x` of `fd`.
+/// Returns the commands behind each `-exec` of `find`.
 pub(super) fn executions(words: &[Word], start: usize) -> Vec<Part> {
+    marked(words, start, &[b"-exec", b"-execdir", b"-ok", b"-okdir"])
+}
+
+/// Returns the commands behind each `-x` of `fd`.
+pub(super) fn executions_of_fd(words: &[Word], start: usize) -> Vec<Part> {
+    marked(words, start, &[b"-x", b"-X", b"--exec", b"--exec-batch"])
+}
+
+/// Returns the commands that stand between one of some marks and `;` or `{} +`.
+fn marked(words: &[Word], start: usize, marks: &[&[u8]]) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut at = start;
     while let Some(word) = words.get(at) {
         at += 1;
-        let is_find = matches!(word.text(), b"-exec" | b"-execdir" | b"-ok" | b"-okdir");
-        if !is_find && !matches!(word.text(), b"-x" | b"-X" | b"--exec" | b"--exec-batch") {
+        if !marks.contains(&word.text()) {
             continue;
         }
         let rest = &words[at..];
@@ -19,8 +28,8 @@ pub(super) fn executions(words: &[Word], start: usize) -> Vec<Part> {
             b"+" => index > 0 && rest[index - 1].text() == b"{}",
             _ => false,
         };
-        let length =
-            rest.iter().enumerate().position(|(index, word)| is_end(index, word)).unwrap_or(rest.len());
+        let end = rest.iter().enumerate().position(|(index, word)| is_end(index, word));
+        let length = end.unwrap_or(rest.len());
         if length > 0 {
             parts.push(Part::Words { head: None, rest: at..at + length });
         }

@@ -23,7 +23,7 @@ const KUBE: &str = "-n -s --namespace --context --cluster --user --kubeconfig --
 const KUBE_EXEC: &str = "-c -n -f --container --namespace --context --filename --pod-running-timeout --kubeconfig --cluster --user";
 
 pub(super) const TABLE: &[Wrapper] = &[
-    row("ssh, rsh, remsh, slogin, dbclient, plink, hpnssh, kitten ssh, tsh ssh, assh, sshrc, mssh, zssh", How::Remote)
+    row("ssh, rsh, remsh, slogin, dbclient, plink, hpnssh, kitten ssh, tsh ssh, assh, sshrc, zssh", How::Remote)
         .valued("-B -b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -P -Q -R -S -W -w -pw -hostkey --proxy --cluster")
         .idle("-N -O -Q -V -G")
         .operands(1)

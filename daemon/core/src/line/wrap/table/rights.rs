@@ -39,7 +39,7 @@ pub(super) const TABLE: &[Wrapper] = &[
              --securebits --pdeathsig --selinux-label --apparmor-profile",
         )
         .privileged(),
-    row("sg", How::First).operands(1).script("-c").mixed().privileged(),
+    row("sg", How::Options).script("-c").mixed().privileged(),
     row("capsh", How::Search(search::capsh)).privileged(),
     row("chroot", How::Words).valued("-u -g -G --userspec --groups").operands(1).fed(),
     row("arch-chroot", How::Words).valued("-u").operands(1).fed().privileged(),

@@ -19,13 +19,13 @@ pub(super) const TABLE: &[Wrapper] = &[
     row("trap", How::Search(search::trap)),
     row("time, gtime", How::Words).valued("-f -o --format --output").assignments(),
     row("source /dev/stdin, . /dev/stdin", How::Options).fed(),
-    row("xargs, gxargs", How::Words).valued(
+    row("xargs, gxargs", How::Words).detached().valued(
         "-a -d -E -I -L -n -P -s -J -R -S --arg-file --delimiter --max-lines --max-args --max-procs --max-chars \
          --process-slot-var",
     ),
     row("parallel, gparallel", How::Search(search::parallel)),
     row("rush", How::First).valued("-j -i -I -v -o -k -d -D -n -t -r").mixed(),
-    row("find, gfind", How::Search(search::executions)),
-    row("fd, fdfind, bfs", How::Search(search::executions)),
+    row("find, gfind, bfs", How::Search(search::executions)),
+    row("fd, fdfind", How::Search(search::executions_of_fd)),
     row("env, genv", How::Split).valued("-u -C -P --unset --chdir -a --argv0").script("-S --split-string").assignments(),
 ];

@@ -39,7 +39,7 @@ pub(super) const TABLE: &[Wrapper] = &[
         )
         .idle("-p --pid -t --tid"),
     row("leaks", How::Search(search::behind_dashes)),
-    row("hyperfine, multitime, poop", How::Each)
+    row("hyperfine, poop", How::Each)
         .valued(
             "-w -r -m -M -L -P -D -s -u -i -N -n --warmup --runs --min-runs --max-runs --parameter-list --style \
              --parameter-scan --parameter-step-size --export-json --export-csv --export-markdown --time-unit \
@@ -82,10 +82,11 @@ pub(super) const TABLE: &[Wrapper] = &[
     ).idle("-H -s --hardware --show"),
     row("prlimit, softlimit", How::Words).valued("-m -d -s -l -a -f -o -p -r -t -c").idle("-p --pid"),
     row("setarch", How::Words).operands(1),
-    row("linux32, linux64, i386, x86_64, arch", How::Words).valued("-arch -d -e"),
+    row("multitime", How::Words).valued("-n -s -r -i -o -f -b -c"),
+    row("linux32, linux64, arch", How::Words).valued("-arch -d -e"),
     row("daemonize, daemon, start_daemon", How::Words).valued("-a -c -e -E -o -p -l -u -v -n --name --user --pidfile --output"),
     row("envdir", How::Words).operands(1),
-    row("with-contenv, s6-envdir, exec-as, rlwrap, dbus-launch, ssh-agent, gpg-agent, startx, optirun, primusrun, prime-run, gamemoderun, mangohud, gamescope, xinit, dbus-run-session, cage, aoss, padsp, pw-jack, apulse", How::Words)
+    row("with-contenv, s6-envdir, exec-as, rlwrap, dbus-launch, ssh-agent, gpg-agent, startx, optirun, primusrun, prime-run, gamemoderun, mangohud, xinit, dbus-run-session, cage, aoss, padsp, pw-jack, apulse", How::Words)
         .valued("-C -H -s -b -t -w -h -W -r")
         .idle("-k"),
     row("xvfb-run", How::Words).valued("-e -f -n -p -s -w --error-file --auth-file --server-num --server-args --wait --xauth-protocol"),
