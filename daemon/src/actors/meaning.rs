@@ -19,7 +19,7 @@ pub(super) async fn explain(desk: &RulesDesk, user: String, explain: Explain) ->
     if explain.lines.len() > EXPLAIN_LINES_MAX {
         return excess("lines", explain.lines.len(), EXPLAIN_LINES_MAX);
     }
-    let Some(loaded) = desk.newest() else { return not_yet() };
+    let Some(loaded) = desk.loaded().await else { return gone() };
     aside(move || {
         let surroundings = Surroundings { cwd: &explain.cwd.0, user: &user, shell: "" };
         explained(&loaded.knowledge, &explain.lines, surroundings)
@@ -28,8 +28,8 @@ pub(super) async fn explain(desk: &RulesDesk, user: String, explain: Explain) ->
 }
 
 /// Lists the rules in use.
-pub(super) fn rules(desk: &RulesDesk) -> Answers {
-    let Some(loaded) = desk.newest() else { return not_yet() };
+pub(super) async fn rules(desk: &RulesDesk) -> Answers {
+    let Some(loaded) = desk.loaded().await else { return gone() };
     listed(loaded.page())
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn check(desk: &RulesDesk, check: RulesCheck) -> Answers {
         let message = format!("{} is larger than {RULE_FILE_BYTES_MAX} bytes", file.name);
         return vec![failure(FailureCode::BadRequest, message)];
     }
-    let Some(loaded) = desk.newest() else { return not_yet() };
+    let Some(loaded) = desk.loaded().await else { return gone() };
     aside(move || {
         let files: Vec<RuleFile<'_>> =
             check.files.iter().map(|file| RuleFile { path: &file.name, text: &file.text.0 }).collect();
@@ -84,8 +84,8 @@ const fn end(count: u64) -> Answer {
     Answer::End(End { count, partial_since: None, unreadable: 0 })
 }
 
-fn not_yet() -> Answers {
-    vec![failure(FailureCode::Busy, "the rules are still being read; try again")]
+fn gone() -> Answers {
+    vec![failure(FailureCode::Stopping, "karod is stopping")]
 }
 
 fn excess(what: &str, count: usize, limit: usize) -> Answers {

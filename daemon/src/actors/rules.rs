@@ -125,6 +125,17 @@ impl RulesDesk {
         self.0.get().map(|loaded| Arc::clone(&loaded.borrow()))
     }
 
+    /// Returns the newest set, as soon as there is one.
+    pub async fn loaded(&self) -> Option<Arc<Loaded>> {
+        if let Some(loaded) = self.newest() {
+            return Some(loaded);
+        }
+        let desk = self.clone();
+        let loaded = tokio::task::spawn_blocking(move || Arc::clone(&desk.wait().borrow())).await;
+        // Nothing in there can panic, so an error means that the daemon is ending.
+        loaded.ok()
+    }
+
     /// Returns where every new set is seen. Blocks until the first is there.
     pub fn wait(&self) -> watch::Receiver<Arc<Loaded>> {
         self.0.wait().clone()

@@ -242,7 +242,9 @@ impl Desk<'_> {
                     .say_all(id, meaning::explain(&self.session.post.rules, user, explain).await)
                     .await;
             }
-            Request::Rules(()) => return self.say_all(id, meaning::rules(&self.session.post.rules)).await,
+            Request::Rules(()) => {
+                return self.say_all(id, meaning::rules(&self.session.post.rules).await).await;
+            }
             Request::RulesCheck(check) => {
                 return self.say_all(id, meaning::check(&self.session.post.rules, check).await).await;
             }
@@ -375,9 +377,7 @@ impl Desk<'_> {
                 "everything is being understood again already; try again later",
             );
         };
-        let Some(loaded) = post.rules.newest() else {
-            return failure(FailureCode::Busy, "the rules are still being read; try again");
-        };
+        let Some(loaded) = post.rules.loaded().await else { return stopping() };
         let mut revising = Revising {
             pass: Reclassification::new(redact),
             understander: Understander::new(Arc::clone(&loaded.knowledge)),
