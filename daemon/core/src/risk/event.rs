@@ -9,7 +9,7 @@ use rsigma_eval::EventValue;
 
 use super::fields::{Claim, Field, Fields, List, Text};
 use super::limits::{FIELD_BYTES_MAX, LIST_MAX, TEXT_BYTES_MAX};
-use super::{Surroundings, pipes};
+use super::{Surroundings, needs, pipes};
 use crate::line::{Line, RedirectionKind, Run, Word};
 
 /// Where a shell finds a program that is typed without its path.
@@ -19,11 +19,11 @@ const PROGRAMS: &str = "/usr/bin/";
 const SHELL: &str = "bash";
 
 /// A line and where it was typed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Scene<'a> {
-    pub(super) text: &'a [u8],
-    pub(super) line: &'a Line,
-    pub(super) surroundings: Surroundings<'a>,
+    text: Cow<'a, str>,
+    line: &'a Line,
+    surroundings: Surroundings<'a>,
 }
 
 /// One event of a line.
@@ -37,9 +37,14 @@ pub(super) struct Event<'a> {
 }
 
 impl<'a> Scene<'a> {
+    /// Takes a line in. `text` is what `line` was parsed from.
+    pub(super) fn new(text: &'a [u8], line: &'a Line, surroundings: Surroundings<'a>) -> Self {
+        Self { text: shortened(String::from_utf8_lossy(text), TEXT_BYTES_MAX), line, surroundings }
+    }
+
     /// Makes the event of the line as a whole.
     pub(super) fn whole(&'a self) -> Event<'a> {
-        let command_line = shortened(String::from_utf8_lossy(self.text), TEXT_BYTES_MAX);
+        let command_line = Cow::Borrowed(&*self.text);
         Event { scene: self, run: None, image: Cow::Owned(self.shell()), command_line }
     }
 
@@ -55,6 +60,12 @@ impl<'a> Scene<'a> {
             shell if shell.contains('/') => shell.to_owned(),
             shell => format!("{PROGRAMS}{shell}"),
         }
+    }
+
+    /// Returns the names of all programs, as one text to be searched.
+    pub(super) fn programs(&self) -> String {
+        let names = self.line.runs.iter().take(LIST_MAX).map(|run| text(run.name()));
+        needs::searchable(names)
     }
 
     fn run(&self, index: usize) -> &'a Run {
@@ -78,12 +89,14 @@ fn command_line(run: &Run) -> Cow<'_, str> {
     if let [word] = &run.words[..] {
         return shortened(String::from_utf8_lossy(word.text()), TEXT_BYTES_MAX);
     }
-    let mut line = Vec::new();
-    for word in &run.words {
-        // Its end is wanted too, but never more than twice what is kept of it.
-        if line.len() > 2 * TEXT_BYTES_MAX {
-            break;
-        }
+    let length = |words: &[Word]| words.iter().map(|word| word.text().len() + 1).sum::<usize>();
+    let (mut head, mut tail) = (run.words.len(), run.words.len());
+    if length(&run.words) > TEXT_BYTES_MAX {
+        head = enough(run.words.iter(), HEAD_BYTES);
+        tail = (run.words.len() - enough(run.words.iter().rev(), TAIL_BYTES)).max(head);
+    }
+    let mut line = Vec::with_capacity(length(&run.words[..head]) + length(&run.words[tail..]));
+    for word in run.words[..head].iter().chain(&run.words[tail..]) {
         if !line.is_empty() {
             line.push(b' ');
         }
@@ -92,6 +105,24 @@ fn command_line(run: &Run) -> Cow<'_, str> {
     let line = String::from_utf8(line)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     shortened(Cow::Owned(line), TEXT_BYTES_MAX)
+}
+
+/// What is left of a text that is too long, in bytes from its begin and before its end.
+const HEAD_BYTES: usize = TEXT_BYTES_MAX / 4 * 3;
+const TAIL_BYTES: usize = TEXT_BYTES_MAX / 4;
+
+/// Returns how many words it takes to have so many bytes.
+fn enough<'w>(words: impl Iterator<Item = &'w Word>, bytes: usize) -> usize {
+    let mut left = bytes;
+    let mut count = 0;
+    for word in words {
+        count += 1;
+        left = left.saturating_sub(word.text().len() + 1);
+        if left == 0 {
+            break;
+        }
+    }
+    count
 }
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {
@@ -111,14 +142,15 @@ fn shortened(text: Cow<'_, str>, most: usize) -> Cow<'_, str> {
 impl<'a> Event<'a> {
     /// Returns the fields that are there; of claims, those that are true. One too many does no harm.
     pub(super) fn fields(&self) -> Fields {
-        Fields::such_that(|field| match (field, self.of()) {
+        let whose = if self.run.is_some() { Fields::RUN } else { Fields::WHOLE };
+        whose.with(Fields::such_that(|field| match (field, self.of()) {
             (Field::Claim(claim), _) => self.claims(claim),
             (Field::Text(Text::ParentCommandLine), Some(run)) => run.parent.is_some(),
             (Field::Text(Text::ParentImage | Text::ParentCommandLine | Text::Program), None) => false,
             (Field::Text(_), _) => true,
             (Field::List(list), Some(run)) => may_have(run, list),
             (Field::List(list), None) => matches!(list, List::Programs | List::Assignments),
-        })
+        }))
     }
 
     fn of(&self) -> Option<&'a Run> {
@@ -157,7 +189,7 @@ impl<'a> Event<'a> {
     }
 
     fn text(&self, field: Text) -> Option<Cow<'_, str>> {
-        let Scene { text: line, surroundings, .. } = *self.scene;
+        let surroundings = self.scene.surroundings;
         match field {
             Text::Image => Some(Cow::Borrowed(&self.image)),
             Text::CommandLine => Some(Cow::Borrowed(&self.command_line)),
@@ -165,7 +197,7 @@ impl<'a> Event<'a> {
             Text::User if self.of().is_some_and(|run| run.is_privileged) => Some(Cow::Borrowed("root")),
             Text::User => known(text(surroundings.user.as_bytes())),
             Text::Scope => Some(Cow::Borrowed(if self.run.is_some() { "run" } else { "line" })),
-            Text::Line => Some(shortened(String::from_utf8_lossy(line), TEXT_BYTES_MAX)),
+            Text::Line => Some(Cow::Borrowed(&self.scene.text)),
             Text::Program => known(text(self.of()?.name())),
             Text::ParentImage => {
                 let parent = self.of()?.parent;
@@ -195,7 +227,11 @@ impl<'a> Event<'a> {
         };
         match field {
             List::Programs => self.scene.names(0..line.runs.len()),
-            List::Arguments => run.arguments().iter().map(Word::text).take(LIST_MAX).collect(),
+            List::Arguments => {
+                // Only what `CommandLine` shows too.
+                let shown = enough(run.words.iter(), HEAD_BYTES).min(LIST_MAX);
+                run.words[1.min(shown)..shown].iter().map(Word::text).collect()
+            }
             List::Assignments => run.assignments.iter().map(Word::text).collect(),
             List::PipedInto => self.scene.names(pipes::readers(line, index)),
             List::PipedFrom => self.scene.names(pipes::writers(line, index)),

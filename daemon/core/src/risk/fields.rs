@@ -175,21 +175,33 @@ impl Field {
     pub(super) fn named(name: &str) -> Option<Self> {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, field)| *field)
     }
-
-    /// Tells whether its text is a part of an event's subject: see [`super::needles`].
-    pub(super) const fn is_of_subject(self) -> bool {
-        matches!(
-            self,
-            Self::Text(Text::Image | Text::CommandLine | Text::Program) | Self::List(List::Arguments)
-        )
-    }
 }
 
-/// A set of fields.
+/// A set of fields: bit `n` is that of row `n` of the table. Two more bits tell of what the event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Fields(u32);
 
 impl Fields {
+    /// The event is of a run.
+    pub(super) const RUN: Self = Self(1 << NAMES.len());
+
+    /// The event is of the line as a whole.
+    pub(super) const WHOLE: Self = Self(2 << NAMES.len());
+
+    /// Every set of one.
+    pub(super) fn each() -> impl Iterator<Item = Self> {
+        (0..NAMES.len() + 2).map(|bit| Self(1 << bit))
+    }
+
+    /// Of a million events, those that are expected to have them.
+    pub(super) fn cost(self) -> u32 {
+        let some = Self(NAMES.iter().zip(0..).fold(0, |bits, ((_, field), bit)| {
+            bits | u32::from(matches!(field, Field::Text(_) | Field::List(List::Arguments | List::Programs)))
+                << bit
+        }));
+        if self.0 & !some.0 & !Self::RUN.with(Self::WHOLE).0 == 0 { 600_000 } else { 50_000 }
+    }
+
     pub(super) fn of(field: Field) -> Self {
         NAMES.iter().position(|(_, known)| *known == field).map_or(Self(0), |index| Self(1 << index))
     }
@@ -202,10 +214,6 @@ impl Fields {
 
     pub(super) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
-    }
-
-    pub(super) const fn in_both(self, other: Self) -> Self {
-        Self(self.0 & other.0)
     }
 
     pub(super) const fn holds(self, other: Self) -> bool {

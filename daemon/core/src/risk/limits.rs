@@ -30,9 +30,6 @@ pub const VALUE_BYTES_MAX: usize = 2 * 1024;
 /// A compiled regular expression, in bytes; `(.){200,}`, the largest that SigmaHQ has for Linux, takes half of it.
 pub const REGEX_BYTES_MAX: usize = 512 * 1024;
 
-/// Sizes that are tried one after another, in bytes, to learn what a regular expression takes: nobody says.
-pub const REGEX_SIZES: [usize; 3] = [REGEX_BYTES_MAX / 32, REGEX_BYTES_MAX / 4, REGEX_BYTES_MAX];
-
 /// Regular expressions in all files, in bytes once compiled, those of refused rules included: what compiling
 /// them costs is spent all the same.
 pub const REGEXES_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -1,8 +1,10 @@
 //! From files to rules: each document is read, checked and compiled, or refused with the reason.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use karo_protocol::{Axis, Risk};
+use regex_automata::nfa::thompson::NFA;
 use rsigma_eval::{CompiledRule, compile_rule};
 use rsigma_parser::value::StringPart;
 use rsigma_parser::{
@@ -14,8 +16,8 @@ use super::fields::{Field, Known};
 use super::gate::{Document, Flaw, documents};
 use super::limits::{
     CONDITION_BYTES_MAX, CONDITION_NESTING_MAX, FILES_BYTES_MAX, ID_BYTES_MAX, KEYWORD_WILDCARDS_MAX,
-    REFUSED_MAX, REGEX_BYTES_MAX, REGEX_SIZES, REGEXES_BYTES_MAX, RULES_MAX, TAGS_MAX, TITLE_BYTES_MAX,
-    VALUE_BYTES_MAX, VALUES_IN_USE_MAX, VALUES_MAX, WINDASH_DASHES_MAX,
+    REFUSED_MAX, REGEX_BYTES_MAX, REGEXES_BYTES_MAX, RULES_MAX, TAGS_MAX, TITLE_BYTES_MAX, VALUE_BYTES_MAX,
+    VALUES_IN_USE_MAX, VALUES_MAX, WINDASH_DASHES_MAX,
 };
 use super::{Listed, Origin, Refused, RuleFile, wildcards};
 
@@ -23,11 +25,44 @@ use super::{Listed, Origin, Refused, RuleFile, wildcards};
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) listed: Listed,
-    pub(super) compiled: CompiledRule,
+    /// As it was read: what of it is compiled, when it is first looked at.
+    pub(super) parsed: SigmaRule,
+    compiled: OnceLock<Option<Box<CompiledRule>>>,
     /// Fields that it asks for and that a line can have.
     pub(super) reads: Vec<Field>,
     /// Values that it is compiled to.
     values: usize,
+}
+
+impl Rule {
+    /// Returns the rule as it is evaluated, compiled by the first who asks.
+    ///
+    /// Most rules never meet a line that they might match, and most of what compiling costs, in time and memory, are
+    /// regular expressions.
+    pub(super) fn compiled(&self) -> Option<&CompiledRule> {
+        // It was found at loading that it can be: a rule that cannot would match nothing.
+        self.compiled.get_or_init(|| compile_rule(&self.parsed).ok().map(Box::new)).as_deref()
+    }
+}
+
+/// Returns a rule with the shortest of all regular expressions in the place of each: what else is wrong with it
+/// shows, and nothing is spent.
+fn without_expressions(rule: &SigmaRule) -> SigmaRule {
+    let mut rule = rule.clone();
+    rule.detection.named.values_mut().for_each(clear);
+    rule
+}
+
+fn clear(detection: &mut Detection) {
+    match detection {
+        Detection::AllOf(items) => {
+            for item in items.iter_mut().filter(|item| item.field.has_modifier(Modifier::Re)) {
+                item.values.fill(SigmaValue::from_raw_string("a"));
+            }
+        }
+        Detection::AnyOf(parts) | Detection::And(parts) => parts.iter_mut().for_each(clear),
+        Detection::Keywords(_) | Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {}
+    }
 }
 
 /// Why a document is no rule in use.
@@ -149,7 +184,7 @@ fn checked(
     wildcards::settle(&mut rule);
     let asked = is_bounded(document, &rule, spent)?;
     let reads = are_known(document, &asked.fields)?;
-    let compiled = compile_rule(&rule).map_err(|error| Flaw::new(at("detection"), short(&error)))?;
+    compile_rule(&without_expressions(&rule)).map_err(|error| Flaw::new(at("detection"), short(&error)))?;
     let unseen = asked.fields.iter().filter(|name| Known::of(name) == Known::Absent).cloned().collect();
     let listed = Listed {
         id,
@@ -161,7 +196,7 @@ fn checked(
         path: path.to_owned(),
         unseen,
     };
-    Ok(Rule { listed, compiled, reads, values: asked.values })
+    Ok(Rule { listed, parsed: rule, compiled: OnceLock::new(), reads, values: asked.values })
 }
 
 /// Returns the line where a key or a field first stands, else that of the document.
@@ -339,25 +374,24 @@ fn of_value(value: &SigmaValue, modifiers: &[Modifier], asked: &mut Asked<'_>) -
 }
 
 impl Spent {
-    /// Compiles a regular expression, to know that it can be, and counts what it takes.
+    /// Learns that a regular expression can be compiled, and counts what it takes.
     fn on(&mut self, pattern: &str) -> Result<(), String> {
-        for size in REGEX_SIZES {
-            if self.0 + size > REGEXES_BYTES_MAX {
-                return Err(format!(
-                    "the regular expressions of all files take more than {REGEXES_BYTES_MAX} bytes"
-                ));
+        let hir = regex_syntax::parse(pattern).map_err(|error| short(&error))?;
+        let left = REGEXES_BYTES_MAX.saturating_sub(self.0).min(REGEX_BYTES_MAX);
+        let limit = NFA::config().nfa_size_limit(Some(left));
+        match NFA::compiler().configure(limit).build_from_hir(&hir) {
+            Ok(nfa) => {
+                self.0 += nfa.memory_usage();
+                Ok(())
             }
-            match regex::RegexBuilder::new(pattern).size_limit(size).build() {
-                Ok(_) => {
-                    self.0 += size;
-                    return Ok(());
-                }
-                Err(regex::Error::CompiledTooBig(_)) => {}
-                Err(error) => return Err(short(&error)),
+            Err(_) if left == REGEX_BYTES_MAX => {
+                self.0 += REGEX_BYTES_MAX;
+                Err(format!("a regular expression that takes more than {REGEX_BYTES_MAX} bytes"))
+            }
+            Err(_) => {
+                Err(format!("the regular expressions of all files take more than {REGEXES_BYTES_MAX} bytes"))
             }
         }
-        self.0 += REGEX_BYTES_MAX;
-        Err(format!("a regular expression that takes more than {REGEX_BYTES_MAX} bytes"))
     }
 }
 

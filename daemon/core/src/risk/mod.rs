@@ -12,6 +12,7 @@ mod gate;
 pub mod limits;
 mod load;
 mod needles;
+mod needs;
 mod pipes;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,8 @@ use event::{Event, Scene};
 use fields::{Field, Text};
 use limits::{IDS_PER_LINE_MAX, RUNS_FIRST_MAX, RUNS_LAST_MAX, TITLE_BYTES_MAX, WORK_BYTES_MAX};
 use load::{Loader, Rule};
-use needles::{Needles, Needs};
+use needles::{Hits, Needles};
+use needs::{Need, Place};
 
 /// Raised when the same rules say something else of the same line.
 const TABLE_VERSION: u32 = 1;
@@ -162,8 +164,8 @@ impl Rules {
 
     fn of(loader: Loader, fingerprint: u32) -> Self {
         let (rules, refused) = loader.finish();
-        let needs: Vec<Needs> = rules.iter().map(|rule| Needs::of(&rule.compiled)).collect();
-        let whole = rules.iter().map(|rule| whole::is_for_whole_lines(&rule.compiled)).collect();
+        let needs: Vec<Need> = rules.iter().map(|rule| Need::of(&rule.parsed)).collect();
+        let whole = rules.iter().map(|rule| whole::is_for_whole_lines(&rule.parsed)).collect();
         let asks = |text| rules.iter().any(|rule| rule.reads.contains(&Field::Text(text)));
         let reads = Reads {
             cwd: asks(Text::CurrentDirectory),
@@ -228,30 +230,45 @@ impl Rules {
         surroundings: Surroundings<'_>,
         mut on: impl FnMut(usize, &Event<'_>, &EvaluationResult),
     ) {
-        let scene = Scene { text, line, surroundings };
-        let mut hits = self.needles.hits();
+        let scene = Scene::new(text, line, surroundings);
+        let whole = scene.whole();
+        let mut hits = self.needles.hits(&scene.programs());
         let mut is_found = vec![false; self.rules.len()];
         let mut work = 0;
         // The whole line comes first: what it costs is bounded, and padding cannot push it out.
         for run in std::iter::once(None).chain(seen(line.runs.len()).map(Some)) {
-            let event = run.map_or_else(|| scene.whole(), |run| scene.of_run(run));
-            let subject = needles::subject(&event.image, &event.command_line);
-            work += subject.len();
-            for index in self.needles.find(&subject, event.fields(), &mut hits) {
+            let of_run = run.map(|run| scene.of_run(run));
+            let event = of_run.as_ref().unwrap_or(&whole);
+            self.search(event, &whole, &mut hits);
+            let length = event.image.len() + event.command_line.len();
+            work += length;
+            for index in self.needles.find(length, event.fields(), &mut hits) {
                 let index = usize::from(*index);
                 if is_found[index] || (run.is_none() && !self.whole[index]) {
                     continue;
                 }
-                work += subject.len();
-                if let Some(result) = evaluate_rule(&self.rules[index].compiled, &event) {
+                work += length;
+                let compiled = self.rules[index].compiled();
+                if let Some(result) = compiled.and_then(|rule| evaluate_rule(rule, event)) {
                     is_found[index] = true;
-                    on(index, &event, &result);
+                    on(index, event, &result);
                 }
             }
             if work > WORK_BYTES_MAX {
                 break;
             }
         }
+    }
+
+    /// Finds the words of an event.
+    fn search(&self, event: &Event<'_>, whole: &Event<'_>, hits: &mut Hits) {
+        // Most lines are one program without a quote: what was found in the line is there.
+        let is_same = event.run == Some(0) && event.command_line == whole.command_line;
+        if !is_same {
+            self.needles.begin(hits);
+            self.needles.search(Place::CommandLine, &needs::searchable([&event.command_line]), hits);
+        }
+        self.needles.search(Place::Image, &needs::searchable([&event.image]), hits);
     }
 }
 

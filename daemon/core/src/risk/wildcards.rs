@@ -86,7 +86,7 @@ fn pattern(value: &SigmaValue, modifiers: &[Modifier]) -> String {
     }
     for part in &text.parts {
         match part {
-            StringPart::Plain(text) => pattern.push_str(&regex::escape(text)),
+            StringPart::Plain(text) => pattern.push_str(&regex_syntax::escape(text)),
             StringPart::Special(SpecialChar::WildcardMulti) => pattern.push_str(".*"),
             StringPart::Special(SpecialChar::WildcardSingle) => pattern.push('.'),
         }

@@ -10,10 +10,10 @@ use rsigma_eval::Event as _;
 fn check(detection: &str, text: &str, wanted: &[&str]) {
     let rules = one(&written("a-rule", &format!("one:\n    {detection}\ncondition: one")));
     assert_eq!(rules.refused(), []);
-    let rule = &rules.rules.iter().find(|rule| rule.listed.id == "a-rule").unwrap().compiled;
+    let rule = rules.rules.iter().find(|rule| rule.listed.id == "a-rule").unwrap().compiled().unwrap();
     let line = parse(text.as_bytes());
     let surroundings = Surroundings { cwd: b"/home/eve", user: "eve", shell: "zsh" };
-    let scene = Scene { text: text.as_bytes(), line: &line, surroundings };
+    let scene = Scene::new(text.as_bytes(), &line, surroundings);
     let events: Vec<Event<'_>> =
         std::iter::once(scene.whole()).chain((0..line.runs.len()).map(|run| scene.of_run(run))).collect();
     let matching = events.iter().filter(|event| evaluate_rule(rule, *event).is_some());
@@ -152,7 +152,7 @@ fn what_rules_see_of_a_line_is_bounded() {
     for piece in ["a", "a ", "'a b' ", "sudo ", "a;", "\u{20ac}"] {
         let text = piece.repeat(karo_protocol::limits::COMMAND_BYTES_MAX / piece.len());
         let line = parse(text.as_bytes());
-        let scene = Scene { text: text.as_bytes(), line: &line, surroundings: Surroundings::default() };
+        let scene = Scene::new(text.as_bytes(), &line, Surroundings::default());
         let runs = seen(line.runs.len()).map(|run| scene.of_run(run));
         let mut count = 0;
         for event in runs.chain([scene.whole()]) {

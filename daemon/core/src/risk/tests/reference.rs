@@ -7,6 +7,7 @@ use rsigma_parser::{
     ConditionExpr, Detection, DetectionItem, Modifier, Quantifier, SigmaRule, SigmaValue, parse_sigma_yaml,
 };
 
+use super::super::builtin;
 use super::*;
 
 /// What is looked for, character by character; `None` for any text.
@@ -169,18 +170,18 @@ fn compiled_rules_say_what_the_specification_says() {
     for line in &lines {
         let found = parse(line.as_bytes());
         let surroundings = Surroundings { cwd: b"/tmp/work", user: "eve", shell: "zsh" };
-        let scene = Scene { text: line.as_bytes(), line: &found, surroundings };
+        let scene = Scene::new(line.as_bytes(), &found, surroundings);
         let kept = ids_at(&rules, line, surroundings);
         let events = (0..found.runs.len()).map(|run| scene.of_run(run));
         let events: Vec<_> = events.chain([scene.whole()]).collect();
         for rule in &parsed {
             let id = rule.id.as_deref().unwrap();
             let compiled = rules.rules.iter().find(|one| one.listed.id == id).unwrap();
-            let is_for_whole = whole::is_for_whole_lines(&compiled.compiled);
+            let is_for_whole = whole::is_for_whole_lines(&compiled.parsed);
             let mut is_wanted = false;
             for event in &events {
                 let wanted = rule.detection.conditions.iter().any(|one| of_condition(one, rule, event));
-                let is_found = evaluate_rule(&compiled.compiled, event).is_some();
+                let is_found = evaluate_rule(compiled.compiled().unwrap(), event).is_some();
                 assert_eq!(is_found, wanted, "{} of {line:?} by {}", event.command_line, rule.title);
                 is_wanted |= wanted && (event.run.is_some() || is_for_whole);
             }
@@ -193,4 +194,35 @@ fn compiled_rules_say_what_the_specification_says() {
     }
     // The others ask for what no such line has: a parent, a directory, an expression.
     assert!(matched.len() >= 90, "{} rules matched any of {} lines", matched.len(), lines.len());
+}
+
+/// Every line of the pack's own tests and of a history: what is not looked at must not have matched.
+#[test]
+fn the_search_for_words_leaves_out_nothing_that_matches() {
+    let rules = all_rules();
+    let mut lines: Vec<String> = Vec::new();
+    for (_, matches, misses) in builtin::lines() {
+        lines.extend(matches.lines().chain(misses.lines().take(1)).map(|line| line.replace("\\n", "\n")));
+    }
+    lines.extend(["MA\u{17f}K \u{212a}x", "\u{130}d; ls", "ls | \u{e9} > /dev/sda"].map(str::to_owned));
+    let surroundings = Surroundings { cwd: b"/tmp/work", user: "eve", shell: "zsh" };
+    let mut looked_at = 0;
+    for line in lines.iter().filter(|line| !line.is_empty()).step_by(4) {
+        let found = parse(line.as_bytes());
+        let scene = Scene::new(line.as_bytes(), &found, surroundings);
+        let mut wanted = std::collections::BTreeSet::new();
+        let events = (0..found.runs.len()).map(|run| scene.of_run(run));
+        for event in events.chain([scene.whole()]) {
+            for (rule, is_whole) in rules.rules.iter().zip(&rules.whole) {
+                let is_put = event.run.is_some() || *is_whole;
+                if is_put && evaluate_rule(rule.compiled().unwrap(), &event).is_some() {
+                    wanted.insert(rule.listed.id.clone());
+                }
+            }
+            looked_at += 1;
+        }
+        let kept: std::collections::BTreeSet<_> = ids_at(&rules, line, surroundings).into_iter().collect();
+        assert_eq!(kept, wanted, "{line:?}");
+    }
+    assert!(looked_at > 200);
 }
