@@ -230,22 +230,40 @@ fn a_pass_goes_on_whatever_happens_between_its_steps() {
 }
 
 #[test]
+fn a_segment_that_is_sealed_while_it_is_looked_at_is_looked_at_as_a_whole() {
+    let disk = ModelDisk::new();
+    let mut told = Told::open(&disk);
+    let batch = (0..30).map(|n| Entry::Observed(event(&shell(1), n, "make", end(None)))).collect();
+    told.store.append(batch, at(0)).expect("there is room");
+    told.follow();
+    let mut pass = Reclassification::new(false);
+    told.store.reclassify(&mut pass, 7, &mut third, at(9)).expect("there is room");
+    told.store.compact(at(9)).expect("there is room");
+    while !told.store.reclassify(&mut pass, 7, &mut third, at(9)).expect("there is room").is_done {}
+    assert_eq!((pass.progress().events, pass.progress().changed), (30, 10));
+    told.follow();
+    assert!(told.events().into_iter().all(|event| event == revised(event.clone(), third)));
+}
+
+#[test]
 fn what_a_redaction_cuts_is_gone_from_every_file() {
     let disk = ModelDisk::new();
     let mut told = Told::open(&disk);
     told.fill();
+    let last = event(&shell(4), 2000, "login --with Hidden2000 host", end(None));
+    told.store.append(vec![Entry::Observed(last)], at(0)).expect("there is room");
+    told.follow();
     let expected: Vec<Event> = told.events().into_iter().map(|event| revised(event, cut)).collect();
-    let live = "Hidden118";
-    assert!(disk.files().values().any(|bytes| has(bytes, live.as_bytes())));
+    assert!(disk.files().values().any(|bytes| has(bytes, b"Hidden2000")), "it lies in the live segment");
     let progress = told.pass(true, 60, &mut cut);
-    assert_eq!((progress.changed, progress.redacted), (180, 180));
+    assert_eq!((progress.changed, progress.redacted), (181, 181));
     assert_eq!(told.events(), expected);
     for (path, bytes) in disk.files() {
-        for sequence in (0..120).step_by(2) {
+        for sequence in (0..120).step_by(2).chain([2000]) {
             assert!(!has(&bytes, format!("Hidden{sequence} ").as_bytes()), "in {}", path.display());
         }
     }
-    assert_eq!(told.search.revised.len(), 180);
+    assert_eq!(told.search.revised.len(), 181);
     assert!(told.search.revised.values().all(|text| !has(text, b"Hidden")));
     drop(told);
     assert_eq!(Told::open(&disk).events(), expected);
