@@ -15,7 +15,7 @@ use crate::payload::{self, Base};
 use crate::records::{PackedEnding, PackedEvent, Record};
 
 /// Records in one batch for the search: a batch looks its shells up one by one, so few are better.
-pub(super) const BATCH_RECORDS: usize = 4096;
+const BATCH_RECORDS: usize = 4096;
 
 /// An iterator over the changes that make up everything, segment by segment.
 ///

@@ -10,7 +10,7 @@ use karo_protocol::{Shell, Timestamp};
 use super::Store;
 use super::footer::Footer;
 use super::known::{Intervals, Marks};
-use super::load::{BATCH_RECORDS, entry};
+use super::load::entry;
 use super::raw::Fault;
 use super::reader::read_footer;
 use super::revise::Revisions;
@@ -18,7 +18,7 @@ use super::salvage::{Bad, Fate, rewrite_raw, set_aside};
 use super::seal::Rewriting;
 use super::sealed::{Sealer, survey};
 use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, position, read};
-use crate::records::Record;
+use crate::records::{PackedEvent, Record};
 
 /// What becomes of bytes that cannot be read when their segment is written anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,26 +29,35 @@ pub(super) enum Unreadable {
     Dropped,
 }
 
-/// What was revised, for the search.
+/// Bytes of texts in one change for the search: it counts them in 32 bits.
+const TOLD_BYTES_MAX: usize = 64 << 20;
+
+/// What was revised, for the search: few changes, because each of them costs it a look at every row.
 #[derive(Debug, Default)]
 struct Told {
     batch: Batch,
+    bytes: usize,
     changes: Vec<Change>,
 }
 
 impl Told {
-    fn push(&mut self, segment: &Segment, ordinal: u16, event: &Record<'_>, shell: &Arc<Shell>) {
-        let Record::Event(event) = event else { return };
+    fn push(&mut self, segment: &Segment, ordinal: u16, event: &PackedEvent<'_>, shell: &Arc<Shell>) {
         self.batch.push(entry(position(segment.slot, ordinal), shell, event));
-        if self.batch.len() >= BATCH_RECORDS {
+        self.bytes += event.command.len() + event.cwd.len() + event.tools.len() + event.rules.len();
+        if self.bytes >= TOLD_BYTES_MAX {
+            self.end_batch();
+        }
+    }
+
+    fn end_batch(&mut self) {
+        if !self.batch.is_empty() {
             self.changes.push(Change::Revised(std::mem::take(&mut self.batch)));
+            self.bytes = 0;
         }
     }
 
     fn finish(mut self) -> Vec<Change> {
-        if !self.batch.is_empty() {
-            self.changes.push(Change::Revised(self.batch));
-        }
+        self.end_batch();
         self.changes
     }
 }
@@ -91,7 +100,7 @@ impl Store {
             }
             match (record, revisions.get(&ordinal), index.shell_of(record)) {
                 (Record::Event(event), Some(revised), Some(shell)) => {
-                    told.push(segment, ordinal, &Record::Event(revised.applied(*event)), shell);
+                    told.push(segment, ordinal, &revised.applied(*event), shell);
                     Fate::Revised(revised)
                 }
                 _ => Fate::Kept,
@@ -134,8 +143,8 @@ impl Store {
                 let shell = record.shell().and_then(|number| shells.get(number as usize));
                 match (record, revisions.get(&ordinal), shell) {
                     (Record::Event(event), Some(revised), Some(shell)) => {
-                        let revised = Record::Event(revised.applied(event));
-                        if rewriting.push(ordinal, revised.clone(), Some(shell)) {
+                        let revised = revised.applied(event);
+                        if rewriting.push(ordinal, Record::Event(revised), Some(shell)) {
                             told.push(segment, ordinal, &revised, shell);
                         }
                     }
