@@ -378,17 +378,17 @@ impl Desk<'_> {
             );
         };
         let Some(loaded) = post.rules.loaded().await else { return stopping() };
-        let mut revising = Revising {
+        let mut revising = Box::new(Revising {
             pass: Reclassification::new(redact),
             understander: Understander::new(Arc::clone(&loaded.knowledge)),
             is_redacting: redact,
             failure: None,
-        };
+        });
         let mut told = Instant::now();
         loop {
-            let Ok(back) = post.revise.send(Revise(Box::new(revising))).await else { return stopping() };
+            let Ok(Some(back)) = post.revise.send(Revise(revising)).await else { return stopping() };
             revising = back;
-            if let Some(failure) = revising.failure {
+            if let Some(failure) = revising.failure.take() {
                 return Answer::Failure(failure);
             }
             let at = revising.pass.progress();

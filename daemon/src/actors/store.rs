@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, MessageResponse,
-    Recipient, ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, Recipient,
+    ResponseFuture, WrapFuture,
 };
 use karo_core::search::{Key, Position};
 use karo_core::understand::{Again, Understander};
@@ -81,13 +81,15 @@ const REVISED_AT_ONCE: usize = 512;
 #[rtype(result = "Result<Compacted, Failure>")]
 pub struct Compact;
 
-/// Go on with understanding everything again, for some thousand events. Sent by sessions, until it is done.
+/// Go on with understanding everything again, for some hundred events. Sent by sessions, until it is done.
+///
+/// Answered with what was sent, further on; `None` when the store has stopped.
 #[derive(Debug, Message)]
-#[rtype(result = "Revising")]
+#[rtype(result = "Option<Box<Revising>>")]
 pub struct Revise(pub Box<Revising>);
 
 /// An understanding again on its way: goes to the store and comes back.
-#[derive(Debug, MessageResponse)]
+#[derive(Debug)]
 pub struct Revising {
     /// How far it is.
     pub pass: Reclassification,
@@ -257,6 +259,18 @@ impl StoreActor {
         ctx.notify(Turn(Box::new(deed)));
     }
 
+    /// Understands some events again; tells whether that were the last ones.
+    fn revise(&mut self, revising: &mut Revising) -> bool {
+        let Revising { pass, understander, is_redacting, failure: why } = revising;
+        let mut revise = |event: &Event| {
+            let Again { understanding, redacted } = understander.again(event, *is_redacting)?;
+            Some(Revision { understanding, redacted })
+        };
+        let went = self.store.reclassify(pass, REVISED_AT_ONCE, &mut revise, clock::now());
+        *why = went.as_ref().err().map(failure);
+        went.is_ok_and(|progress| progress.is_done)
+    }
+
     fn tell(&self, told: Vec<(Vec<Place>, Reply)>, appended: &[Appended], begun: Vec<(Arc<Shell>, u64)>) {
         let mut appended = appended.iter();
         for (places, reply) in told {
@@ -416,29 +430,24 @@ impl Handler<Compact> for StoreActor {
 }
 
 impl Handler<Revise> for StoreActor {
-    type Result = ResponseFuture<Revising>;
+    type Result = ResponseFuture<Option<Box<Revising>>>;
 
     fn handle(&mut self, Revise(mut revising): Revise, ctx: &mut Self::Context) -> Self::Result {
-        self.commit(ctx);
         let (sender, receiver) = oneshot::channel();
-        let Revising { pass, understander, is_redacting, failure: why } = &mut *revising;
-        let mut revise = |event: &Event| {
-            let Again { understanding, redacted } = understander.again(event, *is_redacting)?;
-            Some(Revision { understanding, redacted })
-        };
-        let went = self.store.reclassify(pass, REVISED_AT_ONCE, &mut revise, clock::now());
-        *why = went.err().map(|error| failure(&error));
-        // Whoever is told that it is done finds what it has changed.
-        self.when_found(ctx, move |_, _| {
-            if sender.send(()).is_err() {
-                tracing::debug!("nobody waits for the understanding again any more");
-            }
+        self.after_commit(ctx, move |actor, ctx| {
+            let is_done = actor.revise(&mut revising);
+            // Whoever is told that it is done finds what it has changed, and can look into every file.
+            actor.when_found(ctx, move |actor, _| {
+                if is_done && revising.is_redacting {
+                    actor.roll_ups.forget();
+                }
+                if sender.send(revising).is_err() {
+                    tracing::debug!("nobody waits for the understanding again any more");
+                }
+            });
         });
-        Box::pin(async move {
-            // A store that is gone says nothing; what it did is done.
-            drop(receiver.await);
-            *revising
-        })
+        // A store that is gone says nothing; what it did is done.
+        Box::pin(async move { receiver.await.ok() })
     }
 }
 
