@@ -15,7 +15,7 @@ use crate::{Axis, Bytes, Category, RawCommand, Risk, named_enum};
 /// Lines to be explained, and nothing of them stored. Texts understood in one go: one frame holds them all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explain {
-    /// At most [`EXPLAIN_LINES_MAX`](crate::limits::EXPLAIN_LINES_MAX).
+    /// At most [`EXPLAIN_LINES_MAX`].
     pub lines: Vec<RawCommand>,
     /// Working directory that rules are told of; empty when unknown.
     pub cwd: Bytes,

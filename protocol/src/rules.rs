@@ -24,9 +24,9 @@ pub struct RulesStatus {
 /// Rule files to be looked at, beside those that are loaded and without changing them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RulesCheck {
-    /// At most [`RULE_FILES_MAX`](crate::limits::RULE_FILES_MAX).
+    /// At most [`RULE_FILES_MAX`].
     pub files: Vec<RuleFile>,
-    /// Lines to be judged by these rules alone, at most [`EXPLAIN_LINES_MAX`](crate::limits::EXPLAIN_LINES_MAX).
+    /// Lines to be judged by these rules alone, at most [`EXPLAIN_LINES_MAX`].
     pub lines: Vec<RawCommand>,
 }
 
@@ -56,7 +56,7 @@ impl RulesCheck {
 pub struct RuleFile {
     /// What it is called in the answer: its path.
     pub name: String,
-    /// What is in it, at most [`RULE_FILE_BYTES_MAX`](crate::limits::RULE_FILE_BYTES_MAX).
+    /// What is in it, at most [`RULE_FILE_BYTES_MAX`].
     pub text: Bytes,
 }
 

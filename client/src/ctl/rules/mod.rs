@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`files`] | rule files, from paths to what the daemon is asked |
 //! | [`ask`] | what the daemon says of rules |
-//! | [`test`] | lines that a rule must match, and lines that it must not |
+//! | [`mod@test`] | lines that a rule must match, and lines that it must not |
 
 pub mod ask;
 pub mod files;
