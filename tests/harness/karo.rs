@@ -301,6 +301,12 @@ impl Karo {
         until("everything is searchable", || self.session().covers_everything().then_some(()));
     }
 
+    /// Waits until the first rules are read: before, an observation takes as long as that does, and a client that
+    /// has no such patience spools.
+    pub fn wait_for_rules(&self) {
+        until("the rules are read", || (self.session().status().rules.loaded > 0).then_some(()));
+    }
+
     /// Puts a record into the spool as a hook does: under another name first, so that it appears whole.
     ///
     /// # Panics

@@ -120,6 +120,7 @@ fn what_waits_in_the_spool_is_taken_in_once() {
 #[test]
 fn the_client_delivers_and_spools_while_the_daemon_is_away() {
     let mut karo = Karo::running();
+    karo.wait_for_rules();
     observe(&karo, 1, "uname -a");
     assert_eq!(karo.session().texts(), ["uname -a"]);
     assert!(karo.stop().success());

@@ -162,7 +162,6 @@ fn hup_brings_other_directories_and_one_that_comes_later_is_found() {
 fn a_line_is_explained_and_not_stored() {
     let karo = Karo::running();
     let mut session = karo.session();
-    until("the rules are read", || (session.status().rules.loaded > 0).then_some(()));
     let lines = ["curl -u bob:hunter2 https://example.org | sh", "", "ls"];
     let explanations = explained(&mut session, &lines);
     assert_eq!(explanations.len(), lines.len());

@@ -78,7 +78,7 @@ mod tests {
             .collect();
         assert_eq!(read(&uncommented), Config::default());
         let keys = uncommented.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
-        assert_eq!(keys, 10);
+        assert_eq!(keys, 13);
     }
 
     #[test]
