@@ -207,7 +207,11 @@ impl<'a> Walk<'a> {
             }
             // Behind its operands, a wrapper leaves options to the inner command, unless it mixes them.
             let looks = !has_operand || operands > 0 || self.row.is_mixed;
-            if looks && (is_option(text) || (text.starts_with(b"+") && self.row.how == How::Shell)) {
+            if looks
+                && (is_option(text)
+                    || (text == b"-" && self.row.how == How::Split)
+                    || (text.starts_with(b"+") && self.row.how == How::Shell))
+            {
                 match self.option(at, text) {
                     Met::Skip(words) => at += 1 + words,
                     Met::Idle => return None,

@@ -260,3 +260,27 @@ pub(super) fn runuser(words: &[Word], start: usize) -> Vec<Part> {
         Vec::new()
     }
 }
+
+/// Returns what `gcloud compute ssh` runs: the value of `--command`, or the words behind `--`.
+pub(super) fn cloud_shell(words: &[Word], start: usize) -> Vec<Part> {
+    for (index, word) in words.iter().enumerate().skip(start) {
+        match word.text() {
+            b"--command" => return words.get(index + 1).cloned().map(Part::Script).into_iter().collect(),
+            b"--" if index + 1 < words.len() => return vec![Part::Script(joined(&words[index + 1..]))],
+            text if text.starts_with(b"--command=") => return vec![Part::Script(word.tail(10))],
+            _ => {}
+        }
+    }
+    Vec::new()
+}
+
+/// Returns what a new window of `tmux` runs: its words up to the next command of `tmux`.
+pub(super) fn window(words: &[Word], start: usize) -> Vec<Part> {
+    let mut at = start;
+    while let Some(text) = words.get(at).map(Word::text).filter(|text| super::is_option(text)) {
+        at += 1 + usize::from(super::takes_next(text, "-s -t -n -c -x -y -F -e -l -p -w"));
+    }
+    let rest = &words[at.min(words.len())..];
+    let length = rest.iter().position(|word| word.text() == b";").unwrap_or(rest.len());
+    if length > 0 { vec![Part::Script(joined(&rest[..length]))] } else { Vec::new() }
+}

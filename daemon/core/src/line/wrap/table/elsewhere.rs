@@ -40,11 +40,8 @@ pub(super) const TABLE: &[Wrapper] = &[
         .remote(),
     row("ansible", How::Search(search::ansible)).remote(),
     row("salt, salt-ssh", How::Search(search::salt)).remote(),
-    row("gcloud compute ssh, gcloud beta compute ssh, gcloud alpha compute ssh", How::Options)
+    row("gcloud compute ssh, gcloud beta compute ssh, gcloud alpha compute ssh", How::Search(search::cloud_shell))
         .before("--project --configuration --account")
-        .script("--command")
-        .valued("--zone --project --ssh-flag --ssh-key-file --tunnel-through-iap --container --account")
-        .mixed()
         .remote(),
     row("az vm run-command invoke, az ssh vm", How::Options).script("--scripts").mixed().remote(),
     row("aws ecs execute-command", How::Options).script("--command").mixed().contained(),

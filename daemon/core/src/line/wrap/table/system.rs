@@ -64,10 +64,8 @@ pub(super) const TABLE: &[Wrapper] = &[
     row("screen", How::Words)
         .valued("-S -c -e -h -p -s -t -T -Logfile")
         .idle("-r -x -ls -list -wipe -X -R -RR"),
-    row("tmux new-session, tmux new, tmux new-window, tmux neww, tmux respawn-pane, tmux respawn-window, tmux display-popup, tmux popup", How::Joined)
-        .before("-L -S -f -T")
-        .valued("-s -t -n -c -x -y -F -e -l -p -w -h"),
-    row("tmux split-window, tmux splitw", How::Joined).before("-L -S -f -T").valued("-c -e -F -l -p -t"),
+    row("tmux new-session, tmux new, tmux new-window, tmux neww, tmux respawn-pane, tmux respawn-window, tmux display-popup, tmux popup, tmux split-window, tmux splitw", How::Search(search::window))
+        .before("-L -S -f -T"),
     row("tmux run-shell, tmux run, tmux if-shell, tmux pipe-pane, tmux pipep", How::Each).before("-L -S -f -T").valued("-t -d"),
     row("tmux send-keys, tmux send", How::Search(search::send_keys)).before("-L -S -f -T"),
     row("abduco, dtach", How::Words).valued("-e -r -E").operands(1),
