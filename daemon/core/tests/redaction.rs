@@ -43,6 +43,18 @@ fn look_alikes_written_later_are_left_alone() {
     assert!(touched * 100 <= all, "{touched} of {all}");
 }
 
+#[test]
+fn secrets_of_a_second_set_are_found() {
+    let (found, all) = measure_secrets("second", include_str!("secrets/second.tsv"), 5);
+    assert!(found * 1000 >= all * 970, "{found} of {all}");
+}
+
+#[test]
+fn look_alikes_of_a_second_set_are_left_alone() {
+    let (touched, all) = measure_look_alikes("second", include_str!("secrets/second_lookalikes.tsv"), 6);
+    assert!(touched * 100 <= all, "{touched} of {all}");
+}
+
 fn lines(table: &str, seed: u64) -> Vec<(&str, Line)> {
     let mut dice = Dice(seed);
     let rows = table.lines().filter(|row| !row.starts_with('#')).filter_map(|row| row.split_once('\t'));

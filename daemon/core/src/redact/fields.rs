@@ -14,7 +14,7 @@ use super::found::Rank;
 use super::headers;
 use super::names::{NAME_BYTES_MAX, Says, ask};
 use super::scan::{backward, forward, step};
-use super::values::{is_keylike, is_likely, is_secret};
+use super::values::{is_keylike, is_likely, is_plain, is_secret};
 use super::view::{Role, View};
 
 /// A name with the sign behind it.
@@ -69,7 +69,7 @@ fn look(found: &mut Found<'_>, view: &View<'_>, sign: usize) -> usize {
         return end;
     }
     let is_spared = field.before.is_none() && found.is_spared(&view.place(0..0));
-    let is_url = text[sign] == b':' && field.before == Some(b'/');
+    let is_url = text[sign] == b':' && matches!(field.before, Some(b'/' | b':'));
     let quote =
         field.name.start.checked_sub(1).map(|at| text[at]).filter(|byte| matches!(byte, b'"' | b'\''));
     // In `expect "password:"` the quote closes.
@@ -154,16 +154,22 @@ fn secret_field(found: &mut Found<'_>, view: &View<'_>, field: &Field, says: Say
         (_, b':') => field.is_quoted || quote.is_some() || is_stated(view, field, start, bytes),
         _ => !(field.is_spaced && is_code(bytes)),
     };
+    if view.is_expanded(&value) {
+        found.ask(view.place(value.clone()));
+    }
     if is_told && is_secret(view, found.text, &value) && !is_number_of(says, bytes) {
         let name = field.name.clone();
         let reason = || Cow::Owned(format!("value of {}", String::from_utf8_lossy(&text[name])));
         let kind = kind_of(view, field, says);
         match quote.and_then(|quote| rest_of_unclosed(view, found.text, &value, quote)) {
             Some(rest) => found.push(rest, kind, Rank::Name, reason),
-            None => view.push(found, value, kind, Rank::Name, reason),
+            None => view.push(found, value.clone(), kind, Rank::Name, reason),
         }
     }
-    end.saturating_sub(1)
+    // What was refused may hold the next name: `s/TOKEN=.*/TOKEN=X/`.
+    const REREAD_MAX: usize = 64;
+    let is_refused = !found.covers(&view.place(value));
+    if is_refused && end - start <= REREAD_MAX { field.sign } else { end.saturating_sub(1) }
 }
 
 /// Asks the name; `pwd` is a password unless a shell could have set it.
@@ -292,14 +298,15 @@ fn end_of_assigned(view: &View<'_>, field: &Field, start: usize) -> usize {
     }
     let ends = |byte: u8| match field.before {
         _ if byte == b'\n' => true,
-        None | Some(b'=') => false,
+        None | Some(b'=') => byte == b' ' && is_plain(&text[start..end_of_word(text, start)]),
         Some(b'?' | b'&') => byte.is_ascii_whitespace() || matches!(byte, b'&' | b'?' | b'#' | b'"' | b'\''),
         Some(b';') => matches!(byte, b';' | b'"' | b'\''),
         Some(b',') => matches!(byte, b',' | b'"' | b'\'' | b' ' | b'}' | b')'),
         Some(b' ' | b'\t' | b'\n') => {
             byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b';' | b'|')
         }
-        Some(sign @ (b'/' | b'|' | b'#' | b'^')) => byte == sign || byte.is_ascii_whitespace(),
+        Some(b'^') => matches!(byte, b'/' | b'|' | b'#' | b'@') || byte.is_ascii_whitespace(),
+        Some(sign @ (b'/' | b'|' | b'#')) => byte == sign || byte.is_ascii_whitespace(),
         Some(_) => {
             byte.is_ascii_whitespace()
                 || matches!(byte, b'&' | b';' | b',' | b')' | b']' | b'}' | b'"' | b'\'' | b'>' | b'<')
@@ -326,6 +333,11 @@ fn end_of_assigned(view: &View<'_>, field: &Field, start: usize) -> usize {
     }
     // The last of a connection string ends in its own sign.
     if end == text.len() && end > start + 1 && text[end - 1] == b';' { end - 1 } else { end }
+}
+
+/// Returns where the first blank behind `start` stands.
+fn end_of_word(text: &[u8], start: usize) -> usize {
+    memchr(b' ', &text[start..]).map_or(text.len(), |length| start + length)
 }
 
 /// Tells whether `NAME=` stands at `at`.

@@ -39,6 +39,8 @@ pub(super) struct Found<'a> {
     spared: Vec<usize>,
     /// Where words begin that anyone may know, whatever they look like.
     public: Vec<usize>,
+    /// Places of secrets that a substitution fills.
+    asked: Vec<Range<usize>>,
 }
 
 impl<'a> Found<'a> {
@@ -50,6 +52,7 @@ impl<'a> Found<'a> {
             hits: Vec::new(),
             spared: Vec::new(),
             public: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -86,6 +89,24 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// Notes that a substitution stands where a secret would: `-p $(echo X)`.
+    pub(super) fn ask(&mut self, place: Range<usize>) {
+        const ASKED_MAX: usize = 32;
+        if self.asked.len() < ASKED_MAX {
+            self.asked.push(place);
+        }
+    }
+
+    /// Tells whether a place lies within such a substitution.
+    pub(super) fn is_asked(&self, place: &Range<usize>) -> bool {
+        self.asked.iter().any(|asked| asked.start < place.start && place.end < asked.end)
+    }
+
+    /// Tells whether the last secret that was noted lies there.
+    pub(super) fn covers(&self, place: &Range<usize>) -> bool {
+        self.hits.last().is_some_and(|hit| hit.range.start < place.end && place.start < hit.range.end)
+    }
+
     /// Notes that the word that begins at `at` is an address or a public key.
     pub(super) fn publish(&mut self, at: usize) {
         const PUBLIC_MAX: usize = 32;
@@ -102,6 +123,21 @@ impl<'a> Found<'a> {
     /// Tells whether a word that begins there was spared.
     pub(super) fn is_spared(&self, place: &Range<usize>) -> bool {
         self.spared.contains(&place.start)
+    }
+
+    /// Returns another list for a text that stands in this one.
+    pub(super) fn within<'b>(&self, text: &'b [u8]) -> Found<'b>
+    where
+        'a: 'b,
+    {
+        Found::new(text, self.allowed)
+    }
+
+    /// Takes over what was found in a text whose bytes stand where `place` says.
+    pub(super) fn take(&mut self, inner: Found<'_>, place: impl Fn(Range<usize>) -> Range<usize>) {
+        for hit in inner.hits {
+            self.push(place(hit.range), hit.kind, hit.rank, || hit.reason);
+        }
     }
 
     /// Returns what was found, in order; what overlaps is one.

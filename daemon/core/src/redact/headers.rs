@@ -105,7 +105,11 @@ fn inside_parameter(text: &[u8], credentials: Range<usize>) -> Range<usize> {
     let start = credentials.start + name + 1;
     match text[start] {
         quote @ (b'"' | b'\'') => start + 1..end_of_quoted(text, start + 1, quote).min(credentials.end),
-        _ => start..credentials.end,
+        // `PVEAPIToken=user!name=X`.
+        _ => match bytes.iter().rposition(|byte| *byte == b'=').filter(|_| bytes.contains(&b'!')) {
+            Some(last) => credentials.start + last + 1..credentials.end,
+            None => start..credentials.end,
+        },
     }
 }
 

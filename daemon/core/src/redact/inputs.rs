@@ -73,6 +73,17 @@ pub(super) fn find(found: &mut Found<'_>, line: &Line) {
     }
 }
 
+/// Looks at what fills the place of a secret: `-p $(echo X)`.
+pub(super) fn find_asked(found: &mut Found<'_>, line: &Line) {
+    for run in line.runs.iter().filter(|run| matches!(run.name(), b"echo" | b"printf" | b"print")) {
+        for (word, range) in said(run) {
+            if found.is_asked(&word.span()) {
+                lines(found, word, range, Part::First, b"the place of a secret");
+            }
+        }
+    }
+}
+
 /// Returns which part of what a run reads is secret.
 fn part_of(run: &Run) -> Option<Part> {
     let rows = INPUTS.get(run.name());

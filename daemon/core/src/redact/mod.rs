@@ -28,6 +28,7 @@ mod keys;
 mod names;
 mod phrases;
 mod programs;
+mod quoted;
 mod random;
 mod scan;
 mod shape;
@@ -122,7 +123,7 @@ impl Redactor {
         user::find(&mut found, &self.extra);
         vendors::find(&mut found);
         keys::find(&mut found);
-        programs::find(&mut found, line);
+        programs::find(&mut found, line, false);
         inputs::find(&mut found, line);
         for view in view::views(&found, line) {
             urls::find(&mut found, &view);
@@ -130,7 +131,9 @@ impl Redactor {
             fields::find(&mut found, &view);
             phrases::find(&mut found, &view);
             random::find(&mut found, &view);
+            quoted::find(&mut found, &view);
         }
+        inputs::find_asked(&mut found, line);
         found.merged()
     }
 }

@@ -31,6 +31,7 @@ const SECRET_ENDINGS: &[&[u8]] = &[
     b"CREDENTIALS",
     b"CREDS",
     b"PASSPHRASES",
+    b"KEYMATERIAL",
     b"WEBHOOKSECRET",
     b"ACCESSSIGNATURE",
     b"PASSWRD",
@@ -286,6 +287,10 @@ const SWITCHES: &[&[u8]] = &[
     b"RECV",
     b"SEND",
     b"REFRESH",
+    b"EXPORT",
+    b"IMPORT",
+    b"GET",
+    b"FIND",
 ];
 
 /// What a name says about its value.

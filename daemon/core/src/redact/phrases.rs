@@ -11,7 +11,7 @@ use super::fields::end_of_quoted;
 use super::found::Rank;
 use super::names::{Says, ask};
 use super::scan::{backward, forward, is_at, is_inside_word, step};
-use super::values::is_secret;
+use super::values::{is_likely, is_secret};
 use super::view::View;
 
 /// A text shorter than any phrase with a secret in it.
@@ -31,6 +31,7 @@ pub(super) fn find(found: &mut Found<'_>, view: &View<'_>) {
     if has_quote {
         pairs(found, view);
     }
+    mnemonic(found, view);
     if memchr(b'<', text).is_some() {
         elements(found, view);
     }
@@ -57,6 +58,22 @@ fn quoted(text: &[u8], at: usize) -> Option<Range<usize>> {
     let opening = forward(text, at, |byte| matches!(byte, b' ' | b'\t' | b'='));
     let quote = text.get(opening).copied().filter(|byte| matches!(byte, b'"' | b'\''))?;
     Some(opening + 1..end_of_quoted(text, opening + 1, quote))
+}
+
+/// Twelve words or more that recover a wallet (BIP 39): each of three to eight small letters, and nothing else.
+fn mnemonic(found: &mut Found<'_>, view: &View<'_>) {
+    const LONGEST: usize = 24 * 9;
+    let text = view.text.trim_ascii();
+    let is_word = |word: &[u8]| (3..=8).contains(&word.len()) && word.iter().all(u8::is_ascii_lowercase);
+    if text.len() > LONGEST || !text.split(|byte| *byte == b' ').all(is_word) {
+        return;
+    }
+    if matches!(text.split(|byte| *byte == b' ').count(), 12 | 15 | 18 | 21 | 24) {
+        let start = view.text.len() - view.text.trim_ascii_start().len();
+        view.push(found, start..start + text.len(), Secret::Key, Rank::Place, || {
+            Cow::Borrowed("words of a wallet")
+        });
+    }
 }
 
 /// `IDENTIFIED BY 'X'`, `PASSWORD 'X'`, `PASSWORD('X')`, `SET PASSWORD FOR bob = 'X'`.
@@ -123,7 +140,7 @@ fn pairs(found: &mut Found<'_>, view: &View<'_>) {
         let start = backward(text, closing - 1, 64, |byte| byte != quote);
         let Some(secret) = quoted(text, comma + 1) else { continue };
         let call = &text[..start.saturating_sub(1)];
-        let is_login = [b"auth(".as_slice(), b"login(", b"authenticate(", b"uthentication("]
+        let is_login = [b"auth(".as_slice(), b"auth=(", b"login(", b"authenticate(", b"uthentication("]
             .iter()
             .any(|head| call.ends_with(head));
         let is_named = matches!(ask(&text[start..closing - 1]), Says::Password | Says::Secret);
@@ -135,11 +152,32 @@ fn pairs(found: &mut Found<'_>, view: &View<'_>) {
             note(found, view, secret, "password in a call");
         }
     }
+    calls(found, view);
     for at in memmem::find_iter(text, b"SecureString ") {
         if let Some(secret) = quoted(text, at + b"SecureString ".len()) {
             note(found, view, secret, "text of a secure string");
         }
     }
+}
+
+/// `new PDO("…", "bob", "X")`, `DBI->connect("…", "bob", "X")`: the third is the password.
+fn calls(found: &mut Found<'_>, view: &View<'_>) {
+    let text = view.text;
+    for head in [b"PDO(".as_slice(), b"connect(", b"mysqli(", b"getConnection("] {
+        for at in memmem::find_iter(text, head) {
+            let second = behind_comma(text, at + head.len()).and_then(|comma| behind_comma(text, comma));
+            if let Some(secret) = second.and_then(|comma| quoted(text, comma)) {
+                note(found, view, secret, "password in a call");
+            }
+        }
+    }
+}
+
+/// Returns where the next argument begins, if this one is quoted.
+fn behind_comma(text: &[u8], at: usize) -> Option<usize> {
+    let end = quoted(text, at)?.end + 1;
+    let comma = forward(text, end, |byte| byte == b' ');
+    (text.get(comma) == Some(&b',')).then_some(comma + 1)
 }
 
 /// `<password>X</password>`, `<add key="password" value="X"`.
@@ -191,11 +229,25 @@ fn words(found: &mut Found<'_>, view: &View<'_>) {
             next_word(found, view, end, "value that is set");
         }
     }
+    for at in memmem::find_iter(text, b"nickserv identify") {
+        next_word(found, view, at + b"nickserv identify".len(), "password of a nick");
+    }
+    for at in memmem::find_iter(text, b" --") {
+        let end = forward(text, at + 3, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        if matches!(ask(&text[at + 1..end]), Says::Password | Says::Secret) && is_likely(word_at(text, end)) {
+            next_word(found, view, end, "value of an option");
+        }
+    }
     for head in [b"requirepass".as_slice(), b"masterauth", b"-wpa-psk", b"secret:"] {
         for at in memmem::find_iter(text, head) {
             next_word(found, view, at + head.len(), "value of a setting");
         }
     }
+}
+
+fn word_at(text: &[u8], at: usize) -> &[u8] {
+    let start = forward(text, at, |byte| byte == b' ');
+    &text[start..forward(text, start, |byte| !byte.is_ascii_whitespace())]
 }
 
 fn next_word(found: &mut Found<'_>, view: &View<'_>, from: usize, reason: &'static str) {

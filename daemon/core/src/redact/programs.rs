@@ -33,13 +33,14 @@ const OTHER_USERS: [&[u8]; 12] = [
     b"docker-compose",
 ];
 
-pub(super) fn find(found: &mut Found<'_>, line: &Line) {
+/// Looks at the programs of a line; `is_quoted` tells that it is a text that may be one, and may be prose.
+pub(super) fn find(found: &mut Found<'_>, line: &Line, is_quoted: bool) {
     for run in &line.runs {
         if run.words.len() < 2 {
             continue;
         }
         let own = run.own.clamp(1, run.words.len());
-        Program { found, name: run.name(), words: &run.words[1..own] }.find();
+        Program { found, name: run.name(), words: &run.words[1..own], is_quoted }.find();
     }
 }
 
@@ -71,6 +72,7 @@ struct Program<'a, 'b> {
     found: &'a mut Found<'b>,
     name: &'a [u8],
     words: &'a [Word],
+    is_quoted: bool,
 }
 
 impl Program<'_, '_> {
@@ -385,7 +387,14 @@ impl Program<'_, '_> {
     ) {
         let view = View::of_word(&self.words[at], Role::Argument, self.found);
         step(range.len());
-        if is_secret(&view, self.found.text, &range) {
+        if view.is_expanded(&range) {
+            self.found.ask(view.place(range.clone()));
+        }
+        let is_told = !self.is_quoted || is_likely(&view.text[range.clone()]);
+        // `-hashes :NT` leaves the other half out.
+        let colon = usize::from(kind == Secret::Hash && view.text[range.clone()].starts_with(b":"));
+        let range = range.start + colon..range.end;
+        if is_told && is_secret(&view, self.found.text, &range) {
             view.push(self.found, range, kind, Rank::Place, reason);
         }
     }

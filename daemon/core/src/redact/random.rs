@@ -11,7 +11,7 @@ use super::Found;
 use super::found::Rank;
 use super::scan::{forward, step};
 use super::shape::is_mixed;
-use super::view::View;
+use super::view::{Role, View};
 
 /// Bytes of the shortest and the longest word that is looked at.
 const LEAST: usize = 20;
@@ -30,7 +30,8 @@ pub(super) fn find(found: &mut Found<'_>, view: &View<'_>) {
     let text = view.text;
     let is_public =
         [b"://".as_slice(), b"-----BEGIN "].iter().any(|part| memchr::memmem::find(text, part).is_some());
-    if text.len() < LEAST || is_public || found.is_public(&view.place(0..0)) {
+    let is_comment = view.role == Role::Loose && text.trim_ascii_start().starts_with(b"#");
+    if text.len() < LEAST || is_comment || is_public || found.is_public(&view.place(0..0)) {
         return;
     }
     let is_token =
@@ -69,8 +70,18 @@ fn word(found: &mut Found<'_>, view: &View<'_>, start: usize, end: usize) {
 
 /// Tells whether the name before a value says that anyone may know it.
 fn says_public(name: &[u8]) -> bool {
-    const WORDS: [&[u8]; 9] =
-        [b"id=", b"hash=", b"sha", b"digest", b"integrity", b"checksum", b"public", b"etag", b"version"];
+    const WORDS: &[&[u8]] = &[
+        b"id=",
+        b"list=",
+        b"hash=",
+        b"sha",
+        b"digest",
+        b"integrity",
+        b"checksum",
+        b"public",
+        b"etag",
+        b"version",
+    ];
     let name = name.to_ascii_lowercase();
     WORDS.iter().any(|word| memchr::memmem::find(&name, word).is_some())
 }

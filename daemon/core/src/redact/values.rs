@@ -30,7 +30,7 @@ pub(super) fn is_reference(value: &[u8]) -> bool {
             && !name[0].is_ascii_digit()
     };
     match value {
-        [b'`', ..] | [b'$' | b'<' | b'>' | b'=', b'(', ..] | [b'{', b'{', ..] => true,
+        [b'`', ..] | [b'$' | b'<' | b'>' | b'=', b'(', ..] | [b'{', b'{', ..] | [b'(', .., b')'] => true,
         [b'$', b'{', b'{', ..] => true,
         [b'$', b'{', inner @ .., b'}'] => is_name(inner) || has_no_text(inner),
         [b'%', name @ .., b'%'] => is_name(name) && !name.iter().any(u8::is_ascii_lowercase),
