@@ -1,6 +1,7 @@
 //! Replays what fuzzing has found worth keeping, in every ordinary run.
 
 mod reading;
+mod ruling;
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,4 +24,9 @@ fn replay(target: &str, least: usize, read: fn(&[u8])) {
 #[test]
 fn lines_of_the_corpus_are_taken_apart() {
     replay("line", 20, reading::line);
+}
+
+#[test]
+fn rules_of_the_corpus_are_used_or_named() {
+    replay("rules", 5, ruling::rules);
 }

@@ -12,18 +12,25 @@ const STEPS_MAX: usize = 32;
 /// Returns the runs that the output of a run goes to, through the rest of its pipe.
 pub(super) fn readers(line: &Line, index: usize) -> Vec<usize> {
     let mut found = Vec::new();
-    let mut is_open = line.runs[index].contexts.contains(Context::PipeOut);
+    if !line.runs[index].contexts.contains(Context::PipeOut) {
+        return found;
+    }
     for next in (index + 1..line.runs.len()).take(STEPS_MAX) {
         let run = &line.runs[next];
         if is_below(line, next, index) || is_aside(&line.runs[index], run) {
             continue;
         }
-        let is_inner = run.parent.is_some_and(|parent| found.contains(&parent));
-        if !(is_inner || is_open && run.contexts.contains(Context::PipeIn)) {
+        // A pipe within a substitution ends with it.
+        if is_aside(run, &line.runs[index]) {
             break;
         }
-        found.push(next);
-        is_open = run.contexts.contains(Context::PipeOut);
+        let is_inner = run.parent.is_some_and(|parent| found.contains(&parent));
+        if is_inner || run.contexts.contains(Context::PipeIn) {
+            found.push(next);
+        } else if !found.is_empty() || !run.contexts.contains(Context::PipeOut) {
+            // Behind the pipe; before it there may be others of the same group.
+            break;
+        }
     }
     found
 }

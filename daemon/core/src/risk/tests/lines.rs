@@ -166,3 +166,50 @@ fn what_rules_see_of_a_line_is_bounded() {
     assert_eq!(seen(10_000).last(), Some(9_999));
     assert_eq!(seen(RUNS_FIRST_MAX + 1).collect::<Vec<_>>(), (0..=RUNS_FIRST_MAX).collect::<Vec<_>>());
 }
+
+#[test]
+fn who_gives_what_to_whom_is_told() {
+    check("Karo.PipedInto: sh", "curl x | sh", &["0"]);
+    check("Karo.PipedInto: bash", "curl x | tee y | sudo -E bash -s", &["0", "1"]);
+    check("Karo.PipedInto: sh", "curl x; sh", &[]);
+    check("Karo.PipedInto: sh", "curl x || sh", &[]);
+    check("Karo.PipedInto: sh", "sudo curl x | sh", &["0", "1"]);
+    check("Karo.PipedInto: sh", "curl $(cat y | head) | sh", &["0"]);
+    check("Karo.PipedInto: sh", "{ curl x; echo; } | sh", &["0", "1"]);
+    check("Karo.PipedInto: sh", "curl x | while read a; do sh -c $a; done; sh", &["0"]);
+    check("Karo.PipedInto: sh", "curl x | head; sh y | cat", &[]);
+    check("Karo.PipedFrom: curl", "curl x | tee y | sh", &["1", "2"]);
+    check("Karo.SubstitutedInto: eval", "eval \"$(curl x)\"", &["1"]);
+    check("Karo.SubstitutedInto: bash", "bash -c \"$(curl -fsSL x)\"", &["1"]);
+    check("Karo.SubstitutedInto: source", "source <(curl x)", &["1"]);
+    check("Karo.SubstitutedInto: bash", "bash x; $(curl x)", &[]);
+}
+
+#[test]
+fn redirections_and_input_are_told() {
+    check("Karo.RedirectTarget: /dev/sda", "cat x > /dev/sda", &["0"]);
+    check("Karo.RedirectTarget: y", "cat < x >> y", &["0"]);
+    check("Karo.RedirectAppend: y", "cat < x >> y", &["0"]);
+    check("Karo.RedirectAppend: y", "cat < x > y", &[]);
+    check("Karo.RedirectSource: x", "cat < x >> y", &["0"]);
+    check("Karo.RedirectTarget|exists: true", "cat x 2>&1", &[]);
+    check("Karo.Stdin|contains: secret", "cat <<E\nsecret\nE", &["0"]);
+    check("Karo.Stdin|contains: id", "bash <<< 'id'", &["0"]);
+    check("Karo.Stdin|contains: cm9vdA", "echo cm9vdA== | base64 -d", &["1"]);
+    check("Karo.Assignments: A=1", "A=1 ls", &["line", "0"]);
+}
+
+#[test]
+fn where_a_program_runs_is_told() {
+    check("Karo.Privileged: true", "sudo ls", &["line", "1"]);
+    check("User: root", "sudo ls", &["1"]);
+    check("ParentImage|endswith: /sudo", "sudo ls", &["1"]);
+    check("ParentCommandLine: sudo ls", "sudo ls", &["1"]);
+    check("Karo.Remote: true", "ssh h 'ls -l'", &["line", "1"]);
+    check("Karo.Contained: true", "docker exec c ls", &["line", "1"]);
+    check("Karo.Background: true", "ls &", &["line", "0"]);
+    check("Karo.Function: true", "f() { ls; }", &["line", "0"]);
+    check("Karo.Interactive: true", "sudo bash", &["line", "1"]);
+    check("Karo.Interactive: true", "bash x.sh", &[]);
+    check("Image|startswith: /tmp/", "/tmp/.x -d", &["0"]);
+}

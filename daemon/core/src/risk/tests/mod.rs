@@ -30,9 +30,7 @@ fn one(text: &str) -> Rules {
 }
 
 fn alone(file: &RuleFile<'_>) -> Rules {
-    let mut loader = Loader::default();
-    loader.file(file, Origin::Team);
-    Rules::of(loader, with_file(0, file.text))
+    Rules::alone(std::slice::from_ref(file))
 }
 
 /// Writes a rule with that detection.
