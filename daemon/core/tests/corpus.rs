@@ -1,5 +1,6 @@
 //! Replays what fuzzing has found worth keeping, in every ordinary run.
 
+mod cutting;
 mod reading;
 mod ruling;
 
@@ -29,4 +30,9 @@ fn lines_of_the_corpus_are_taken_apart() {
 #[test]
 fn rules_of_the_corpus_are_used_or_named() {
     replay("rules", 5, ruling::rules);
+}
+
+#[test]
+fn secrets_of_the_corpus_are_cut_once() {
+    replay("redact", 40, cutting::secrets);
 }

@@ -247,6 +247,60 @@ fn markers_are_left_as_they_are() {
 }
 
 #[test]
+fn what_a_program_reads_is_cut() {
+    check("echo CANARY | sudo -S ls", "echo # | sudo -S ls");
+    check("echo 'CAN ARY' | ssh h 'sudo -S ls'", "echo '#' | ssh h 'sudo -S ls'");
+    check("chpasswd <<< bob:CANARY", "chpasswd <<< bob:#");
+    check("passwd bob <<E\nCANARY\nCANARY\nE", "passwd bob <<E\n#\n#\nE");
+    check("echo -e \"CANARY\\nCANARY\" | passwd bob", "echo -e \"#\\n#\" | passwd bob");
+    check("printf 'A_PASS=%s\\n' CANARY > x", "printf 'A_PASS=%s\\n' # > x");
+    check("echo CANARY7 > db_password.txt", "echo # > db_password.txt");
+    check("docker login -p $(echo CANARY) h", "docker login -p $(echo #) h");
+    untouched("echo hello | base64; echo done > token.log; echo aGVsbG8gd29ybGQK | base64 -d");
+    untouched("echo $PASS | sudo -S ls; cat x | sudo -S tee y; chpasswd < users");
+}
+
+#[test]
+fn other_languages_in_a_line_are_read() {
+    check("mysql -e \"ALTER USER a IDENTIFIED BY 'CANARY'\"", "mysql -e \"ALTER USER a IDENTIFIED BY '#'\"");
+    check("psql -c \"ALTER USER a PASSWORD 'CANARY'\"", "psql -c \"ALTER USER a PASSWORD '#'\"");
+    check(
+        "expect -c 'spawn su; expect \"assword:\"; send \"CANARY\\r\"'",
+        "expect -c 'spawn su; expect \"assword:\"; send \"#\\r\"'",
+    );
+    check("echo '<password>CANARY</password>' > x", "echo '<password>#</password>' > x");
+    check("echo 'machine h login bob password CANARY' > x", "echo 'machine h login bob password #' > x");
+    check(
+        "php -r 'new PDO(\"mysql:\", \"bob\", \"CANARY\");'",
+        "php -r 'new PDO(\"mysql:\", \"bob\", \"#\");'",
+    );
+    untouched("mysql -e 'select password from users'; git commit -m 'how to set DB_PASSWORD and more'");
+}
+
+#[test]
+fn scripts_that_a_line_only_writes_are_read() {
+    check("echo 'mysql -uroot -pCANARY1' > run.sh", "echo 'mysql -uroot -p#' > run.sh");
+    check("cat > x.sh <<'E'\ncurl -u bob:CANARY1 h\nE", "cat > x.sh <<'E'\ncurl -u bob:# h\nE");
+    untouched("git commit -m 'zip: take -P and a password'");
+}
+
+#[test]
+fn randomness_alone_is_cut() {
+    let token: String = ["aB3dE5gH7jK9", "mN1pQ3sT5vW7"].concat();
+    check(&format!("deploy {token} now"), "deploy # now");
+    check(&format!("X={token} run"), "X=# run");
+    for near in [
+        format!("git checkout {}", "0123456789abcdef".repeat(2)),
+        format!("cat /tmp/{token}/x"),
+        format!("docker pull x@sha256:{}", "0123456789abcdef".repeat(4)),
+        format!("curl https://h/{token}"),
+        format!("cp {token}.jpg x"),
+    ] {
+        untouched(&near);
+    }
+}
+
+#[test]
 fn a_user_adds_patterns_and_spares_texts() {
     let expressions = |texts: &[&str]| -> Vec<Expression> {
         texts.iter().map(|text| Expression::new(text).expect("the expression is sound")).collect()
