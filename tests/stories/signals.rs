@@ -57,6 +57,8 @@ fn flood(mut session: Session, number: u64, ready: &std::sync::Barrier) -> Ledge
 fn a_full_queue_is_settled_before_the_end() {
     const SESSIONS: usize = 16;
     let mut karo = Karo::running();
+    // Before, nothing is understood, and so nothing would be on its way to the disk.
+    karo.wait_for_rules();
     let ready = std::sync::Barrier::new(SESSIONS + 1);
     let mut ledger = Ledger::default();
     let mut status = None;
