@@ -74,3 +74,6 @@ pub const RUNS_LAST_MAX: usize = 128;
 /// Bytes of a line's events that are gone through, each counted once for the search for words and once for each
 /// rule that is then looked at. Real lines need some hundreds; this keeps the worst ones to a few milliseconds.
 pub const WORK_BYTES_MAX: usize = 512 * 1024;
+
+/// What looking at a rule costs beside the bytes that it looks at, in bytes.
+pub const RULE_WORK_BYTES: usize = 512;

@@ -26,7 +26,9 @@ use rsigma_eval::{EvaluationResult, evaluate_rule};
 use crate::line::Line;
 use event::{Event, Scene};
 use fields::{Field, Text};
-use limits::{IDS_PER_LINE_MAX, RUNS_FIRST_MAX, RUNS_LAST_MAX, TITLE_BYTES_MAX, WORK_BYTES_MAX};
+use limits::{
+    IDS_PER_LINE_MAX, RULE_WORK_BYTES, RUNS_FIRST_MAX, RUNS_LAST_MAX, TITLE_BYTES_MAX, WORK_BYTES_MAX,
+};
 use load::{Loader, Rule};
 use needles::{Hits, Needles};
 use needs::{Need, Place};
@@ -247,7 +249,7 @@ impl Rules {
                 if is_found[index] || (run.is_none() && !self.whole[index]) {
                     continue;
                 }
-                work += length;
+                work += RULE_WORK_BYTES + length;
                 let compiled = self.rules[index].compiled();
                 if let Some(result) = compiled.and_then(|rule| evaluate_rule(rule, event)) {
                     is_found[index] = true;

@@ -286,49 +286,72 @@ fn of_expression(place: Place, hir: &Hir) -> Need {
 
 fn of_concat(place: Place, parts: &[Hir]) -> Need {
     let mut needs = Vec::new();
-    let mut run = String::new();
+    let mut runs = vec![String::new()];
     for part in parts {
-        match letters(part) {
-            Some(letters) => run.push_str(&letters),
+        match texts(part).and_then(|texts| product(&runs, &texts)) {
+            Some(longer) => runs = longer,
             None => {
-                needs.push(word(place, &std::mem::take(&mut run)));
+                needs.push(any_word(place, &runs));
+                runs = texts(part).unwrap_or_else(|| vec![String::new()]);
                 needs.push(match part.kind() {
-                    HirKind::Literal(literal) => word(place, &String::from_utf8_lossy(&literal.0)),
                     HirKind::Repetition(_)
                     | HirKind::Capture(_)
                     | HirKind::Concat(_)
                     | HirKind::Alternation(_) => of_expression(place, part),
-                    // One letter of several is no word.
-                    HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) => Need::Nothing,
+                    // A literal is a text, and one letter of several is no word.
+                    HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => {
+                        Need::Nothing
+                    }
                 });
             }
         }
     }
-    needs.push(word(place, &run));
+    needs.push(any_word(place, &runs));
     all(needs.into_iter())
 }
 
-/// Returns the letters that an expression stands for, case aside, if it stands for one text only.
-fn letters(hir: &Hir) -> Option<String> {
+fn any_word(place: Place, texts: &[String]) -> Need {
+    any(texts.iter().map(|text| word(place, text)))
+}
+
+/// Texts that are told apart where an expression has a choice.
+const TEXTS_MAX: usize = 16;
+
+/// Returns each text with each other behind it; `None` where there are too many.
+fn product(texts: &[String], others: &[String]) -> Option<Vec<String>> {
+    let joined = texts.iter().flat_map(|text| others.iter().map(move |other| format!("{text}{other}")));
+    (texts.len() * others.len() <= TEXTS_MAX).then(|| joined.collect())
+}
+
+/// Returns the texts that an expression stands for, case aside, if they are few.
+fn texts(hir: &Hir) -> Option<Vec<String>> {
     match hir.kind() {
-        HirKind::Literal(literal) => {
-            let text = std::str::from_utf8(&literal.0).ok()?;
-            text.is_ascii().then(|| text.to_ascii_lowercase())
-        }
-        // `(?i)k` is a class of `K` and `k`.
+        HirKind::Empty | HirKind::Look(_) => Some(vec![String::new()]),
+        HirKind::Literal(literal) => Some(vec![String::from_utf8_lossy(&literal.0).to_ascii_lowercase()]),
         HirKind::Class(Class::Bytes(class)) => {
-            let are_single = class.iter().all(|range| range.start() == range.end());
-            let mut folded = class.iter().map(|range| range.start().to_ascii_lowercase());
-            let first = folded.next().filter(|first| are_single && first.is_ascii())?;
-            folded.all(|letter| letter == first).then(|| char::from(first).to_string())
+            let mut letters: Vec<u8> =
+                class.iter().flat_map(|range| range.start()..=range.end()).take(256).collect();
+            letters.iter_mut().for_each(|letter| letter.make_ascii_lowercase());
+            letters.sort_unstable();
+            letters.dedup();
+            let are_few = letters.len() <= TEXTS_MAX / 4 && letters.is_ascii();
+            are_few.then(|| letters.iter().map(|letter| char::from(*letter).to_string()).collect())
         }
-        HirKind::Capture(capture) => letters(&capture.sub),
-        HirKind::Empty
-        | HirKind::Class(Class::Unicode(_))
-        | HirKind::Look(_)
-        | HirKind::Repetition(_)
-        | HirKind::Concat(_)
-        | HirKind::Alternation(_) => None,
+        HirKind::Class(Class::Unicode(_)) => None,
+        HirKind::Capture(capture) => texts(&capture.sub),
+        HirKind::Concat(parts) => {
+            parts.iter().try_fold(vec![String::new()], |before, part| product(&before, &texts(part)?))
+        }
+        HirKind::Alternation(parts) => {
+            let each: Option<Vec<_>> = parts.iter().map(texts).collect();
+            each.map(|each| each.concat()).filter(|texts| texts.len() <= TEXTS_MAX)
+        }
+        HirKind::Repetition(repetition) if (repetition.min, repetition.max) == (0, Some(1)) => {
+            let mut texts = texts(&repetition.sub)?;
+            texts.push(String::new());
+            Some(texts)
+        }
+        HirKind::Repetition(_) => None,
     }
 }
 
