@@ -5,7 +5,7 @@ use memchr::{memchr, memchr2};
 
 use super::Contexts;
 use super::item::Item;
-use super::read::{End, Lost, Reader, assigned_name, double_length};
+use super::read::{End, Lost, Reader, assigned_name, quoted_length};
 use super::word::Builder;
 
 impl Reader<'_> {
@@ -164,8 +164,9 @@ impl Reader<'_> {
         while let Some(byte) = text.get(end) {
             match byte {
                 b'\\' => end += 1,
+                b'\'' if self.is_fish => end += quoted_length(b'\'', &text[end + 1..])? + 1,
                 b'\'' => end += memchr(b'\'', &text[end + 1..])? + 1,
-                b'"' => end += double_length(&text[end + 1..])? + 1,
+                b'"' => end += quoted_length(b'"', &text[end + 1..])? + 1,
                 b'(' => depth += 1,
                 b')' if depth == 1 => {
                     self.effort += end - at;
@@ -186,26 +187,36 @@ impl Reader<'_> {
     pub(super) fn parenthesis(&mut self, builder: &mut Builder, is_first: bool) -> Result<bool, Lost> {
         let text = builder.text();
         let is_array = text.last() == Some(&b'=') && assigned_name(text) == Some(text.len() - 1);
-        if !is_array {
-            let end = self.closing(self.at).ok_or(Lost::Unclosed)?;
-            let content = &self.source.text[self.at + 1..end];
-            if is_first && content.trim_ascii().is_empty() {
-                return Ok(false);
-            }
-            if !is_first && is_command(content, text.last().copied()) {
-                self.substitution(builder, 1)?;
-                return Ok(true);
-            }
+        if is_array {
+            return self.group(builder, true).map(|()| true);
         }
-        self.group(builder)?;
+        let end = self.closing(self.at).ok_or(Lost::Unclosed)?;
+        let content = &self.source.text[self.at + 1..end];
+        if is_first && content.trim_ascii().is_empty() {
+            return Ok(false);
+        }
+        if !is_first && is_command(content, text.last().copied()) {
+            self.substitution(builder, 1)?;
+        } else {
+            self.group(builder, false)?;
+        }
         Ok(true)
     }
 
     /// Reads a `(` to its `)` as text, for the quotes and commands that stand in it.
-    pub(super) fn group(&mut self, builder: &mut Builder) -> Result<(), Lost> {
+    pub(super) fn group(&mut self, builder: &mut Builder, is_array: bool) -> Result<(), Lost> {
         let mut depth = 0_usize;
+        let mut is_behind_blank = false;
         loop {
-            match self.byte(0).ok_or(Lost::Unclosed)? {
+            let byte = self.byte(0).ok_or(Lost::Unclosed)?;
+            let is_comment = is_array && is_behind_blank && byte == b'#';
+            is_behind_blank = byte.is_ascii_whitespace() || byte == b'(';
+            match byte {
+                b'#' if is_comment => {
+                    let length = memchr(b'\n', self.rest()).ok_or(Lost::Unclosed)?;
+                    self.typed(builder, length);
+                    continue;
+                }
                 b'(' => depth += 1,
                 b')' => depth -= 1,
                 b'\'' | b'"' | b'\\' | b'$' | b'`' => {

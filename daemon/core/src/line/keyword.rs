@@ -237,6 +237,9 @@ impl Reader<'_> {
         self.skip_blanks();
         self.head_word()?;
         self.skip_space();
+        // zsh allows a `;` there.
+        self.at += usize::from(self.byte(0) == Some(b';'));
+        self.skip_space();
         let begin = self.at;
         if self.head_word()? != b"in" {
             self.at = begin;
@@ -259,18 +262,28 @@ impl Reader<'_> {
             return Ok(());
         }
         let mut builder = Builder::default();
-        self.at += usize::from(self.byte(0) == Some(b'('));
+        self.at += usize::from(self.is_pattern_in_parentheses());
         loop {
             match self.byte(0).ok_or(Lost::Unclosed)? {
                 b')' => {
                     self.at += 1;
                     return Ok(());
                 }
-                b'(' => self.group(&mut builder)?,
+                b'(' => self.group(&mut builder, false)?,
                 b'\'' | b'"' | b'\\' | b'$' | b'`' => drop(self.word_part(&mut builder, false)?),
                 _ => self.at += 1,
             }
         }
+    }
+
+    /// Tells whether the `(` here is the one that may stand in front of a pattern, and not a part of it.
+    fn is_pattern_in_parentheses(&mut self) -> bool {
+        if self.byte(0) != Some(b'(') {
+            return false;
+        }
+        let Some(end) = self.closing(self.at) else { return true };
+        let next = self.byte(end + 1 - self.at);
+        next.is_none_or(|next| next.is_ascii_whitespace() || matches!(next, b';' | b'#'))
     }
 
     fn function_head(&mut self, script: &mut Script) -> Result<(), Lost> {

@@ -1,17 +1,15 @@
 //! The way back: plain words between separators, for text that the grammar cannot hold.
 
+use super::Contexts;
 use super::keyword::{Keyword, keyword};
 use super::read::{End, Lost, Reader};
 use super::script::Script;
-use super::{Contexts, WORDS_MAX};
 
 impl Reader<'_> {
     /// Reads the whole text again as plain words; brackets and backticks separate, like `;`.
     pub(super) fn plain(&mut self, contexts: Contexts) {
-        (self.at, self.limit, self.depth, self.level) = (0, self.source.text.len(), 0, 0);
-        self.items.clear();
-        self.assignments.clear();
-        (self.contexts, self.words_left, self.is_plain) = (contexts, WORDS_MAX, true);
+        self.restart(contexts);
+        (self.is_plain, self.is_fish) = (true, false);
         let mut script = Script::new(End::Text, 0);
         // What is left when there are too many words or commands is not read: see the bounds.
         if self.plain_script(&mut script).is_err() && !script.current.words.is_empty() {

@@ -116,6 +116,8 @@ pub(super) struct Reader<'a> {
     pub(super) is_sound: bool,
     /// Whether words are read without the grammar: nothing is ever unclosed.
     pub(super) is_plain: bool,
+    /// Whether `\'` does not end single quotes, as in fish.
+    pub(super) is_fish: bool,
     pub(super) words_left: usize,
     /// What was copied so far, in words: see [`COPIES_MAX`](super::COPIES_MAX).
     pub(super) copies: usize,
@@ -136,10 +138,19 @@ impl<'a> Reader<'a> {
             assignments: Vec::new(),
             is_sound: true,
             is_plain: false,
+            is_fish: false,
             words_left: WORDS_MAX,
             copies: 0,
             effort: 0,
         }
+    }
+
+    /// Begins again, with what was read forgotten.
+    pub(super) fn restart(&mut self, contexts: Contexts) {
+        (self.at, self.limit, self.depth, self.level) = (0, self.source.text.len(), 0, 0);
+        (self.contexts, self.words_left, self.is_sound) = (contexts, WORDS_MAX, true);
+        self.items.clear();
+        self.assignments.clear();
     }
 
     pub(super) fn byte(&self, ahead: usize) -> Option<u8> {
@@ -293,9 +304,31 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn single(&mut self, builder: &mut Builder) -> Result<(), Lost> {
+        if self.is_fish {
+            return self.single_of_fish(builder);
+        }
         let Some(length) = memchr(b'\'', &self.rest()[1..]) else { return self.unclosed(builder) };
         self.at += 1;
         self.typed(builder, length);
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Reads single quotes in which a backslash may stand before a quote and a backslash.
+    fn single_of_fish(&mut self, builder: &mut Builder) -> Result<(), Lost> {
+        self.at += 1;
+        loop {
+            let length = memchr2(b'\'', b'\\', self.rest()).ok_or(Lost::Unclosed)?;
+            self.typed(builder, length);
+            match (self.byte(0), self.byte(1)) {
+                (Some(b'\\'), Some(byte @ (b'\'' | b'\\'))) => {
+                    builder.escape(self.source, self.at..self.at + 2, &[byte]);
+                    self.at += 2;
+                }
+                (Some(b'\\'), _) => self.typed(builder, 1),
+                _ => break,
+            }
+        }
         self.at += 1;
         Ok(())
     }
@@ -312,7 +345,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn double(&mut self, builder: &mut Builder) -> Result<(), Lost> {
-        if self.is_plain && !closes_double(&self.rest()[1..]) {
+        if self.is_plain && quoted_length(b'"', &self.rest()[1..]).is_none() {
             return self.unclosed(builder);
         }
         self.at += 1;
@@ -350,7 +383,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn ansi(&mut self, builder: &mut Builder) -> Result<(), Lost> {
-        let length = ansi_length(&self.rest()[2..]);
+        let length = quoted_length(b'\'', &self.rest()[2..]);
         let Some(length) = length else { return self.unclosed(builder) };
         self.at += 2;
         let end = self.at + length;
@@ -375,27 +408,12 @@ fn ends_word(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b')')
 }
 
-/// Returns the length of what stands before the closing quote.
-pub(super) fn double_length(text: &[u8]) -> Option<usize> {
+/// Returns the length of what stands before the closing quote, which a backslash hides.
+pub(super) fn quoted_length(quote: u8, text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        at += memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[at] == b'"' {
-            return Some(at);
-        }
-        at += 2;
-    }
-}
-
-fn closes_double(text: &[u8]) -> bool {
-    double_length(text).is_some()
-}
-
-fn ansi_length(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += memchr2(b'\'', b'\\', text.get(at..)?)?;
-        if text[at] == b'\'' {
+        at += memchr2(quote, b'\\', text.get(at..)?)?;
+        if text[at] == quote {
             return Some(at);
         }
         at += 2;

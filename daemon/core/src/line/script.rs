@@ -4,8 +4,12 @@
 //! closes there; what other shells may leave open at the end (the `for x (a b) cmd` of zsh) stays open
 //! without complaint. So no shell has to be guessed, and nothing is read twice.
 
-use karo_protocol::explain::Context;
+use std::mem::take;
 
+use karo_protocol::explain::Context;
+use memchr::memmem;
+
+use super::Contexts;
 use super::item::Item;
 use super::keyword::keyword;
 use super::read::{End, Lexed, Lost, Reader, braces};
@@ -124,6 +128,23 @@ impl Script {
 }
 
 impl Reader<'_> {
+    /// Reads the whole text; once more, with the quotes of fish, if that could be why it was not understood.
+    pub(super) fn any_script(&mut self, contexts: Contexts) -> Result<(), Lost> {
+        let result = self.script(End::Text);
+        if result.is_ok() && self.is_sound || memmem::find(self.source.text, b"\\'").is_none() {
+            return result;
+        }
+        let (items, assignments) = (take(&mut self.items), take(&mut self.assignments));
+        self.restart(contexts);
+        self.is_fish = true;
+        if self.script(End::Text).is_err() || !self.is_sound {
+            (self.items, self.assignments) = (items, assignments);
+            (self.is_fish, self.is_sound) = (false, false);
+            return result;
+        }
+        Ok(())
+    }
+
     /// Reads a script to its end.
     pub(super) fn script(&mut self, end: End) -> Result<(), Lost> {
         self.enter()?;
@@ -180,7 +201,8 @@ impl Reader<'_> {
             return self.keyword(script, found);
         }
         // zsh needs no `;` before it.
-        if !is_first && !lexed.is_quoted() && lexed.word.text() == b"}" && script.closes_brace() {
+        let is_begun = !is_first || !script.current.assignments.is_empty();
+        if is_begun && !lexed.is_quoted() && lexed.word.text() == b"}" && script.closes_brace() {
             return self.close_brace(script);
         }
         self.begin_command(script);
@@ -224,14 +246,14 @@ impl Reader<'_> {
             script.heredocs.retain(|heredoc| !heredoc.is_of_current());
             return Ok(());
         }
-        let mut item = std::mem::take(&mut script.current);
+        let mut item = take(&mut script.current);
         item.contexts = item.contexts.with(self.contexts);
         item.level = self.level;
         if script.scope.is_piped {
             item.contexts.insert(Context::PipeIn);
             item.piped_from = script.scope.writer;
         }
-        if std::mem::take(&mut script.is_function_next) {
+        if take(&mut script.is_function_next) {
             item.contexts.insert(Context::Function);
         }
         for heredoc in &mut script.heredocs {
@@ -364,7 +386,7 @@ impl Reader<'_> {
         let items = self.items.len();
         let scope = Scope { list: items, stage: items, ..Scope::default() };
         let scope = std::mem::replace(&mut script.scope, scope);
-        let is_function = std::mem::take(&mut script.is_function_next);
+        let is_function = take(&mut script.is_function_next);
         script.frames.push(Frame { kind, is_bound: false, is_function, scope });
         Ok(())
     }

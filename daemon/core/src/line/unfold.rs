@@ -8,7 +8,7 @@ use std::ops::Range;
 use karo_protocol::explain::Context;
 
 use super::item::Item;
-use super::read::{End, Reader};
+use super::read::Reader;
 use super::word::{Source, Word};
 use super::wrap::{Part, Rights};
 use super::{
@@ -54,7 +54,7 @@ impl Unfold {
     /// Reads a text and all that it runs; tells whether it was read by its grammar.
     fn read(&mut self, source: Source<'_>, around: &Around, layers: usize) -> bool {
         let mut reader = Reader::new(source, around.contexts);
-        let is_read = source.text.len() <= TEXT_BYTES_MAX && reader.script(End::Text).is_ok();
+        let is_read = source.text.len() <= TEXT_BYTES_MAX && reader.any_script(around.contexts).is_ok();
         if !is_read {
             reader.plain(around.contexts);
         }

@@ -9,9 +9,9 @@ use karo_core::line::{self, DEPTH_MAX, LAYERS_MAX, RUNS_MAX, SCRIPT_BYTES_MAX, W
 /// Takes bytes apart as a line.
 pub(crate) fn line(bytes: &[u8]) {
     let (line, effort) = line::parse_counted(bytes);
-    // Each byte is looked at for each bracket around it, by the grammar and then as a plain word; so is each
-    // byte of a script.
-    let most = (bytes.len() + SCRIPT_BYTES_MAX.min(bytes.len() * LAYERS_MAX)) * (2 * DEPTH_MAX + 2);
+    // Each byte is looked at for each bracket around it, by the grammar, by that of fish and then as a plain
+    // word; so is each byte of a script.
+    let most = (bytes.len() + SCRIPT_BYTES_MAX.min(bytes.len() * LAYERS_MAX)) * (3 * DEPTH_MAX + 3);
     assert!(effort <= most, "{effort} of {most}");
     assert!(line.runs.len() <= RUNS_MAX);
     for (index, run) in line.runs.iter().enumerate() {

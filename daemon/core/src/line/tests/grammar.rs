@@ -193,6 +193,7 @@ fn compound_commands_of_bash() {
     check("if true; then for x in a; do while b; do c; done; done; fi", "true ; b ; c");
     check("A=1 B='x y' ls", "ls");
     check("a=(x 'y z' $(b)); ls", "$:b ; ls");
+    check("a=(x # it's (\n y); ls", "ls");
     check("a+=(x) ls !(b|c) @(d)", "ls !(b|c) @(d)");
     check("a[1]=x ls", "ls");
     check("declare -A m=([a]=b [c]=d)", "declare -A m=([a]=b [c]=d)");
@@ -236,6 +237,8 @@ fn what_zsh_adds() {
     check("() { a; }", "f:a");
     check("function { a; }", "f:a");
     check("f() a b", "f:a b");
+    check("case $x; in (a|b)c*) d;; (e) f; esac", "d ; f");
+    check("{ x=1 } && a", "a");
     check("noglob a *", "noglob a * ; a *");
     check("echo ${(f)\"$(a)\"} $~x", "echo ${(f)\"$(a)\"} $~x ; $:a");
     check("a >>| b 2>>! c", "a");
@@ -261,6 +264,8 @@ fn what_fish_adds() {
     check("function f; if a; b; else if c; d; end; end; e", "f:a ; f:b ; f:c ; f:d ; e");
     check("test (count $argv) -gt 1; and a", "test (count $argv) -gt 1 ; $:count $argv ; a");
     check("diff (sort a | psub) (b)", "diff (sort a | psub) (b) ; >$:sort a ; <$:psub ; $:b");
+    check("a 'don\\'t' b; c", "a don't b ; c");
+    check("a 'x\\\\' '\\d' (b 'it\\'s')", "a x\\ \\d (b 'it\\'s') ; $:b it's");
     check("a ^/dev/null", "a ^/dev/null");
     check("echo \"$(a)\" $argv[1..2]", "echo $(a) $argv[1..2] ; $:a");
 }
