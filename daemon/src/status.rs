@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::Recipient;
 use karo_protocol::Timestamp;
 use karo_protocol::local::{Status, StoreStatus};
+use karo_protocol::mesh::MeshStatus;
 use tokio::time::timeout;
 
 use crate::actors::rules::RulesDesk;
@@ -97,6 +98,7 @@ impl StatusDesk {
             resident_bytes: resident_bytes(),
             notices,
             rules,
+            mesh: MeshStatus::default(),
         }
     }
 }

@@ -119,12 +119,21 @@ impl Header {
 ///
 /// [`FrameError::TooLong`] when the payload is over [`FRAME_BYTES_MAX`]: the sender made a page too big.
 pub fn encode<T: Serialize>(kind: u16, message: &T) -> Result<Vec<u8>, FrameError> {
+    encode_as(VERSION, kind, message)
+}
+
+/// Makes a whole frame of a message in that version of its protocol.
+///
+/// # Errors
+///
+/// As [`encode`].
+pub fn encode_as<T: Serialize>(version: u16, kind: u16, message: &T) -> Result<Vec<u8>, FrameError> {
     let mut frame = vec![0; Header::SIZE];
     rmp_serde::encode::write(&mut frame, message).map_err(|error| FrameError::Message(error.to_string()))?;
     let length = frame.len() - Header::SIZE;
     match u32::try_from(length) {
         Ok(length) if length <= FRAME_BYTES_MAX => {
-            frame[..Header::SIZE].copy_from_slice(&Header { version: VERSION, kind, length }.to_bytes());
+            frame[..Header::SIZE].copy_from_slice(&Header { version, kind, length }.to_bytes());
             Ok(frame)
         }
         Ok(_) | Err(_) => Err(FrameError::TooLong { length: length as u64, length_max: FRAME_BYTES_MAX }),

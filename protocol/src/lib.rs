@@ -11,6 +11,10 @@
 //! | [`event`] | what Karo keeps of it: redacted, classified, dated |
 //! | [`explain`] | what is understood of a line, with the reasons |
 //! | [`rules`] | the rules that risk is decided by, as they are told and asked about |
+//! | [`peer`] | what two nodes say to each other; can name nothing raw |
+//! | [`node`] | who a machine is to others: its key, and what it is trusted with |
+//! | [`audit`] | what Karo itself did, as it is told and proven |
+//! | [`mesh`] | what a user asks the daemon about its identity, peers and audit |
 //! | [`page`] | what goes into one frame |
 //! | [`query`] | what can be asked about events |
 //! | [`spool`] | the record that waits on disk when the daemon could not be reached |
@@ -20,6 +24,7 @@
 
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod category;
 pub mod config;
 pub mod event;
@@ -28,8 +33,11 @@ pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod local;
+pub mod mesh;
+pub mod node;
 pub mod observation;
 pub mod page;
+pub mod peer;
 pub mod places;
 pub mod query;
 pub mod rules;
@@ -42,6 +50,7 @@ pub mod time;
 pub use category::{Axis, Category, Risk};
 pub use event::{Event, Outcome, RedactedCommand, Redaction, State};
 pub use id::{BootId, EventId, RequestId, ShellId};
+pub use node::{Fingerprint, NodeId, Trust};
 pub use observation::{Observation, Phase, RawCommand, Shell, ShellKind};
 pub use query::{Filter, Query};
 pub use text::Bytes;

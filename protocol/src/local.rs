@@ -8,13 +8,19 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{AuditExport, AuditFilter, AuditRow, AuditVerified};
 use crate::event::{Event, Redaction};
 use crate::explain::{Explain, Explanation};
 use crate::frame::{FrameError, decode, encode};
+use crate::mesh::{
+    Candidate, IdentityBackup, IdentityRestore, IdentityShown, MeshStatus, Pair, PairAnswer, Pairing,
+    PeerAdd, PeerChange, PeerRow, PeerShown, PeersAsk, PeersTable, Pinged, TestStep,
+};
 use crate::observation::{OBSERVATION_VERSION, Observation};
+use crate::peer::Signed;
 use crate::query::{Count, Filter, Query, Row, Tally};
 pub use crate::rules::{RefusedRule, Rule, RuleFile, RulesCheck, RulesPage, RulesStatus};
-use crate::{EventId, RequestId, Timestamp, named_enum};
+use crate::{Bytes, EventId, RequestId, Timestamp, named_enum};
 
 /// Declares the requests or replies: a number for each on the wire, and how each is written and read.
 macro_rules! messages {
@@ -83,6 +89,40 @@ messages! {
         /// Understand what is stored by the tables and rules of today. Answered by [`Reply::Progress`] as it
         /// goes on, and by [`Reply::Reclassified`] at the end.
         Reclassify(Reclassify) = 0x0012,
+        /// Who is this machine to others? Answered by [`Reply::Identity`].
+        Identity(()) = 0x0020,
+        /// The identity in a file of its own, encrypted. Answered by [`Reply::IdentityBackup`].
+        IdentityBackup(IdentityBackup) = 0x0021,
+        /// Take over a backed-up identity. Answered by [`Reply::Identity`].
+        IdentityRestore(IdentityRestore) = 0x0022,
+        /// Take over the next key. Answered by [`Reply::Identity`].
+        IdentityRotate(()) = 0x0023,
+        /// Who are the peers? Answered by [`Reply::Peers`].
+        Peers(PeersAsk) = 0x0024,
+        /// Trust a node. Answered by [`Reply::Peer`].
+        PeerAdd(PeerAdd) = 0x0025,
+        /// Change what is known of a peer. Answered by [`Reply::Peer`], with what it was for one that is forgotten.
+        PeerChange(PeerChange) = 0x0026,
+        /// All that is known of a peer. Answered by [`Reply::PeerShown`].
+        PeerShow(String) = 0x0027,
+        /// Ping a connected peer. Answered by [`Reply::Pinged`].
+        PeerPing(String) = 0x0028,
+        /// Try a connection to a peer, step by step. Answered by [`Reply::PeerTested`].
+        PeerTest(String) = 0x0029,
+        /// What has discovery seen? Answered by [`Reply::Candidates`].
+        Candidates(()) = 0x002a,
+        /// Pair with another machine. Answered by [`Reply::Pairing`] as it goes on; ends with the session.
+        Pair(Pair) = 0x002b,
+        /// What the person says to the words. Answered by [`Reply::Pairing`] to the request that began the pairing.
+        PairAnswer(PairAnswer) = 0x002c,
+        /// What did Karo do? Answered by [`Reply::AuditRows`], then [`Reply::End`].
+        Audit(AuditFilter) = 0x002d,
+        /// Is the audit as it was written? Answered by [`Reply::AuditVerified`].
+        AuditVerify(()) = 0x002e,
+        /// The newest signed head of the audit. Answered by [`Reply::AuditHead`].
+        AuditHead(()) = 0x002f,
+        /// Entries of the audit with their proofs. Answered by [`Reply::AuditExport`].
+        AuditExport(AuditFilter) = 0x0030,
     }
 }
 
@@ -117,6 +157,32 @@ messages! {
         Progress(Progress) = 0x0112,
         /// What became of understanding everything again.
         Reclassified(Reclassified) = 0x0113,
+        /// Who this machine is.
+        Identity(Box<IdentityShown>) = 0x0120,
+        /// The encrypted identity, for a file of the client's.
+        IdentityBackup(Bytes) = 0x0121,
+        /// The peers.
+        Peers(PeersTable) = 0x0124,
+        /// One peer, as it is after what was asked.
+        Peer(Box<PeerRow>) = 0x0125,
+        /// All that is known of a peer.
+        PeerShown(Box<PeerShown>) = 0x0127,
+        /// How a ping went.
+        Pinged(Pinged) = 0x0128,
+        /// How each step of a connection went.
+        PeerTested(Vec<TestStep>) = 0x0129,
+        /// What discovery has seen.
+        Candidates(Vec<Candidate>) = 0x012a,
+        /// How far a pairing is.
+        Pairing(Pairing) = 0x012b,
+        /// Some entries of the audit, in their order.
+        AuditRows(Vec<AuditRow>) = 0x012d,
+        /// What a check of the audit found.
+        AuditVerified(AuditVerified) = 0x012e,
+        /// The newest signed head; `None` before the first.
+        AuditHead(Option<Signed>) = 0x012f,
+        /// Entries with their proofs.
+        AuditExport(Box<AuditExport>) = 0x0130,
         /// The request was understood and could not be met, or was not understood.
         Failure(Failure) = 0x01ff,
     }
@@ -341,6 +407,9 @@ pub struct Status {
     /// What risk is decided by.
     #[serde(default)]
     pub rules: RulesStatus,
+    /// How the mesh is.
+    #[serde(default)]
+    pub mesh: MeshStatus,
 }
 
 /// One spool directory.

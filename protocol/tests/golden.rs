@@ -5,6 +5,7 @@
 //! `UPDATE_GOLDEN=1 cargo test -p karo-protocol --test golden` writes them anew.
 
 mod samples;
+mod spoken;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +14,9 @@ use std::path::PathBuf;
 use karo_protocol::frame::{FrameError, Header, VERSION};
 use karo_protocol::limits::FRAME_BYTES_MAX;
 use karo_protocol::local::{Observe, Reply, Request, RulesStatus};
+use karo_protocol::mesh::MeshStatus;
 use karo_protocol::observation::OBSERVATION_VERSION;
+use karo_protocol::peer::{Control, PEER_VERSION, SKIPPED_FROM};
 use karo_protocol::query::{Count, Query};
 use karo_protocol::spool;
 
@@ -96,6 +99,7 @@ fn older_replies() -> Vec<(&'static str, Reply)> {
         }
         if let Reply::Status(status) = reply {
             status.rules = RulesStatus::default();
+            status.mesh = MeshStatus::default();
         }
     }
     replies
@@ -121,6 +125,31 @@ fn older_frames_are_still_read() {
 }
 
 #[test]
+fn what_peers_say_are_the_bytes_they_were() {
+    for (name, message) in spoken::controls() {
+        let frame = golden(name, &message.encode(PEER_VERSION).expect("a sample fits a frame"));
+        assert_eq!(message.encode(PEER_VERSION).expect("a sample fits a frame"), frame, "{name}");
+        let (header, payload) = split(&frame);
+        assert_eq!(Control::decode(header.kind, payload), Ok(Some(message)), "{name}");
+    }
+}
+
+#[test]
+fn what_is_signed_are_the_bytes_they_were() {
+    for (name, bytes) in spoken::objects() {
+        assert_eq!(golden(name, &bytes), bytes, "{name}");
+    }
+}
+
+#[test]
+fn peers_pass_over_what_newer_ones_say() {
+    assert_eq!(Control::decode(SKIPPED_FROM, b"\xc0"), Ok(None));
+    assert!(Control::decode(SKIPPED_FROM, b"\xc0\xc0").is_err());
+    let unknown = SKIPPED_FROM - 1;
+    assert_eq!(Control::decode(unknown, b"\xc0"), Err(FrameError::UnknownType(unknown)));
+}
+
+#[test]
 fn every_message_has_a_golden_frame() {
     let kinds: BTreeSet<u16> = samples::requests()
         .iter()
@@ -132,6 +161,9 @@ fn every_message_has_a_golden_frame() {
         Request::decode(*kind, &[]) != Err(unknown.clone()) || Reply::decode(*kind, &[]) != Err(unknown)
     };
     assert_eq!((0..=u16::MAX).filter(is_known).collect::<BTreeSet<u16>>(), kinds);
+    let said: BTreeSet<u16> = spoken::controls().iter().map(|(_, message)| message.kind()).collect();
+    let is_said = |kind: &u16| Control::decode(*kind, &[]) != Err(FrameError::UnknownType(*kind));
+    assert_eq!((0..SKIPPED_FROM).filter(is_said).collect::<BTreeSet<u16>>(), said);
 }
 
 #[test]
@@ -139,6 +171,8 @@ fn no_golden_file_is_left_over() {
     let names = samples::requests().into_iter().map(|(name, _)| name);
     let names = names.chain(samples::replies().into_iter().map(|(name, _)| name));
     let names = names.chain(samples::spooled().into_iter().map(|(name, _)| name));
+    let names = names.chain(spoken::controls().into_iter().map(|(name, _)| name));
+    let names = names.chain(spoken::objects().into_iter().map(|(name, _)| name));
     if is_update() {
         return;
     }

@@ -150,6 +150,7 @@ pub(super) fn status() -> Status {
         resident_bytes: 20 << 20,
         notices: vec!["the clock\u{1b} went back".to_owned()],
         rules: RulesStatus::default(),
+        mesh: karo_protocol::mesh::MeshStatus::default(),
     }
 }
 

@@ -249,6 +249,25 @@ impl Desk<'_> {
                 return self.say_all(id, meaning::check(&self.session.post.rules, check).await).await;
             }
             Request::Reclassify(reclassify) => self.reclassify(id, reclassify).await,
+            Request::Identity(())
+            | Request::IdentityBackup(_)
+            | Request::IdentityRestore(_)
+            | Request::IdentityRotate(())
+            | Request::Peers(_)
+            | Request::PeerAdd(_)
+            | Request::PeerChange(_)
+            | Request::PeerShow(_)
+            | Request::PeerPing(_)
+            | Request::PeerTest(_)
+            | Request::Candidates(())
+            | Request::Pair(_)
+            | Request::PairAnswer(_)
+            | Request::Audit(_)
+            | Request::AuditVerify(())
+            | Request::AuditHead(())
+            | Request::AuditExport(_) => {
+                failure(FailureCode::BadRequest, "this daemon has no identity and no peers")
+            }
         };
         self.say(id, answer).await;
         Ok(())

@@ -1,5 +1,7 @@
 //! One message of every type, each field away from its default: what the golden frames hold.
 
+pub(crate) mod mesh;
+
 use karo_protocol::category::CategorySet;
 use karo_protocol::event::{Cut, RedactedCommand, Secret, Understanding};
 use karo_protocol::explain::{Context, Explain, Explanation, Match, Run, Span};
@@ -18,7 +20,7 @@ use karo_protocol::{
 /// The id that all golden frames carry.
 pub(crate) const ID: RequestId = RequestId(0x0102_0304_0506);
 
-fn at(micros: i64) -> Timestamp {
+pub(crate) fn at(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
@@ -171,6 +173,7 @@ fn status() -> Status {
         resident_bytes: 12,
         notices: vec!["one".to_owned()],
         rules: RulesStatus { loaded: 13, refused: 14, loaded_at: Some(at(15)), version: 16 },
+        mesh: mesh::mesh_status(),
     }
 }
 
@@ -288,7 +291,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     };
     let file = RuleFile { name: "b.yml".to_owned(), text: Bytes::from("title: b") };
     let check = RulesCheck { files: vec![file], lines: explain().lines };
-    vec![
+    let mut requests = vec![
         ("request-observe-start", Request::Observe(Observe::new(observation(Phase::Start)))),
         ("request-observe-end", Request::Observe(Observe::new(observation(Phase::End(ending()))))),
         ("request-observe-bare", Request::Observe(Observe::new(bare_observation()))),
@@ -304,7 +307,9 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("request-rules", Request::Rules(())),
         ("request-rules-check", Request::RulesCheck(check)),
         ("request-reclassify", Request::Reclassify(Reclassify { redact: true })),
-    ]
+    ];
+    requests.extend(mesh::requests());
+    requests
 }
 
 fn tallies() -> Tallies {
@@ -333,7 +338,7 @@ pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
     let verified =
         Verified { segments: 2, records: 3, damage: vec![damage], damage_count: 101, views_agree: true };
     let failure = Failure { code: FailureCode::VersionMismatch, message: "speak version 1".to_owned() };
-    vec![
+    let mut replies = vec![
         ("reply-observed", Reply::Observed(Verdict::Committed)),
         ("reply-rows", Reply::Rows(vec![row, running])),
         ("reply-event-running", Reply::Events(vec![event(Outcome::Running)])),
@@ -354,7 +359,9 @@ pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
             Reply::Reclassified(Reclassified { events: 4, changed: 3, redacted: 2, segments: 1 }),
         ),
         ("reply-failure", Reply::Failure(failure)),
-    ]
+    ];
+    replies.extend(mesh::replies());
+    replies
 }
 
 /// Observations that wait in a spool, each under the name of its golden record.

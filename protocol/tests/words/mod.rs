@@ -9,6 +9,7 @@ use karo_protocol::local::{
     Reclassified, Reclassify, RefusedRule, Reply, Request, Rule, RuleFile, RulesCheck, RulesPage,
     RulesStatus, SpoolStatus, Status, StoreStatus, Tallies, Verdict, Verified,
 };
+use karo_protocol::mesh::MeshStatus;
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::query::{Count, CountBy, CountKey, Detail, Directory, Exit, Order, Row, Tally, Zone};
 use karo_protocol::{
@@ -335,6 +336,7 @@ prop_compose! {
         Status {
             version, pid, started_at, now, user, host, data_dir, socket, spools, intake, store, sessions,
             sessions_max, refused_foreign, malformed, resident_bytes, notices, rules,
+            mesh: MeshStatus::default(),
         }
     }
 }
