@@ -1,0 +1,11 @@
+//! Who is trusted, and how it is proven.
+//!
+//! Pure: no file is opened here, no clock is read, and chance comes as an argument ([`Chance`]). What is decided
+//! here is decided before the first byte of a peer is read (`tls`), at each frame (`frame`) and at each object
+//! (`object`).
+
+#![warn(missing_docs)]
+
+mod chance;
+
+pub use chance::{Chance, System};
