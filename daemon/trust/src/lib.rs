@@ -7,5 +7,7 @@
 #![warn(missing_docs)]
 
 mod chance;
+mod signer;
 
 pub use chance::{Chance, System};
+pub use signer::Signer;
