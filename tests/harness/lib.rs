@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`karo`] | [`Karo`]: temporary places, and a real `karod` that is started, frozen, killed and started again |
 //! | [`session`] | [`Session`]: one connection, in frames |
+//! | [`mesh`] | [`Node`]: a daemon with an address of its own, and what is asked about its peers |
 //! | [`typist`] | [`Typist`]: a shell that exists only as observations |
 //! | [`dice`] | [`Dice`]: chance that repeats exactly, from a seed |
 //! | [`ledger`] | [`Ledger`]: what was acknowledged, kept outside the daemon |
@@ -21,6 +22,7 @@ pub mod binaries;
 pub mod dice;
 pub mod karo;
 pub mod ledger;
+pub mod mesh;
 pub mod session;
 pub mod typist;
 pub mod wait;
@@ -28,6 +30,7 @@ pub mod wait;
 pub use dice::Dice;
 pub use karo::Karo;
 pub use ledger::Ledger;
+pub use mesh::Node;
 pub use session::Session;
 pub use typist::Typist;
 pub use wait::{PATIENCE, until};

@@ -1,0 +1,186 @@
+//! Several daemons on one machine that can trust each other: each listens on a loopback address of its own.
+
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use karo_protocol::audit::{AuditFilter, AuditRow, AuditVerified};
+use karo_protocol::local::{Failure, Reply, Request};
+use karo_protocol::mesh::{Change, IdentityShown, LinkState, PeerAdd, PeerChange, PeerRow, PeersAsk};
+use karo_protocol::{NodeId, Trust};
+
+use crate::karo::Karo;
+use crate::wait::until;
+
+/// Meshes that this process has made: their addresses differ by it.
+static NODES: AtomicU32 = AtomicU32::new(0);
+
+/// Port that the daemons of stories listen on.
+pub const PORT: u16 = 9238;
+
+/// A daemon with an address of its own.
+#[derive(Debug)]
+pub struct Node {
+    /// Its places.
+    pub karo: Karo,
+    /// Where it listens, as `HOST:PORT`.
+    pub address: String,
+}
+
+impl Node {
+    /// Makes the places of a daemon that will listen on a loopback address that no other one has.
+    pub fn new() -> Self {
+        // All of 127.0.0.0/8 is this machine: the process and a counter keep stories apart that run side by side.
+        let (process, node) = (process::id(), NODES.fetch_add(1, Ordering::Relaxed));
+        let [.., high, low] = process.to_be_bytes();
+        let address = format!("127.{}.{}.{}:{PORT}", 64 + (high & 0x7f), low, 1 + node % 250);
+        let node = Self { karo: Karo::new(), address };
+        node.configure("");
+        node
+    }
+
+    /// Makes one and starts it.
+    pub fn running() -> Self {
+        let mut node = Self::new();
+        node.karo.launch();
+        node
+    }
+
+    /// Writes its configuration: where it listens, and what else is said.
+    pub fn configure(&self, more: &str) {
+        self.karo.configure(&format!("[mesh]\nlisten = \"{}\"\n{more}", self.address));
+    }
+
+    /// Asks and returns the first answer.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn ask(&self, request: &Request) -> Reply {
+        match self.karo.session().ask(request) {
+            Ok(reply) => reply,
+            Err(error) => panic!("{request:?}: {error}\n{}", self.karo.log()),
+        }
+    }
+
+    /// Asks for what will be refused, and returns why.
+    ///
+    /// # Panics
+    ///
+    /// When it is not.
+    pub fn refusal(&self, request: &Request) -> Failure {
+        match self.ask(request) {
+            Reply::Failure(failure) => failure,
+            other => panic!("{request:?} was not refused but answered {other:?}"),
+        }
+    }
+
+    /// Returns who it is.
+    ///
+    /// # Panics
+    ///
+    /// When it does not say.
+    pub fn identity(&self) -> IdentityShown {
+        match self.ask(&Request::Identity(())) {
+            Reply::Identity(identity) => *identity,
+            other => panic!("no identity but {other:?}"),
+        }
+    }
+
+    /// Returns its key.
+    pub fn node_id(&self) -> NodeId {
+        self.identity().node_id
+    }
+
+    /// Returns the table of its peers.
+    ///
+    /// # Panics
+    ///
+    /// When it does not say.
+    pub fn peers(&self) -> Vec<PeerRow> {
+        match self.ask(&Request::Peers(PeersAsk::default())) {
+            Reply::Peers(table) => table.rows,
+            other => panic!("no peers but {other:?}"),
+        }
+    }
+
+    /// Returns the row of the peer of that name or key, if there is one.
+    pub fn peer(&self, node: NodeId) -> Option<PeerRow> {
+        self.peers().into_iter().find(|row| row.node_id == node)
+    }
+
+    /// Trusts another node.
+    ///
+    /// # Panics
+    ///
+    /// When that is refused.
+    pub fn trust(&self, node: NodeId, addresses: &[&str], trust: Trust) -> PeerRow {
+        let addresses = addresses.iter().map(ToString::to_string).collect();
+        let add = PeerAdd { node_id: node, addresses, trust, name: None, owner: None, expires_at: None };
+        match self.ask(&Request::PeerAdd(add)) {
+            Reply::Peer(row) => *row,
+            other => panic!("the peer was not added: {other:?}"),
+        }
+    }
+
+    /// Changes what is known of a peer.
+    ///
+    /// # Panics
+    ///
+    /// When that is refused.
+    pub fn change(&self, peer: &str, change: Change) -> PeerRow {
+        match self.ask(&Request::PeerChange(PeerChange { peer: peer.to_owned(), change })) {
+            Reply::Peer(row) => *row,
+            other => panic!("the peer was not changed: {other:?}"),
+        }
+    }
+
+    /// Waits until the link to a node is in that state, and returns its row.
+    pub fn wait_for(&self, node: NodeId, state: LinkState) -> PeerRow {
+        until(&format!("the link is {state}"), || self.peer(node).filter(|row| row.state == state))
+    }
+
+    /// Returns the entries of its audit that the filter lets through, in their order.
+    ///
+    /// # Panics
+    ///
+    /// When it does not say.
+    pub fn audit(&self, filter: AuditFilter) -> Vec<AuditRow> {
+        let mut session = self.karo.session();
+        let id = session.send(&Request::Audit(filter)).expect("the daemon reads");
+        let mut rows = Vec::new();
+        loop {
+            match session.receive() {
+                Ok((answered, Reply::AuditRows(page))) if answered == id => rows.extend(page),
+                Ok((answered, Reply::End(_))) if answered == id => return rows,
+                other => panic!("no audit but {other:?}"),
+            }
+        }
+    }
+
+    /// Has the audit checked.
+    ///
+    /// # Panics
+    ///
+    /// When it does not say.
+    pub fn audit_verified(&self) -> AuditVerified {
+        match self.ask(&Request::AuditVerify(())) {
+            Reply::AuditVerified(verified) => verified,
+            other => panic!("the audit was not checked: {other:?}"),
+        }
+    }
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Makes two nodes trust each other and waits for the link.
+pub fn link(one: &Node, other: &Node, trust: Trust) {
+    let (first, second) = (one.node_id(), other.node_id());
+    one.trust(second, &[&other.address], trust);
+    other.trust(first, &[&one.address], trust);
+    one.wait_for(second, LinkState::Connected);
+    other.wait_for(first, LinkState::Connected);
+}
