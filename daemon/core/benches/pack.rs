@@ -1,8 +1,9 @@
 //! How many lines the rules flag: `cargo bench -p karo-core --bench pack -- FILE.jsonl... [options]`.
 //!
-//! Each file has one object a line: `{"src":..,"cmd":..}`, of which `src` may be left out. Printed is for each
-//! source the share of lines that are flagged at each level or above, and with options the lines themselves. No
-//! data come with the repository, so a run without files says so and ends.
+//! Each file has one object a line: `{"source":..,"cmd":..,"level":..}`, of which `source` (or `src`) and `level` may be
+//! left out; without files, those of `tests/data/risk`. Printed is for each source the share of lines that are flagged
+//! at each level or above, then, of lines with a label (`none`, `medium`, `high`), how many are flagged as it asks,
+//! and with options the lines themselves.
 //!
 //! | option | does |
 //! | --- | --- |
@@ -10,6 +11,7 @@
 //! | `--level LEVEL` | the level that counts as flagged in lists; `medium` if left out |
 //! | `--show` | lists the lines below that level |
 //! | `--show-flagged` | lists the lines at or above it, with the rules that matched |
+//! | `--show-wrong` | lists the lines whose label asks for another level |
 //! | `--by-rule` | counts for each rule how many lines of each source it matched |
 //! | `--source NAME` | looks at one source only |
 
@@ -25,6 +27,9 @@ use karo_core::risk::{RuleFile, Rules, Surroundings};
 use karo_protocol::explain::Match;
 use karo_protocol::{RawCommand, Risk};
 
+/// The labelled lines that come with the repository.
+const LABELLED: [&str; 2] = ["set.jsonl", "holdout.jsonl"];
+
 const LEVELS: [(Risk, &str); 4] =
     [(Risk::Low, "low"), (Risk::Medium, "medium"), (Risk::High, "high"), (Risk::Critical, "critical")];
 
@@ -37,6 +42,7 @@ struct Asked {
     source: Option<String>,
     shows_missed: bool,
     shows_flagged: bool,
+    shows_wrong: bool,
     by_rule: bool,
 }
 
@@ -45,16 +51,75 @@ struct Asked {
 struct Tally {
     lines: usize,
     reached: [usize; LEVELS.len()],
+    labelled: Labelled,
+}
+
+/// What became of lines that a person labelled.
+#[derive(Default)]
+struct Labelled {
+    benign: usize,
+    benign_flagged: usize,
+    risky: usize,
+    risky_flagged: usize,
+    high: usize,
+    high_flagged: usize,
+    high_as_high: usize,
+}
+
+impl Labelled {
+    /// Counts a line by its label; returns whether it was told as its label asks.
+    fn count(&mut self, label: &str, highest: Option<Risk>) -> bool {
+        let is_flagged = highest >= Some(Risk::Medium);
+        if label == "none" {
+            self.benign += 1;
+            self.benign_flagged += usize::from(is_flagged);
+            return !is_flagged;
+        }
+        self.risky += 1;
+        self.risky_flagged += usize::from(is_flagged);
+        if label != "high" {
+            assert_eq!(label, "medium", "a label is none, medium or high");
+            return is_flagged;
+        }
+        let is_high = highest >= Some(Risk::High);
+        self.high += 1;
+        self.high_flagged += usize::from(is_flagged);
+        self.high_as_high += usize::from(is_high);
+        is_high
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.benign += other.benign;
+        self.benign_flagged += other.benign_flagged;
+        self.risky += other.risky;
+        self.risky_flagged += other.risky_flagged;
+        self.high += other.high;
+        self.high_flagged += other.high_flagged;
+        self.high_as_high += other.high_as_high;
+    }
+
+    fn print(&self, name: &str) {
+        let share = |part: usize, of: usize| {
+            format!("{part:>4}/{of:<4} {:>5.1}%", 100.0 * part as f64 / of.max(1) as f64)
+        };
+        println!(
+            "{name:<22} {}  {}  {}  {}",
+            share(self.risky_flagged, self.risky),
+            share(self.high_flagged, self.high),
+            share(self.high_as_high, self.high),
+            share(self.benign_flagged, self.benign),
+        );
+    }
 }
 
 /// Title of a rule, and for each source how many of its lines it matched.
 type Matched = BTreeMap<String, BTreeMap<String, usize>>;
 
 fn main() {
-    let asked = asked();
+    let mut asked = asked();
     if asked.files.is_empty() {
-        println!("no files given: {} rules are built in", Rules::builtin().listed().count());
-        return;
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/risk");
+        asked.files = LABELLED.map(|name| directory.join(name)).into();
     }
     let texts = rule_texts(&asked.rules);
     let files: Vec<RuleFile<'_>> = texts.iter().map(|(path, text)| RuleFile { path, text }).collect();
@@ -85,6 +150,7 @@ fn asked() -> Asked {
             "--source" => asked.source = Some(next()),
             "--show" => asked.shows_missed = true,
             "--show-flagged" => asked.shows_flagged = true,
+            "--show-wrong" => asked.shows_wrong = true,
             "--by-rule" => asked.by_rule = true,
             file => asked.files.push(file.into()),
         }
@@ -121,7 +187,7 @@ fn one(
     matched: &mut Matched,
 ) {
     let row: serde_json::Value = serde_json::from_str(row).expect("each line is an object");
-    let source = row["src"].as_str().unwrap_or("lines").to_owned();
+    let source = row["source"].as_str().or(row["src"].as_str()).unwrap_or("lines").to_owned();
     if asked.source.as_ref().is_some_and(|wanted| *wanted != source) {
         return;
     }
@@ -141,7 +207,11 @@ fn one(
             .entry(source.clone())
             .or_default() += 1;
     }
-    if asked.shows_missed && !is_flagged || asked.shows_flagged && is_flagged {
+    let label = row["level"].as_str();
+    let is_wrong = label.is_some_and(|label| !tally.labelled.count(label, highest));
+    if asked.shows_missed && !is_flagged || asked.shows_flagged && is_flagged || asked.shows_wrong && is_wrong
+    {
+        let source = format!("{source} {}", label.unwrap_or_default());
         let titles: Vec<_> = matches.iter().map(|one| format!("{:?} {}", one.level, one.title)).collect();
         println!("{source}\t{}\t{}", text.replace('\n', "\\n"), titles.join(" + "));
     }
@@ -167,6 +237,14 @@ fn print(tallies: &BTreeMap<String, Tally>, matched: &Matched, asked: &Asked) {
         let shares =
             tally.reached.map(|reached| format!("{:>7.2}%", 100.0 * reached as f64 / tally.lines as f64));
         println!("{source:<22} {:>7}  {}", tally.lines, shares.join(" "));
+    }
+    let mut all = Labelled::default();
+    tallies.values().for_each(|tally| all.add(&tally.labelled));
+    if all.benign + all.risky > 0 {
+        let heads = ["risky: medium", "high: medium", "high: high", "benign: medium"];
+        println!("\n{:<22} {}", "labelled as", heads.map(|head| format!("{head:<17}")).concat());
+        tallies.iter().for_each(|(source, tally)| tally.labelled.print(source));
+        all.print("all");
     }
     if asked.by_rule {
         for (rule, sources) in matched {

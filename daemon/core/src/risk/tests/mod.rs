@@ -1,6 +1,7 @@
 //! Rules against lines, and files that are no rules.
 
 mod files;
+mod labels;
 mod lines;
 mod pack;
 mod reference;
