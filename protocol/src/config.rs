@@ -13,10 +13,11 @@ use serde::Deserialize;
 use crate::{ShellKind, named_enum};
 
 pub use expression::Expression;
+pub use mesh::{
+    DiscoverySettings, DiscoveryTable, MeshSettings, MeshTable, PeerSettings, PeerTable, SUBNETS_MAX,
+    SubnetEntry, SubnetRule,
+};
 pub use pattern::Pattern;
-
-mod expression;
-mod pattern;
 
 /// Patterns that one list may hold: each is tried on each command.
 pub const PATTERNS_MAX: usize = 256;
@@ -29,32 +30,37 @@ pub const RULE_DIRS_MAX: usize = 16;
 
 const MIB: u64 = 1024 * 1024;
 
-/// Declares one table of the file: its keys with type and default, and the text that documents them.
+/// Declares one table of the file: its keys with type and default, and the text that documents them; and what
+/// tables stand in it besides, which are documented by themselves.
 macro_rules! table {
     (
         $(#[doc = $about:literal])+
         $name:ident {
             $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr),+ $(,)?
         }
+        $(besides { $($(#[doc = $more_doc:literal])+ $more:ident: $more_type:ty),+ $(,)? })?
     ) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
         #[serde(deny_unknown_fields, default)]
-        pub struct $name { $($(#[doc = $doc])+ pub $key: $type),+ }
+        pub struct $name {
+            $($(#[doc = $doc])+ pub $key: $type,)+
+            $($($(#[doc = $more_doc])+ pub $more: $more_type),+)?
+        }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { $($key: $default),+ }
+                Self { $($key: $default,)+ $($($more: Default::default()),+)? }
             }
         }
 
         impl $name {
-            /// Writes the table as it stands in the documented default file.
-            fn document(table: &str, text: &mut String) {
+            /// Writes the table as it stands in the documented default file, below that line of its name.
+            pub(super) fn document(head: &str, text: &mut String) {
                 let default = Self::default();
                 text.push_str("\n");
                 $(comment($about, text);)+
-                text.push_str(&format!("[{table}]\n"));
+                text.push_str(&format!("{head}\n"));
                 $(
                     text.push('\n');
                     $(comment($doc, text);)+
@@ -64,6 +70,11 @@ macro_rules! table {
         }
     };
 }
+
+mod expression;
+mod mesh;
+mod moment;
+mod pattern;
 
 fn comment(line: &str, text: &mut String) {
     text.push('#');
@@ -161,6 +172,10 @@ pub struct Config {
     pub socket: SocketTable,
     /// `[log]`.
     pub log: LogTable,
+    /// `[mesh]`.
+    pub mesh: MeshTable,
+    /// `[discovery]`.
+    pub discovery: DiscoveryTable,
 }
 
 /// One entry of `[record] follow`.
@@ -179,12 +194,15 @@ pub fn default_toml() -> String {
         "# Configuration of Karo. Every key is optional; what stands here are the defaults.\n\
          # Take the # before a key away to change it, run `karoctl config check`, then send karod a HUP.\n",
     );
-    RecordTable::document("record", &mut text);
-    RedactTable::document("redact", &mut text);
-    RulesTable::document("rules", &mut text);
-    StoreTable::document("store", &mut text);
-    SocketTable::document("socket", &mut text);
-    LogTable::document("log", &mut text);
+    RecordTable::document("[record]", &mut text);
+    RedactTable::document("[redact]", &mut text);
+    RulesTable::document("[rules]", &mut text);
+    StoreTable::document("[store]", &mut text);
+    SocketTable::document("[socket]", &mut text);
+    LogTable::document("[log]", &mut text);
+    MeshTable::document("[mesh]", &mut text);
+    PeerTable::document("#[[mesh.peers]]", &mut text);
+    DiscoveryTable::document("[discovery]", &mut text);
     text
 }
 
@@ -203,6 +221,10 @@ pub struct Settings {
     pub socket: SocketSettings,
     /// What the daemon says of itself.
     pub log: LogSettings,
+    /// Other machines.
+    pub mesh: MeshSettings,
+    /// Where candidates are looked for.
+    pub discovery: DiscoverySettings,
 }
 
 /// What is recorded, and what is not.
@@ -349,6 +371,8 @@ impl Config {
             store: self.store.check()?,
             socket: self.socket.check()?,
             log: self.log.check()?,
+            mesh: self.mesh.check()?,
+            discovery: self.discovery.check()?,
         })
     }
 }
@@ -508,6 +532,12 @@ impl ToToml for i64 {
     }
 }
 
+impl ToToml for bool {
+    fn to_toml(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl ToToml for String {
     fn to_toml(&self) -> String {
         format!("{self:?}")
@@ -527,93 +557,4 @@ impl ToToml for FollowEntry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn defaults_are_accepted() {
-        let settings = Settings::default();
-        assert_eq!(settings.store.reserve_bytes, 64 * MIB);
-        assert_eq!((settings.store.retention, settings.store.retention_bytes), (None, None));
-        assert_eq!(settings.socket, SocketSettings { sessions_max: 256, idle: Duration::from_secs(60) });
-        assert_eq!(settings.log, LogSettings { level: LogLevel::Info, target: LogTarget::Auto });
-    }
-
-    #[test]
-    fn refusals_name_key_value_and_range() {
-        type Change = fn(&mut Config);
-        let refusal = |change: Change| {
-            let mut config = Config::default();
-            change(&mut config);
-            config.check(None).expect_err("the value is out of its range").to_string()
-        };
-        let cases: [(Change, &str); 10] = [
-            (|c| c.store.reserve_mib = 0, "store.reserve_mib is 0, accepted is 1 to 1048576 MiB"),
-            (
-                |c| c.store.retention_days = -1,
-                "store.retention_days is -1, accepted is 0 to 36500 days, 0 for never",
-            ),
-            (
-                |c| c.store.retention_mib = 3,
-                "store.retention_mib is 3, accepted is 16 to 1048576 MiB, or 0 for no limit",
-            ),
-            (|c| c.socket.sessions_max = 5000, "socket.sessions_max is 5000, accepted is 8 to 4096 sessions"),
-            (
-                |c| c.log.level = "loud".to_owned(),
-                "log.level is loud, accepted is one of error, warn, info, debug, trace",
-            ),
-            (
-                |c| c.record.ignore = vec![String::new()],
-                "record.ignore[0] is \"\", accepted is a pattern that is not empty",
-            ),
-            (
-                |c| c.redact.extra = vec!["a".to_owned(), "(b".to_owned()],
-                "redact.extra[1] is \"(b\", accepted is a `)` for each `(` (at byte 3)",
-            ),
-            (
-                |c| c.record.ignore_dirs = vec!["tmp".to_owned()],
-                "record.ignore_dirs[0] is \"tmp\", accepted is an absolute path, or one from ~/",
-            ),
-            (
-                |c| c.rules.dirs = vec!["sigma".to_owned()],
-                "rules.dirs[0] is \"sigma\", accepted is an absolute path, or one from ~/",
-            ),
-            (
-                |c| c.record.follow = vec![FollowEntry { shell: "zsh".to_owned(), path: "/h".to_owned() }],
-                "record.follow[0].shell is zsh, accepted is mksh or ksh; bash, zsh and fish have hooks",
-            ),
-        ];
-        for (change, expected) in cases {
-            assert_eq!(refusal(change), expected);
-        }
-    }
-
-    #[test]
-    fn rules_of_the_user_keep_commands_out() {
-        let mut config = Config::default();
-        config.record.ignore = vec!["pass *".to_owned()];
-        config.record.ignore_dirs = vec!["~/private/".to_owned()];
-        config.record.follow =
-            vec![FollowEntry { shell: "mksh".to_owned(), path: "~/.mksh_history".to_owned() }];
-        let record = config.check(Some(Path::new("/h"))).expect("all of it is right").record;
-        assert!(record.is_ignored(b"pass show mail", b"/"));
-        assert!(record.is_ignored(b"ls", b"/h/private") && record.is_ignored(b"ls", b"/h/private/a/b"));
-        assert!(!record.is_ignored(b"ls pass ", b"/h/privateer"));
-        assert_eq!(record.follow, [Follow { shell: ShellKind::Mksh, path: "/h/.mksh_history".into() }]);
-    }
-
-    #[test]
-    fn the_default_file_documents_every_key() {
-        let text = default_toml();
-        for line in [
-            "[record]",
-            "#ignore = []",
-            "#dirs = []",
-            "#reserve_mib = 64",
-            "#sessions_max = 256",
-            "#level = \"info\"",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-    }
-}
+mod tests;

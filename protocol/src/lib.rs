@@ -20,10 +20,11 @@
 //! | [`spool`] | the record that waits on disk when the daemon could not be reached |
 //! | [`places`] | where everything lies, by one table |
 //! | [`config`] | the configuration file: keys, defaults, ranges |
-//! | [`id`], [`time`], [`text`], [`category`], [`limits`] | the small words the others are made of |
+//! | [`address`], [`id`], [`time`], [`text`], [`category`], [`limits`] | the small words the others are made of |
 
 #![warn(missing_docs)]
 
+pub mod address;
 pub mod audit;
 pub mod category;
 pub mod config;

@@ -19,6 +19,24 @@ pub const ADDRESSES_MAX: usize = 8;
 /// Bytes of a peer's name, owner or note.
 pub const PEER_NAME_BYTES_MAX: usize = 64;
 
+/// What may be a peer's name or owner: [`is_name`].
+pub const NAME_ACCEPTED: &str = "1 to 64 bytes of letters, digits, spaces and - _ . @ + ', beginning with a letter or \
+     digit and without a space at the end";
+
+/// Tells whether a text may be a peer's name or owner.
+///
+/// Nothing in it can drive a terminal, turn the direction of text or be invisible, and none can be taken for an option
+/// or for a node id.
+pub fn is_name(text: &str) -> bool {
+    // Fillers of Hangul are letters to Unicode, and nothing to the eye.
+    let is_seen =
+        |c: char| c.is_alphanumeric() && !matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
+    text.len() <= PEER_NAME_BYTES_MAX
+        && text.starts_with(is_seen)
+        && !text.ends_with(' ')
+        && text.chars().all(|c| is_seen(c) || matches!(c, ' ' | '-' | '_' | '.' | '@' | '+' | '\''))
+}
+
 /// Bytes of an address: the longest host name and a port.
 pub const ADDRESS_BYTES_MAX: usize = 260;
 
@@ -350,4 +368,35 @@ pub struct MeshStatus {
     pub audit_size: u64,
     /// How many of these a peer has witnessed; `None` without a witness.
     pub audit_witnessed: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_an_eye_can_tell() {
+        let most = "a".repeat(PEER_NAME_BYTES_MAX);
+        for name in ["laptop", "Ada's phone", "ada@example.org", "Zoë", "日本", "7", &most] {
+            assert!(is_name(name), "{name}");
+        }
+        let too_long = "a".repeat(PEER_NAME_BYTES_MAX + 1);
+        for name in [
+            "",
+            " a",
+            "a ",
+            "-a",
+            "a\nb",
+            "a\u{1b}[31m",
+            "a\u{202e}b",
+            "a\u{200b}",
+            "\u{3164}",
+            "karo:ed25519:x",
+            "a/b",
+            "*",
+            &too_long,
+        ] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
 }

@@ -63,6 +63,8 @@ fn judge(text: &str, home: Option<&Path>) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use karo_protocol::config::PeerTable;
+
     use super::*;
 
     #[test]
@@ -72,13 +74,17 @@ mod tests {
         let uncommented: String = default_toml()
             .lines()
             .map(|line| match line.strip_prefix('#') {
-                Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => format!("{key}\n"),
+                Some(key) if key.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => {
+                    format!("{key}\n")
+                }
                 Some(_) | None => format!("{line}\n"),
             })
             .collect();
-        assert_eq!(read(&uncommented), Config::default());
+        let mut expected = Config::default();
+        expected.mesh.peers.push(PeerTable::default());
+        assert_eq!(read(&uncommented), expected);
         let keys = uncommented.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
-        assert_eq!(keys, 13);
+        assert_eq!(keys, 24);
     }
 
     #[test]
