@@ -8,6 +8,8 @@
 
 mod chance;
 mod signer;
+#[cfg(test)]
+mod testing;
 
 pub use chance::{Chance, System};
-pub use signer::Signer;
+pub use signer::{Signer, is_weak, verify};
