@@ -266,6 +266,9 @@ pub struct Object<T> {
 pub trait SignedBody: Serialize + for<'de> Deserialize<'de> {
     /// Its name in the signature, so that no object can be taken for one of another type.
     const NAME: &'static str;
+
+    /// Bytes of the whole object at the most: what is longer is neither hashed nor read.
+    const BYTES_MAX: usize = 1024;
 }
 
 /// An issuer's key and the one that follows it: signed by the old key.

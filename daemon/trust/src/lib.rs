@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 
 mod chance;
+pub mod frame;
+pub mod object;
 mod signer;
 #[cfg(test)]
 mod testing;
