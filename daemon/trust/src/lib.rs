@@ -6,12 +6,19 @@
 
 #![warn(missing_docs)]
 
+pub mod certificate;
 mod chance;
+pub mod fingerprint;
 pub mod frame;
+pub mod identity;
 pub mod object;
+pub mod roster;
 mod signer;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 
 pub use chance::{Chance, System};
+pub use fingerprint::{fingerprint, key_hash};
+pub use identity::Identity;
 pub use signer::{Signer, is_weak, verify};

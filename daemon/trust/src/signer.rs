@@ -18,15 +18,12 @@ pub trait Signer: Send + Sync {
     fn sign(&self, message: &[u8]) -> Signature;
 }
 
-/// The points of Ed25519 whose order divides eight, by their y (RFC 8032, section 5.1), in every spelling that a
-/// decoder may accept; the sign of x, the highest bit, is left out.
-const WEAK_KEYS: [[u8; 32]; 7] = [
+/// The points of Ed25519 whose order divides eight, by their y (RFC 8032, section 5.1); the sign of x, the highest bit, is left out.
+const WEAK_KEYS: [[u8; 32]; 5] = [
     spelled(0, 0, 0),
     spelled(1, 0, 0),
-    // p - 1, and p and p + 1, which stand for 0 and 1 where a decoder reduces.
+    // p - 1.
     spelled(0xec, 0xff, 0x7f),
-    spelled(0xed, 0xff, 0x7f),
-    spelled(0xee, 0xff, 0x7f),
     // The two of order eight.
     [
         0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
@@ -46,12 +43,18 @@ const fn spelled(first: u8, between: u8, last: u8) -> [u8; 32] {
     bytes
 }
 
-/// Tells whether a key is one under which anybody can sign: a point of small order. No key pair has such a key,
-/// and nobody may be trusted by it.
+/// Tells whether a key is one under which anybody can sign, a point of small order, or a second spelling of
+/// another key. No key pair has such a key, and nobody may be trusted by it.
 pub fn is_weak(node: &NodeId) -> bool {
     let mut y = node.0;
     y[31] &= 0x7f;
-    WEAK_KEYS.contains(&y)
+    WEAK_KEYS.contains(&y) || is_second_spelling(&y)
+}
+
+/// Tells whether a number is p or more: a decoder that reduces takes it for a smaller one, so that one key would be
+/// two nodes.
+fn is_second_spelling(y: &[u8; 32]) -> bool {
+    y[0] >= 0xed && y[31] == 0x7f && y[1..31].iter().all(|byte| *byte == 0xff)
 }
 
 /// Tells whether a signature over exactly these bytes is by the node's key: RFC 8032 with the bound on S, and
@@ -93,8 +96,10 @@ mod tests {
     /// Under a key of small order, ring takes a signature that nobody made, for some message in eight at least.
     #[test]
     fn nothing_verifies_under_a_weak_key() {
+        let spellings = [spelled(0xed, 0xff, 0x7f), spelled(0xee, 0xff, 0x7f)];
         let points: Vec<[u8; 32]> = WEAK_KEYS
             .iter()
+            .chain(&spellings)
             .flat_map(|y| {
                 [0, 0x80].map(|sign| {
                     let mut point = *y;
@@ -116,5 +121,16 @@ mod tests {
             }
         }
         assert!(forged > 64, "ring took {forged}");
+    }
+
+    #[test]
+    fn a_key_has_one_spelling() {
+        for least in 0xed..=0xff {
+            assert!(
+                is_weak(&NodeId(spelled(least, 0xff, 0x7f))) && is_weak(&NodeId(spelled(least, 0xff, 0xff)))
+            );
+        }
+        assert!(!is_weak(&NodeId(spelled(0xeb, 0xff, 0x7f))));
+        assert!(!is_weak(&NodeId(spelled(0xed, 0xff, 0x7e))));
     }
 }
