@@ -171,3 +171,6 @@ impl Signer for Identity {
         Self::sign(self, message)
     }
 }
+
+#[cfg(test)]
+mod tests;

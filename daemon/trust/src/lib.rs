@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod backup;
 pub mod certificate;
 mod chance;
 pub mod fingerprint;

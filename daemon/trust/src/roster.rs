@@ -284,3 +284,6 @@ impl Roster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
