@@ -9,7 +9,14 @@ use karo_protocol::{Axis, Category, EventId, Risk, ShellId, ShellKind};
 
 use super::exit;
 
-/// Ask for your own recorded commands, and look after their recording.
+pub use mesh::{
+    AuditArgs, AuditCommand, AuditFilterArgs, CalledArgs, IdentityCommand, PairArgs, PassphraseArgs,
+    PeersArgs, PeersCommand, split_node,
+};
+
+mod mesh;
+
+/// Ask for your own recorded commands, look after their recording, and link your machines.
 #[derive(Debug, Parser)]
 #[command(name = "karoctl", version, max_term_width = 110, after_long_help = exit::table(), after_help = "Exit codes and more: karoctl --help")]
 pub struct Cli {
@@ -50,6 +57,13 @@ pub enum Command {
     /// Look after the store.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Look after the key that this machine is known by.
+    #[command(subcommand)]
+    Identity(IdentityCommand),
+    /// Show the machines that are trusted, and how their links are.
+    Peers(PeersArgs),
+    /// Show what Karo itself did, and prove it.
+    Audit(AuditArgs),
     /// Check what goes wrong in life, and name the mend.
     Doctor,
     /// Write completions for a shell to standard output.
@@ -428,6 +442,17 @@ pub fn command() -> clap::Command {
 /// What clap says, the wish for help or the version among it.
 pub fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&command().try_get_matches()?)
+}
+
+/// Reads a command line, without the name of the program.
+///
+/// # Errors
+///
+/// As [`parse`].
+#[cfg(test)]
+pub fn parse_from(line: &[&str]) -> Result<Cli, clap::Error> {
+    let line = std::iter::once("karoctl").chain(line.iter().copied());
+    Cli::from_arg_matches(&command().try_get_matches_from(line)?)
 }
 
 /// Accepts the names of one of the protocol's closed lists.

@@ -24,7 +24,7 @@ pub enum Exit {
     Refused = 4,
     /// The answer does not cover the asked range.
     NotCovered = 5,
-    /// The store is damaged.
+    /// The store or the audit is damaged.
     Damaged = 6,
     /// A bug of ours.
     Bug = 70,
@@ -39,10 +39,11 @@ impl Exit {
         (Self::NoDaemon, "no daemon, or it does not answer"),
         (
             Self::Refused,
-            "refused: by you, by the daemon or by the system; a rule that cannot be used or fails its test",
+            "refused: by you, by the daemon or by the system; a rule that cannot be used or fails its test; a \
+             connection that does not come about",
         ),
         (Self::NotCovered, "the asked range is not covered by the answer"),
-        (Self::Damaged, "the store is damaged"),
+        (Self::Damaged, "the store or the audit is damaged"),
         (Self::Bug, "a bug of Karo's: please report it"),
     ];
 }

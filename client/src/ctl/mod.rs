@@ -9,9 +9,11 @@
 //! | [`exit`] | exit codes, and what ends a command early |
 //! | [`scene`] | what a command works with: places, output, terminal, person |
 //! | [`filter`], [`when`] | from options to what the protocol asks |
-//! | [`shown`], [`table`], [`json`], [`csv`], [`record`], [`base64`] | from answers to text |
+//! | [`passphrase`], [`owned_file`] | what is asked for without an echo, and files for their owner alone |
+//! | [`shown`], [`table`], [`grid`], [`json`], [`csv`], [`record`], [`base64`] | from answers to text |
 //! | the others | a command each, by its name |
 
+pub mod audit;
 pub mod base64;
 pub mod cli;
 pub mod config;
@@ -22,9 +24,14 @@ pub mod exit;
 pub mod explain;
 pub mod export;
 pub mod filter;
+pub mod grid;
+pub mod identity;
 pub mod import;
 pub mod json;
 pub mod man;
+pub mod owned_file;
+pub mod passphrase;
+pub mod peers;
 pub mod progress;
 pub mod query;
 pub mod reclassify;
@@ -85,6 +92,9 @@ fn run(scene: &mut Scene, command: &Command) -> Result<Exit, Trouble> {
         Command::Explain(args) => explain::run(scene, args),
         Command::Rules(command) => rules::run(scene, command),
         Command::Reclassify(args) => reclassify::run(scene, *args),
+        Command::Identity(command) => identity::run(scene, command),
+        Command::Peers(args) => peers::run(scene, args),
+        Command::Audit(args) => audit::run(scene, args),
         Command::Shell(command) => shell::run(scene, command),
         Command::Doctor => doctor::run(scene),
         Command::Completions { shell } => man::completions(scene, *shell),

@@ -8,11 +8,12 @@ use jiff::Zoned;
 use karo_protocol::category::CategorySet;
 use karo_protocol::event::{Outcome, RedactedCommand, Redaction, Secret, Understanding};
 use karo_protocol::local::{Intake, RulesStatus, SpoolStatus, Status, StoreStatus};
+use karo_protocol::mesh::{LinkState, PeerRow};
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::query::Row;
 use karo_protocol::{
-    Axis, BootId, Bytes, Category, Event, EventId, Micros, Precision, Risk, Shell, ShellId, ShellKind, State,
-    Timestamp,
+    Axis, BootId, Bytes, Category, Event, EventId, Fingerprint, Micros, NodeId, Precision, Risk, Shell,
+    ShellId, ShellKind, State, Timestamp, Trust,
 };
 
 use super::scene::Scene;
@@ -151,6 +152,46 @@ pub(super) fn status() -> Status {
         notices: vec!["the clock\u{1b} went back".to_owned()],
         rules: RulesStatus::default(),
         mesh: karo_protocol::mesh::MeshStatus::default(),
+    }
+}
+
+/// A peer that is connected.
+pub(super) fn peer() -> PeerRow {
+    PeerRow {
+        name: "laptop".to_owned(),
+        node_id: NodeId([7; 32]),
+        fingerprint: Fingerprint([1, 2, 3, 4, 5, 6, 7, 8]),
+        state: LinkState::Connected,
+        since: ago(90),
+        reason: Some("it dialled".to_owned()),
+        address: Some("10.0.0.2:9238".to_owned()),
+        trust: Trust::Peer,
+        owner: Some("ada".to_owned()),
+        rtt_us: Some(400),
+        skew_us: Some(-1200),
+        version: Some("karod 0.1.0".to_owned()),
+        expires_at: None,
+        is_configured: false,
+    }
+}
+
+/// A peer that cannot be reached, of which little is known, and whose reason is hostile.
+pub(super) fn lost_peer() -> PeerRow {
+    PeerRow {
+        name: "desk".to_owned(),
+        node_id: NodeId([8; 32]),
+        fingerprint: Fingerprint([9; 8]),
+        state: LinkState::TimedOut,
+        since: ago(86_400),
+        reason: Some("nothing heard for 45 s\u{1b}".to_owned()),
+        address: None,
+        trust: Trust::Member,
+        owner: None,
+        rtt_us: None,
+        skew_us: None,
+        version: None,
+        expires_at: Some(ago(-3600)),
+        is_configured: true,
     }
 }
 

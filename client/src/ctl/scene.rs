@@ -11,6 +11,7 @@ use karo_protocol::places::Places;
 
 use super::exit::Trouble;
 use super::filter::Bearings;
+use super::passphrase;
 use super::table::Surface;
 use crate::connection::{Connection, Patience};
 use crate::surroundings;
@@ -27,6 +28,10 @@ pub struct Scene {
     pub patience: Patience,
     /// Asks the person and returns whether the answer is yes, or why nobody can be asked.
     pub person: fn(&str) -> Result<bool, Trouble>,
+    /// Whether there is a person to ask at all.
+    pub has_person: bool,
+    /// Asks the person for a secret, which is not shown while it is typed, or says why nobody can be asked.
+    pub secret: fn(&str) -> Result<String, Trouble>,
     places: Option<Places>,
     now: OnceCell<Zoned>,
 }
@@ -40,6 +45,8 @@ impl Scene {
             is_terminal: io::stdout().is_terminal(),
             patience: Patience::default(),
             person: ask_on_terminal,
+            has_person: is_anybody_there(),
+            secret: passphrase::ask_on_terminal,
             places: None,
             now: OnceCell::new(),
         }
@@ -55,6 +62,8 @@ impl Scene {
             is_terminal: false,
             patience: Patience::default(),
             person: |_| Err(Trouble::refused("nobody is there")),
+            has_person: false,
+            secret: |_| Err(Trouble::refused("nobody is there")),
             places: Some(places),
             now,
         }
@@ -115,10 +124,31 @@ impl Scene {
         self.out.flush()?;
         (self.person)(question)
     }
+
+    /// Asks as [`confirm`](Self::confirm) does, and takes nothing for the answer that was typed before.
+    ///
+    /// # Errors
+    ///
+    /// As [`confirm`](Self::confirm).
+    pub fn confirm_seen(&mut self, question: &str) -> Result<bool, Trouble> {
+        self.out.flush()?;
+        forget_typed();
+        (self.person)(question)
+    }
+}
+
+/// Forgets what was typed before a question was seen, so that it cannot be taken for the answer.
+fn forget_typed() {
+    // Standard input that is no terminal holds nothing that was typed.
+    rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush).ok();
+}
+
+fn is_anybody_there() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 fn ask_on_terminal(question: &str) -> Result<bool, Trouble> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !is_anybody_there() {
         return Err(Trouble::refused(format!(
             "{question} there is no terminal to ask on; add --yes to go on without asking"
         )));

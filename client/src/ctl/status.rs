@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Zoned;
 use karo_protocol::local::{Reply, Request, RulesStatus, SpoolStatus, Status};
+use karo_protocol::mesh::MeshStatus;
 use karo_protocol::{Micros, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -49,11 +50,48 @@ fn to_json(status: &Status) -> Value {
         value[name] = moment(&value[name]);
     }
     value["rules"]["loaded_at"] = moment(&value["rules"]["loaded_at"]);
+    value["mesh"] = mesh_json(&status.mesh);
     let store = &mut value["store"];
     for name in ["oldest", "newest", "partial_since"] {
         store[name] = moment(&store[name]);
     }
     value
+}
+
+/// Returns how the mesh is as JSON, with keys as they are written everywhere.
+fn mesh_json(mesh: &MeshStatus) -> Value {
+    json!({
+        "node_id": mesh.node_id.map(|node| node.to_string()),
+        "fingerprint": mesh.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        "listening": mesh.listening,
+        "peers": mesh.peers,
+        "connected": mesh.connected,
+        "audit_size": mesh.audit_size,
+        "audit_witnessed": mesh.audit_witnessed,
+    })
+}
+
+/// Returns what there is to say of the mesh: nothing before there is an identity.
+fn mesh_lines(mesh: &MeshStatus) -> Vec<(&'static str, String)> {
+    let Some(fingerprint) = mesh.fingerprint else { return Vec::new() };
+    let links = match mesh.peers {
+        0 => "no peers".to_owned(),
+        peers => format!("{} of {peers} peers connected", mesh.connected),
+    };
+    let listening = match mesh.listening.as_slice() {
+        [] => "listening nowhere".to_owned(),
+        addresses => format!("listening at {}", addresses.join(", ")),
+    };
+    let rest = |witnessed: u64| mesh.audit_size.saturating_sub(witnessed);
+    let witness = match mesh.audit_witnessed {
+        None => "no witness".to_owned(),
+        Some(witnessed) if rest(witnessed) == 0 => "all witnessed".to_owned(),
+        Some(witnessed) => format!("the newest {} without a witness", rest(witnessed)),
+    };
+    vec![
+        ("mesh", format!("{fingerprint}, {links}, {listening}")),
+        ("audit", format!("{} entries, {witness}", mesh.audit_size)),
+    ]
 }
 
 fn plain(value: &impl Serialize) -> Value {
@@ -105,6 +143,9 @@ fn text(status: &Status, now: &Zoned) -> String {
         line("spool", spool_text(spool));
     }
     for (name, value) in store_lines(status, now) {
+        line(name, value);
+    }
+    for (name, value) in mesh_lines(&status.mesh) {
         line(name, value);
     }
     if status.refused_foreign > 0 || status.malformed > 0 {

@@ -53,6 +53,40 @@ fn rules_are_counted_and_those_that_cannot_be_used_are_named() {
 }
 
 #[test]
+fn the_mesh_is_shown_once_there_is_an_identity() {
+    let mesh = MeshStatus {
+        node_id: Some(karo_protocol::NodeId([7; 32])),
+        fingerprint: Some(karo_protocol::Fingerprint([1, 2, 3, 4, 5, 6, 7, 8])),
+        listening: vec!["10.0.0.1:9238".to_owned()],
+        peers: 3,
+        connected: 2,
+        audit_size: 200,
+        audit_witnessed: Some(190),
+    };
+    let lines = |mesh: &MeshStatus| -> Vec<String> {
+        let text = text(&Status { mesh: mesh.clone(), ..status() }, &noon());
+        let is_of_mesh = |line: &&str| line.starts_with("mesh ") || line.starts_with("audit ");
+        text.lines().filter(is_of_mesh).map(str::to_owned).collect()
+    };
+    assert_eq!(lines(&MeshStatus::default()), Vec::<String>::new());
+    assert_eq!(
+        lines(&mesh),
+        [
+            "mesh       0102-0304-0506-0708, 2 of 3 peers connected, listening at 10.0.0.1:9238",
+            "audit      200 entries, the newest 10 without a witness",
+        ]
+    );
+    let value = to_json(&Status { mesh: mesh.clone(), ..status() })["mesh"].take();
+    let alone = MeshStatus { peers: 0, listening: Vec::new(), audit_witnessed: None, ..mesh };
+    assert_eq!(
+        lines(&alone),
+        ["mesh       0102-0304-0506-0708, no peers, listening nowhere", "audit      200 entries, no witness",]
+    );
+    assert_eq!(value["node_id"], "karo:ed25519:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc");
+    assert_eq!(value["fingerprint"], "0102-0304-0506-0708");
+}
+
+#[test]
 fn damage_is_in_the_exit_code() {
     let daemon = FakeDaemon::serve(|session| {
         let (id, _) = session.request();

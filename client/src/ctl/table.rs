@@ -30,11 +30,16 @@ const KEY_COLUMNS_MAX: usize = 60;
 
 /// What is beside the point.
 pub const DIM: &str = "\x1b[2m";
-const RED: &str = "\x1b[31m";
-const BOLD_RED: &str = "\x1b[1;31m";
-const YELLOW: &str = "\x1b[33m";
-const GREEN: &str = "\x1b[32m";
-const PLAIN: &str = "\x1b[0m";
+/// For what has failed.
+pub const RED: &str = "\x1b[31m";
+/// For what cannot wait.
+pub const BOLD_RED: &str = "\x1b[1;31m";
+/// For what may go wrong, or is under way.
+pub const YELLOW: &str = "\x1b[33m";
+/// For what is well.
+pub const GREEN: &str = "\x1b[32m";
+/// Ends a colour.
+pub const PLAIN: &str = "\x1b[0m";
 
 struct Cells {
     time: String,
@@ -166,7 +171,7 @@ impl Surface {
         text.push('\n');
     }
 
-    fn coloured(&self, cell: &str, colour: Option<&str>, text: &mut String) {
+    pub(super) fn coloured(&self, cell: &str, colour: Option<&str>, text: &mut String) {
         match colour.filter(|_| self.has_colour) {
             Some(colour) => text.extend([colour, cell, PLAIN]),
             None => text.push_str(cell),

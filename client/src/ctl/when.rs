@@ -45,9 +45,35 @@ fn parse_moment(text: &str, now: &Zoned) -> Option<Zoned> {
     now.date().to_datetime(time).to_zoned(zone).ok()
 }
 
+/// What may be written where a moment to come is wanted.
+pub const ACCEPTED_AHEAD: &str =
+    "RFC 3339, 2027-01-31, \"2027-01-31 14:00\", or in how long: 90m, 12h, 30d, 1w, 6 months";
+
+/// Reads a moment to come, in the zone of `now` where the text names none; a span is one from now.
+///
+/// # Errors
+///
+/// What would be accepted.
+pub fn parse_ahead(text: &str, now: &Zoned) -> Result<Timestamp, String> {
+    let trimmed = text.trim();
+    let in_a_while = span(trimmed).and_then(|span| now.checked_add(span).ok());
+    let found = in_a_while.or_else(|| parse_moment(trimmed, now));
+    let found =
+        found.ok_or_else(|| format!("{text:?} is no moment to come; accepted is {ACCEPTED_AHEAD}"))?;
+    if found.timestamp() <= now.timestamp() {
+        return Err(format!("{text:?} is over already"));
+    }
+    Ok(from_jiff(found.timestamp()))
+}
+
 /// Reads `2h`, `1h30m`, `3 days ago`: numbers and units, nothing else.
 fn parse_ago(text: &str, now: &Zoned) -> Option<Zoned> {
-    let mut rest = text.strip_suffix("ago").unwrap_or(text).trim();
+    now.checked_sub(span(text.strip_suffix("ago").unwrap_or(text).trim())?).ok()
+}
+
+/// Reads `2h`, `1h30m`, `3 days`.
+fn span(text: &str) -> Option<Span> {
+    let mut rest = text;
     if rest.is_empty() {
         return None;
     }
@@ -60,7 +86,7 @@ fn parse_ago(text: &str, now: &Zoned) -> Option<Zoned> {
         span = add(span, number, &rest[..letters])?;
         rest = rest[letters..].trim_start();
     }
-    now.checked_sub(span).ok()
+    Some(span)
 }
 
 fn add(span: Span, number: i64, unit: &str) -> Option<Span> {
@@ -199,6 +225,22 @@ mod tests {
             ["", "h", "2", "2x", "tomorrowish", "2026-13-01", "ago", "99999999999999999999d", "9999999y"]
         {
             assert!(parse(text, &berlin_noon()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_to_come_are_read_and_no_others() {
+        let now = berlin_noon();
+        for (text, expected) in [
+            ("2h", "2026-11-02T13:00:00.000Z"),
+            ("30d", "2026-12-02T11:00:00.000Z"),
+            ("2027-01-31", "2027-01-30T23:00:00.000Z"),
+            ("2027-01-31T18:00:00Z", "2027-01-31T18:00:00.000Z"),
+        ] {
+            assert_eq!(parse_ahead(text, &now).map(|at| rfc3339(at, 3)).as_deref(), Ok(expected), "{text}");
+        }
+        for text in ["", "yesterday", "2026-11-02", "0s", "3 days ago", "99999999999999999999d"] {
+            assert!(parse_ahead(text, &now).is_err(), "{text}");
         }
     }
 
