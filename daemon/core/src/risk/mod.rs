@@ -244,11 +244,9 @@ impl Rules {
             self.search(event, &whole, &mut hits);
             let length = event.image.len() + event.command_line.len();
             work += length;
-            for index in self.needles.find(length, event.fields(), &mut hits) {
+            let is_meant = |rule: usize| !is_found[rule] && (run.is_some() || self.whole[rule]);
+            for index in self.needles.find(length, event.fields(), &mut hits, is_meant) {
                 let index = usize::from(*index);
-                if is_found[index] || (run.is_none() && !self.whole[index]) {
-                    continue;
-                }
                 work += RULE_WORK_BYTES + length;
                 let compiled = self.rules[index].compiled();
                 if let Some(result) = compiled.and_then(|rule| evaluate_rule(rule, event)) {

@@ -111,8 +111,14 @@ impl Needles {
     }
 
     /// Returns the rules, in order, that can match an event with these fields and as much text, whose texts were
-    /// [searched](Self::search).
-    pub(super) fn find<'h>(&self, length: usize, fields: Fields, hits: &'h mut Hits) -> &'h [u16] {
+    /// [searched](Self::search); of those alone that are meant.
+    pub(super) fn find<'h>(
+        &self,
+        length: usize,
+        fields: Fields,
+        hits: &'h mut Hits,
+        is_meant: impl Fn(usize) -> bool,
+    ) -> &'h [u16] {
         hits.called.clear();
         let by_word = ones(&hits.words).filter_map(|word| self.by_word.get(word)).flatten();
         let by_field =
@@ -124,7 +130,10 @@ impl Needles {
         }
         hits.called.iter().for_each(|rule| hits.is_called[usize::from(*rule)] = false);
         let event = Held { words: &hits.words, fields, length };
-        hits.called.retain(|rule| self.tests[usize::from(*rule)].holds(&event));
+        hits.called.retain(|rule| {
+            let rule = usize::from(*rule);
+            is_meant(rule) && self.tests[rule].holds(&event)
+        });
         hits.called.sort_unstable();
         &hits.called
     }
