@@ -89,15 +89,25 @@ impl<'a> Counting<'a> {
     fn by_tool(&mut self) -> BTreeMap<CountKey, Pair> {
         let columns = self.columns;
         let pairs = self.by_number(columns.tools.len(), |chunk, row| chunk.tools.at(row) as usize);
-        let mut by_name: BTreeMap<&[u8], Pair> = BTreeMap::new();
+        let mut named: Vec<(&[u8], Pair)> = Vec::new();
         for (list, pair) in columns.tools.iter().zip(pairs).filter(|(_, pair)| pair.0 > 0) {
-            let mut names: Vec<&[u8]> =
-                list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).collect();
-            names.sort_unstable();
-            names.dedup();
-            names.into_iter().for_each(|name| add(by_name.entry(name).or_default(), pair));
+            let first = named.len();
+            for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+                if !named[first..].iter().any(|(other, _)| *other == name) {
+                    named.push((name, pair));
+                }
+            }
         }
-        collect(by_name.into_iter().map(|(name, pair)| (text(name), pair)))
+        // Sorted once: there may be as many lists as there are texts, and a map would look for the place of each.
+        named.sort_unstable_by_key(|(name, _)| *name);
+        named.dedup_by(|(name, pair), (kept, sum)| {
+            let is_same = name == kept;
+            if is_same {
+                add(sum, *pair);
+            }
+            is_same
+        });
+        named.into_iter().map(|(name, pair)| (text(name), pair)).collect()
     }
 
     fn by_risk(&mut self) -> BTreeMap<CountKey, Pair> {
