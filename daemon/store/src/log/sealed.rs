@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use karo_protocol::{EventId, Shell, ShellId, Timestamp};
+use zstd::bulk::Compressor;
 
 use super::footer::{BlockPlace, Footer, put_shells, read_shells};
 use super::raw::Header;
@@ -51,6 +52,8 @@ pub(super) struct Sealer {
     block_span: Span,
     previous: Option<u16>,
     footer: Footer,
+    /// One for all blocks: its tables are larger than they are.
+    compressor: Compressor<'static>,
 }
 
 impl Sealer {
@@ -65,6 +68,7 @@ impl Sealer {
             block_span: Span::default(),
             previous: None,
             footer: Footer { shells, ..Footer::default() },
+            compressor: Compressor::new(LEVEL).expect("zstd has this level"),
         }
     }
 
@@ -122,7 +126,7 @@ impl Sealer {
     fn put_block(&mut self, kind: BlockKind, unpacked: &[u8]) -> BlockPlace {
         let offset = self.bytes.len();
         let packed =
-            zstd::bulk::compress(unpacked, LEVEL).expect("memory is a destination that takes everything");
+            self.compressor.compress(unpacked).expect("memory is a destination that takes everything");
         let mut head = [0; BLOCK_HEAD_BYTES];
         head[..4].copy_from_slice(BLOCK_MAGIC);
         head[4] = kind as u8;
