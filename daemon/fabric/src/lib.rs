@@ -6,4 +6,5 @@
 #![warn(missing_docs)]
 
 pub mod link;
+pub mod net;
 pub mod several;
