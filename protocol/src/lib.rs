@@ -15,6 +15,7 @@
 //! | [`node`] | who a machine is to others: its key, and what it is trusted with |
 //! | [`audit`] | what Karo itself did, as it is told and proven |
 //! | [`mesh`] | what a user asks the daemon about its identity, peers and audit |
+//! | [`pair`] | what two strangers say to each other in a pairing |
 //! | [`page`] | what goes into one frame |
 //! | [`query`] | what can be asked about events |
 //! | [`spool`] | the record that waits on disk when the daemon could not be reached |
@@ -38,6 +39,7 @@ pub mod mesh;
 pub mod node;
 pub mod observation;
 pub mod page;
+pub mod pair;
 pub mod peer;
 pub mod places;
 pub mod query;

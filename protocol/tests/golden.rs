@@ -16,6 +16,7 @@ use karo_protocol::limits::FRAME_BYTES_MAX;
 use karo_protocol::local::{Observe, Reply, Request, RulesStatus};
 use karo_protocol::mesh::MeshStatus;
 use karo_protocol::observation::OBSERVATION_VERSION;
+use karo_protocol::pair::{PAIR_FRAME_BYTES_MAX, PairMessage};
 use karo_protocol::peer::{Control, PEER_VERSION, SKIPPED_FROM};
 use karo_protocol::query::{Count, Query};
 use karo_protocol::spool;
@@ -135,6 +136,17 @@ fn what_peers_say_are_the_bytes_they_were() {
 }
 
 #[test]
+fn what_strangers_say_are_the_bytes_they_were() {
+    for (name, message) in spoken::pairing() {
+        let frame = golden(name, &message.encode().expect("a sample fits a frame"));
+        assert_eq!(message.encode().expect("a sample fits a frame"), frame, "{name}");
+        let (header, payload) = split(&frame);
+        assert!(header.length < PAIR_FRAME_BYTES_MAX / 2, "{name}");
+        assert_eq!(PairMessage::decode(header.kind, payload), Ok(message), "{name}");
+    }
+}
+
+#[test]
 fn what_is_signed_are_the_bytes_they_were() {
     for (name, bytes) in spoken::objects() {
         assert_eq!(golden(name, &bytes), bytes, "{name}");
@@ -164,6 +176,9 @@ fn every_message_has_a_golden_frame() {
     let said: BTreeSet<u16> = spoken::controls().iter().map(|(_, message)| message.kind()).collect();
     let is_said = |kind: &u16| Control::decode(*kind, &[]) != Err(FrameError::UnknownType(*kind));
     assert_eq!((0..SKIPPED_FROM).filter(is_said).collect::<BTreeSet<u16>>(), said);
+    let paired: BTreeSet<u16> = spoken::pairing().iter().map(|(_, message)| message.kind()).collect();
+    let is_pairing = |kind: &u16| PairMessage::decode(*kind, &[]) != Err(FrameError::UnknownType(*kind));
+    assert_eq!((0..=u16::MAX).filter(is_pairing).collect::<BTreeSet<u16>>(), paired);
 }
 
 #[test]
@@ -172,6 +187,7 @@ fn no_golden_file_is_left_over() {
     let names = names.chain(samples::replies().into_iter().map(|(name, _)| name));
     let names = names.chain(samples::spooled().into_iter().map(|(name, _)| name));
     let names = names.chain(spoken::controls().into_iter().map(|(name, _)| name));
+    let names = names.chain(spoken::pairing().into_iter().map(|(name, _)| name));
     let names = names.chain(spoken::objects().into_iter().map(|(name, _)| name));
     if is_update() {
         return;

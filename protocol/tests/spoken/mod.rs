@@ -3,6 +3,7 @@
 use karo_protocol::NodeId;
 use karo_protocol::audit::{ConsistencyProof, Head};
 use karo_protocol::node::{Hash, Nonce, Signature};
+use karo_protocol::pair::{PairCommit, PairDone, PairEnd, PairMessage, PairNonce, PairRefusal, PairYes};
 use karo_protocol::peer::{
     AuditAsk, AuditProof, Capabilities, Control, Goodbye, Hello, HelloAck, KeyRotationAck, Object, Parting,
     Ping, Pong, Rotation,
@@ -37,6 +38,19 @@ pub(crate) fn controls() -> Vec<(&'static str, Control)> {
         ("peer-rotation-ack", Control::KeyRotationAck(KeyRotationAck { key: NODE, is_accepted: true })),
         ("peer-audit-ask", Control::AuditAsk(ask)),
         ("peer-audit-proof", Control::AuditProof(proof)),
+    ]
+}
+
+/// What strangers say in a pairing, each under the name of its golden frame.
+pub(crate) fn pairing() -> Vec<(&'static str, PairMessage)> {
+    let commit = PairCommit { code: "k7m2qd".to_owned(), commitment: Hash([5; 32]) };
+    let yes = PairYes { next_key: Hash([9; 32]), port: 9238, signature: Signature([0x22; 64]) };
+    vec![
+        ("pair-commit", PairMessage::Commit(commit)),
+        ("pair-nonce", PairMessage::Nonce(PairNonce { nonce: Hash([6; 32]) })),
+        ("pair-yes", PairMessage::Yes(yes)),
+        ("pair-done", PairMessage::Done(PairDone {})),
+        ("pair-end", PairMessage::End(PairEnd { reason: PairRefusal::Late })),
     ]
 }
 
