@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod frame;
 pub mod identity;
 pub mod object;
+pub mod replay;
 pub mod roster;
 mod signer;
 #[cfg(test)]
