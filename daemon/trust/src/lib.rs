@@ -13,12 +13,14 @@ pub mod fingerprint;
 pub mod frame;
 pub mod identity;
 pub mod object;
+pub mod pairing;
 pub mod replay;
 pub mod roster;
 mod signer;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod words;
 
 pub use chance::{Chance, System};
 pub use fingerprint::{fingerprint, key_hash};

@@ -1,5 +1,7 @@
 //! What the tests of this crate share: dice that fall alike each time, and keys made of them.
 
+use std::time::Instant;
+
 use karo_protocol::NodeId;
 use karo_protocol::node::Signature;
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -53,4 +55,10 @@ impl Signer for Key {
     fn sign(&self, message: &[u8]) -> Signature {
         Signature(self.0.sign(message).as_ref().try_into().expect("a signature has 64 bytes"))
     }
+}
+
+/// Returns a moment to count from: no test asks for another.
+#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made in another way")]
+pub(crate) fn start() -> Instant {
+    Instant::now()
 }
