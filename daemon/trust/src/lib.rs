@@ -16,6 +16,7 @@ pub mod object;
 pub mod pairing;
 pub mod replay;
 pub mod roster;
+pub mod rotation;
 mod signer;
 #[cfg(test)]
 mod testing;

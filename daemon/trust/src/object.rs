@@ -149,18 +149,26 @@ const fn bounded<T: SignedBody>(bytes: &[u8]) -> Result<(), TooLong> {
 ///
 /// [`ObjectRefused`]; nothing of it may be believed then.
 pub fn open<T: SignedBody>(signed: &Signed, expected: &Expected) -> Result<Object<T>, ObjectRefused> {
+    let object = read(signed, expected.issuer)?;
+    judge(&object, expected)?;
+    Ok(object)
+}
+
+/// Verifies an object and reads it, whenever it was made and for whomever.
+pub(crate) fn read<T: SignedBody>(
+    signed: &Signed,
+    expected: Option<NodeId>,
+) -> Result<Object<T>, ObjectRefused> {
     let bytes = &signed.bytes.0;
     bounded::<T>(bytes)?;
     let issuer = issuer_of(bytes)?;
-    if let Some(expected) = expected.issuer.filter(|expected| *expected != issuer) {
+    if let Some(expected) = expected.filter(|expected| *expected != issuer) {
         return Err(ObjectRefused::Issuer { issuer, expected });
     }
     if !verify(&issuer, &covered::<T>(bytes), &signed.signature) {
         return Err(ObjectRefused::Signature { issuer });
     }
-    let object = karo_protocol::frame::decode::<Object<T>>(bytes)?;
-    judge(&object, expected)?;
-    Ok(object)
+    Ok(karo_protocol::frame::decode::<Object<T>>(bytes)?)
 }
 
 /// Reads whose object it says that it is; nothing else.
@@ -177,12 +185,18 @@ fn judge<T>(object: &Object<T>, expected: &Expected) -> Result<(), ObjectRefused
     if object.expires < object.created {
         return Err(ObjectRefused::Backwards);
     }
-    let ahead = object.created.since(expected.now);
-    if ahead > AHEAD_MAX {
-        return Err(ObjectRefused::Ahead { ahead_seconds: seconds(ahead) });
-    }
+    judge_creation(object.created, expected.now)?;
     if expected.now > object.expires {
         return Err(ObjectRefused::Expired { past_seconds: seconds(expected.now.since(object.expires)) });
+    }
+    Ok(())
+}
+
+/// Refuses what a clock far ahead of ours has made.
+pub(crate) fn judge_creation(created: Timestamp, now: Timestamp) -> Result<(), ObjectRefused> {
+    let ahead = created.since(now);
+    if ahead > AHEAD_MAX {
+        return Err(ObjectRefused::Ahead { ahead_seconds: seconds(ahead) });
     }
     Ok(())
 }
