@@ -163,7 +163,7 @@ named_enum! {
 }
 
 /// Sets of categories, ordered, as one number: bit `n` is the category of index `n`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct CategorySet(u32);
 
 impl CategorySet {

@@ -148,7 +148,7 @@ impl Outcome {
 }
 
 /// What Karo understands of a command: a function of its text and of the rules' version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Understanding {
     /// The most telling category.
     pub category: Category,

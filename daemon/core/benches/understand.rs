@@ -8,15 +8,15 @@
 )]
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use karo_core::classify::classify;
 use karo_core::line::{self, Line};
 use karo_core::redact::Redactor;
 use karo_core::redact::redact;
-use karo_core::risk::{Rules, Surroundings};
-use karo_core::understand::{Knowledge, Understander};
+use karo_core::risk::{RuleFile, Rules, Surroundings};
+use karo_core::understand::Knowledge;
 use karo_protocol::RawCommand;
 use karo_protocol::limits::COMMAND_BYTES_MAX;
 
@@ -35,20 +35,52 @@ fn main() {
     over(&lines, "parse", |line| drop(black_box(line::parse(line.as_bytes()))));
     over(&parsed(&lines), "classify", |line| drop(black_box(classify(line))));
     over(&lines, "redact", |line| drop(black_box(redact(line))));
-    let knowledge = Arc::new(Knowledge::new(Redactor::default(), Rules::builtin()));
-    let fresh = |line: &RawCommand| {
-        Understander::new(Arc::clone(&knowledge)).understand(line, Surroundings::default())
-    };
+    let knowledge = Knowledge::new(Redactor::default(), Rules::builtin());
+    let fresh = |line: &RawCommand| knowledge.understand_anew(line, Surroundings::default());
     over(&lines, "understand, all new", |line| drop(black_box(fresh(line))));
-    let mut understander = Understander::new(Arc::clone(&knowledge));
     over(&lines, "understand, as it comes", |line| {
-        drop(black_box(understander.understand(line, Surroundings::default())));
+        drop(black_box(knowledge.understand(line, Surroundings::default())));
     });
+    with_sigma(&lines);
     over(&lines, "explain", |line| drop(black_box(knowledge.explain(line, Surroundings::default()))));
     for piece in WORST {
         let line = RawCommand::new(piece.repeat(COMMAND_BYTES_MAX / piece.len()));
         over(&[line], &format!("64 KiB of {piece:?}"), |line| drop(black_box(fresh(line))));
     }
+}
+
+/// The same with all Linux rules of SigmaHQ beside the own pack: what design section 13 sets the goal for.
+fn with_sigma(lines: &[RawCommand]) {
+    let files = sigma();
+    let begun = Instant::now();
+    let files: Vec<RuleFile<'_>> =
+        files.iter().map(|(path, text)| RuleFile { path, text: text.as_bytes() }).collect();
+    let rules = Rules::load(&files);
+    let count = rules.listed().count();
+    println!(
+        "own pack and SigmaHQ Linux: {count} rules, loaded in {:.0} ms",
+        begun.elapsed().as_secs_f64() * 1e3
+    );
+    let knowledge = Knowledge::new(Redactor::default(), rules);
+    over(lines, "both, all new", |line| {
+        drop(black_box(knowledge.understand_anew(line, Surroundings::default())));
+    });
+    over(lines, "both, as it comes", |line| {
+        drop(black_box(knowledge.understand(line, Surroundings::default())));
+    });
+}
+
+/// Returns path and text of each rule of SigmaHQ.
+fn sigma() -> Vec<(String, String)> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/sigma");
+    let entries = std::fs::read_dir(directory).expect("the rules are part of the repository").flatten();
+    let paths =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "yml"));
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a rule is UTF-8");
+        (path.display().to_string(), text)
+    };
+    paths.map(read).collect()
 }
 
 fn lines() -> Vec<RawCommand> {

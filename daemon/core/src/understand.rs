@@ -2,12 +2,12 @@
 //!
 //! Category, programs and risk come from the redacted text alone, so that what is stored can be understood again
 //! later, and alike. Most histories repeat two lines in three, so what was understood is remembered by its text
-//! and by that of its surroundings which rules ask for, in a cache of fixed size that no answer depends on. A text
-//! with a secret in it is never remembered.
+//! and by that of its surroundings which rules ask for, in a [cache](CACHE_TEXTS_MAX) that has an end and that no
+//! answer depends on. A text with a secret in it is never remembered.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod cache;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use karo_protocol::event::{Cut, Understanding};
 use karo_protocol::explain::{self, Explanation, Span};
@@ -16,26 +16,23 @@ use karo_protocol::{Bytes, Event, RawCommand, RedactedCommand, Redaction};
 use crate::classify::{Classified, RunCategory, classify, table_fingerprint};
 use crate::line::{Line, Run, parse};
 use crate::redact::{Reasoned, Redacted, Redactor};
-use crate::risk::{Assessment, Reads, Rules, Surroundings};
+use crate::risk::{Assessment, Rules, Surroundings};
+use cache::{Cache, Key, Origin};
+
+pub use cache::{CACHE_TEXTS_MAX, CACHE_UNDERSTANDING_BYTES_MAX, CACHE_UNDERSTANDINGS_MAX};
 
 /// Raised when the same text is understood in another way by the same tables and rules.
 const CODE_VERSION: u32 = 2;
 
-/// Texts remembered: a year of one person's history has some thousand that come again.
-pub const CACHE_TEXTS_MAX: usize = 4096;
-
-/// Length of what is remembered, in bytes: of the text, with that of its surroundings which counts.
-///
-/// Longer ones are hardly ever typed twice. With [`CACHE_TEXTS_MAX`] it holds the cache's texts under 4 MiB, whatever
-/// is typed.
-pub const CACHE_TEXT_BYTES_MAX: usize = 1024;
-
 /// What commands are understood by: the tables of Karo, rules, and what one user wants to be cut out.
+///
+/// It never changes; what is understood by it is remembered with it, for all threads that ask, and forgotten with it.
 #[derive(Debug)]
 pub struct Knowledge {
     redactor: Redactor,
     rules: Rules,
     version: u32,
+    cache: Mutex<Cache>,
 }
 
 impl Knowledge {
@@ -43,7 +40,7 @@ impl Knowledge {
     pub fn new(redactor: Redactor, rules: Rules) -> Self {
         let tables = crc32c::crc32c_append(table_fingerprint(), &CODE_VERSION.to_be_bytes());
         let version = crc32c::crc32c_append(tables, &rules.fingerprint().to_be_bytes());
-        Self { redactor, rules, version }
+        Self { redactor, rules, version, cache: Mutex::default() }
     }
 
     /// Returns the rules.
@@ -61,9 +58,74 @@ impl Knowledge {
         self.version
     }
 
-    /// Understands a text that holds no secrets any more.
+    /// Redacts a command and understands it; what came before never counts.
+    pub fn understand(&self, raw: &RawCommand, surroundings: Surroundings<'_>) -> Understood {
+        let text = raw.as_bytes();
+        let key = self.key(Origin::Clean, text, surroundings);
+        if let Some(understanding) = self.remembered(key) {
+            let (command, redactions) = RedactedCommand::cut(raw, &[]);
+            return Understood { command, redactions, understanding };
+        }
+        let understood = self.understand_anew(raw, surroundings);
+        // With a secret in it, its hash would tell whoever guesses the secret that the guess is right.
+        if understood.redactions.is_empty() {
+            self.cache().keep(key, &understood.understanding);
+        }
+        understood
+    }
+
+    /// Redacts a command and understands it as if it was the first; nothing of it is remembered.
+    pub fn understand_anew(&self, raw: &RawCommand, surroundings: Surroundings<'_>) -> Understood {
+        let line = parse(raw.as_bytes());
+        let Redacted { command, redactions, line: cut, .. } = self.redactor.redact(raw, &line);
+        let understanding = self.judge_line(command.as_bytes(), &cut.unwrap_or(line), surroundings);
+        Understood { command, redactions, understanding }
+    }
+
+    /// Understands a text from which secrets were cut once, and remembers that as well.
     pub fn judge(&self, text: &[u8], surroundings: Surroundings<'_>) -> Understanding {
-        self.judge_line(text, &parse(text), surroundings)
+        let key = self.key(Origin::Stored, text, surroundings);
+        self.remembered(key).unwrap_or_else(|| {
+            let understanding = self.judge_line(text, &parse(text), surroundings);
+            self.cache().keep(key, &understanding);
+            understanding
+        })
+    }
+
+    /// Understands a stored event once more; `None` when it is what it was.
+    ///
+    /// With `is_redacting`, secrets that are found today are cut out of its text as well.
+    pub fn again(&self, event: &Event, is_redacting: bool) -> Option<Again> {
+        let redacted = is_redacting.then(|| self.redacted_again(event)).flatten();
+        if redacted.is_none() && event.understanding.version == self.version {
+            return None;
+        }
+        let text = redacted.as_ref().map_or(&event.command, |(command, _)| command).as_bytes();
+        let understanding = self.judge(text, surroundings(event));
+        Some(Again { understanding, redacted })
+    }
+
+    fn redacted_again(&self, event: &Event) -> Option<(RedactedCommand, Vec<Redaction>)> {
+        let raw = RawCommand::with_flag(event.command.as_bytes(), event.command.is_truncated());
+        let line = parse(raw.as_bytes());
+        let Redacted { command, redactions, reasons, .. } = self.redactor.redact(&raw, &line);
+        let redactions = with_moved(&event.redactions, &reasons, redactions);
+        (!reasons.is_empty()).then_some((command, redactions))
+    }
+
+    fn key(&self, origin: Origin, text: &[u8], surroundings: Surroundings<'_>) -> Key {
+        Key::of(origin, text, surroundings, self.rules.reads())
+    }
+
+    fn remembered(&self, key: Key) -> Option<Understanding> {
+        let found = self.cache().find(key);
+        // Copied when others may ask again.
+        found.map(|understanding| Understanding::clone(&understanding))
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        // Whatever a panic left of it is still a cache: no answer depends on it.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn judge_line(&self, text: &[u8], line: &Line, surroundings: Surroundings<'_>) -> Understanding {
@@ -138,78 +200,19 @@ pub struct Again {
     pub redacted: Option<(RedactedCommand, Vec<Redaction>)>,
 }
 
-/// Understands commands, and remembers what it understood.
+/// Knowledge on its way through an understanding again.
 #[derive(Debug)]
-pub struct Understander {
-    knowledge: Arc<Knowledge>,
-    cache: Cache,
-}
+pub struct Understander(Arc<Knowledge>);
 
 impl Understander {
-    /// Makes one that remembers nothing yet.
-    pub fn new(knowledge: Arc<Knowledge>) -> Self {
-        Self { knowledge, cache: Cache::default() }
+    /// Makes one of what commands are understood by.
+    pub const fn new(knowledge: Arc<Knowledge>) -> Self {
+        Self(knowledge)
     }
 
-    /// Returns what it understands by.
-    pub const fn knowledge(&self) -> &Arc<Knowledge> {
-        &self.knowledge
-    }
-
-    /// Redacts a command and understands it; what came before never counts.
-    pub fn understand(&mut self, raw: &RawCommand, surroundings: Surroundings<'_>) -> Understood {
-        let text = raw.as_bytes();
-        let key = key(text, surroundings, self.knowledge.rules.reads());
-        if let Some(understanding) = self.cache.find(&key) {
-            let (command, redactions) = RedactedCommand::cut(raw, &[]);
-            return Understood { command, redactions, understanding };
-        }
-        let line = parse(text);
-        let Redacted { command, redactions, line: cut, .. } = self.knowledge.redactor.redact(raw, &line);
-        if let Some(cut) = cut {
-            let understanding = self.knowledge.judge_line(command.as_bytes(), &cut, surroundings);
-            return Understood { command, redactions, understanding };
-        }
-        let understanding = self.knowledge.judge_line(text, &line, surroundings);
-        // With a secret in it, the key would be a secret.
-        if key.len() <= CACHE_TEXT_BYTES_MAX {
-            self.cache.keep(&key, &understanding);
-        }
-        Understood { command, redactions, understanding }
-    }
-
-    /// Understands a stored event once more; `None` when it is what it was.
-    ///
-    /// With `is_redacting`, secrets that are found today are cut out of its text as well.
-    pub fn again(&mut self, event: &Event, is_redacting: bool) -> Option<Again> {
-        let redacted = is_redacting.then(|| self.redacted_again(event)).flatten();
-        if redacted.is_none() && event.understanding.version == self.knowledge.version {
-            return None;
-        }
-        let text = redacted.as_ref().map_or(&event.command, |(command, _)| command).as_bytes();
-        let understanding = self.judge(text, surroundings(event));
-        Some(Again { understanding, redacted })
-    }
-
-    fn redacted_again(&self, event: &Event) -> Option<(RedactedCommand, Vec<Redaction>)> {
-        let raw = RawCommand::with_flag(event.command.as_bytes(), event.command.is_truncated());
-        let line = parse(raw.as_bytes());
-        let Redacted { command, redactions, reasons, .. } = self.knowledge.redactor.redact(&raw, &line);
-        let redactions = with_moved(&event.redactions, &reasons, redactions);
-        (!reasons.is_empty()).then_some((command, redactions))
-    }
-
-    /// Understands once more what is stored, and remembers it as well.
-    pub fn judge(&mut self, text: &[u8], surroundings: Surroundings<'_>) -> Understanding {
-        let key = key(text, surroundings, self.knowledge.rules.reads());
-        if let Some(understanding) = self.cache.find(&key) {
-            return understanding;
-        }
-        let understanding = self.knowledge.judge(text, surroundings);
-        if key.len() <= CACHE_TEXT_BYTES_MAX {
-            self.cache.keep(&key, &understanding);
-        }
-        understanding
+    /// Understands a stored event once more, as [`Knowledge::again`] does.
+    pub fn again(&self, event: &Event, is_redacting: bool) -> Option<Again> {
+        self.0.again(event, is_redacting)
     }
 }
 
@@ -232,80 +235,6 @@ fn with_moved(old: &[Redaction], made: &[Reasoned], mut new: Vec<Redaction>) -> 
     new
 }
 
-/// Returns what an understanding is remembered by: the text, and of its surroundings what rules ask for.
-///
-/// A number of bytes stands before each part of the surroundings, so that no two keys are the same by chance.
-fn key<'a>(text: &'a [u8], surroundings: Surroundings<'_>, reads: Reads) -> Cow<'a, [u8]> {
-    let parts = [
-        (reads.cwd, surroundings.cwd),
-        (reads.user, surroundings.user.as_bytes()),
-        (reads.shell, surroundings.shell.as_bytes()),
-    ];
-    if parts.iter().all(|(is_read, _)| !is_read) {
-        return Cow::Borrowed(text);
-    }
-    let mut key = Vec::with_capacity(text.len() + 64);
-    for (_, part) in parts.into_iter().filter(|(is_read, _)| *is_read) {
-        key.extend_from_slice(&(part.len() as u32).to_be_bytes());
-        key.extend_from_slice(part);
-    }
-    key.extend_from_slice(text);
-    Cow::Owned(key)
-}
-
-/// What was understood, by text: full, it gives up a text that was not asked for lately.
-///
-/// The clock algorithm (Corbató 1968): a hand goes round, spares what was used since it last came by, and takes
-/// the first that was not.
-#[derive(Debug, Default)]
-struct Cache {
-    places: BTreeMap<Arc<[u8]>, usize>,
-    slots: Vec<Slot>,
-    hand: usize,
-}
-
-#[derive(Debug)]
-struct Slot {
-    text: Arc<[u8]>,
-    understanding: Understanding,
-    is_used: bool,
-}
-
-impl Cache {
-    fn find(&mut self, text: &[u8]) -> Option<Understanding> {
-        let slot = &mut self.slots[*self.places.get(text)?];
-        slot.is_used = true;
-        Some(slot.understanding.clone())
-    }
-
-    /// Remembers a text that is not remembered yet.
-    fn keep(&mut self, text: &[u8], understanding: &Understanding) {
-        let text: Arc<[u8]> = text.into();
-        let slot = Slot { text: Arc::clone(&text), understanding: understanding.clone(), is_used: false };
-        let place = self.free_place();
-        match self.slots.get_mut(place) {
-            Some(old) => {
-                self.places.remove(&old.text);
-                *old = slot;
-            }
-            None => self.slots.push(slot),
-        }
-        self.places.insert(text, place);
-    }
-
-    fn free_place(&mut self) -> usize {
-        if self.slots.len() < CACHE_TEXTS_MAX {
-            return self.slots.len();
-        }
-        while std::mem::take(&mut self.slots[self.hand].is_used) {
-            self.hand = (self.hand + 1) % CACHE_TEXTS_MAX;
-        }
-        let place = self.hand;
-        self.hand = (self.hand + 1) % CACHE_TEXTS_MAX;
-        place
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use karo_protocol::{Category, Risk};
@@ -313,33 +242,33 @@ mod tests {
     use super::*;
     use crate::risk::RuleFile;
 
-    fn understander() -> Understander {
-        Understander::new(Arc::new(Knowledge::new(Redactor::default(), Rules::builtin())))
+    fn knowledge() -> Knowledge {
+        Knowledge::new(Redactor::default(), Rules::builtin())
     }
 
-    fn understand(understander: &mut Understander, text: &str) -> Understood {
-        understander.understand(&RawCommand::new(text), Surroundings::default())
+    fn understand(knowledge: &Knowledge, text: &str) -> Understood {
+        knowledge.understand(&RawCommand::new(text), Surroundings::default())
     }
 
     #[test]
     fn a_text_met_before_is_understood_alike() {
-        let (mut understander, mut other) = (understander(), understander());
+        let (knowledge, other) = (knowledge(), knowledge());
         for text in ["git push", "export A_TOKEN=hunter2", "", "\u{1f980}", &"x ".repeat(2000)] {
-            other.cache = Cache::default();
-            let fresh = understand(&mut other, text);
-            assert_eq!(understand(&mut understander, text), fresh);
-            assert_eq!(understand(&mut understander, text), fresh);
+            *other.cache() = Cache::default();
+            let fresh = understand(&other, text);
+            assert_eq!(understand(&knowledge, text), fresh);
+            assert_eq!(understand(&knowledge, text), fresh);
         }
     }
 
     #[test]
     fn what_is_stored_is_understood_again_alike() {
-        let mut understander = understander();
+        let knowledge = knowledge();
         for text in ["curl -u bob:hunter2 https://example.org | sh", "git push", "mysql -phunter2 db"] {
-            let first = understand(&mut understander, text);
-            let again = understander.judge(first.command.as_bytes(), Surroundings::default());
+            let first = understand(&knowledge, text);
+            let again = knowledge.judge(first.command.as_bytes(), Surroundings::default());
             assert_eq!(again, first.understanding, "{text}");
-            let explanation = understander.knowledge.explain(&RawCommand::new(text), Surroundings::default());
+            let explanation = knowledge.explain(&RawCommand::new(text), Surroundings::default());
             assert_eq!(explanation.redacted.0, first.command.as_bytes());
             assert_eq!(explanation.category, first.understanding.category);
             assert_eq!(
@@ -364,23 +293,36 @@ mod tests {
 
     #[test]
     fn a_cut_text_is_not_taken_for_the_whole_one() {
-        let mut understander = understander();
-        let mut cut = |is_cut| {
+        let knowledge = knowledge();
+        let cut = |is_cut| {
             let raw = RawCommand::with_flag("ls", is_cut);
-            understander.understand(&raw, Surroundings::default()).command.is_truncated()
+            knowledge.understand(&raw, Surroundings::default()).command.is_truncated()
         };
         assert!(!cut(false) && cut(true));
     }
 
     #[test]
     fn secrets_are_neither_remembered_nor_called_tools() {
-        let mut understander = understander();
+        let knowledge = knowledge();
         let token = format!("ghp_{}", "a1".repeat(18));
-        let understood = understand(&mut understander, &token);
+        let understood = understand(&knowledge, &token);
         assert_eq!(understood.understanding.tools, Vec::<String>::new());
         assert_eq!(understood.understanding.category, Category::Other);
         assert_eq!(understood.redactions.len(), 1);
-        assert!(understander.cache.slots.is_empty());
+        assert!(
+            knowledge
+                .remembered(knowledge.key(Origin::Clean, token.as_bytes(), Surroundings::default()))
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_was_judged_as_it_is_stored_is_not_taken_for_clean() {
+        let knowledge = knowledge();
+        let text = "mysql -phunter2 db";
+        // A Karo of before may have stored it like that.
+        knowledge.judge(text.as_bytes(), Surroundings::default());
+        assert_eq!(understand(&knowledge, text).redactions.len(), 1);
     }
 
     #[test]
@@ -390,10 +332,10 @@ mod tests {
                     condition: selection\nlevel: high\n";
         let rules = Rules::load(&[RuleFile { path: "t.yml", text: rule.as_bytes() }]);
         assert_eq!(rules.refused(), []);
-        let mut understander = Understander::new(Arc::new(Knowledge::new(Redactor::default(), rules)));
+        let knowledge = Knowledge::new(Redactor::default(), rules);
         let raw = RawCommand::new("echo one");
-        let mut risk = |cwd: &[u8]| {
-            understander.understand(&raw, Surroundings { cwd, ..Surroundings::default() }).understanding.risk
+        let risk = |cwd: &[u8]| {
+            knowledge.understand(&raw, Surroundings { cwd, ..Surroundings::default() }).understanding.risk
         };
         for _ in 0..2 {
             assert_eq!((risk(b"/srv"), risk(b"/home"), risk(b"")), (Some(Risk::High), None, None));
@@ -409,24 +351,5 @@ mod tests {
         };
         assert_eq!(version(&rule("a")), version(&rule("a")));
         assert_ne!(version(&rule("a")), version(&rule("b")));
-    }
-
-    #[test]
-    fn the_cache_stays_within_its_bounds_and_spares_what_is_used() {
-        let mut cache = Cache::default();
-        let understanding = understand(&mut understander(), "ls").understanding;
-        let mut meet = |text: &str| {
-            if cache.find(text.as_bytes()).is_none() {
-                cache.keep(text.as_bytes(), &understanding);
-            }
-        };
-        for n in 0..3 * CACHE_TEXTS_MAX {
-            meet(&format!("ls {n}"));
-            meet("make test");
-        }
-        assert_eq!((cache.slots.len(), cache.places.len()), (CACHE_TEXTS_MAX, CACHE_TEXTS_MAX));
-        assert!(cache.places.contains_key(b"make test".as_slice()));
-        assert!(!cache.places.contains_key(b"ls 0".as_slice()));
-        assert!(cache.places.iter().all(|(text, place)| cache.slots[*place].text == *text));
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, MessageResponse};
 use karo_core::risk::Surroundings;
-use karo_core::understand::{Understander, Understood as Meaning};
+use karo_core::understand::{Knowledge, Understood as Meaning};
 use karo_protocol::config::RecordSettings;
 use karo_protocol::event::{Outcome, Redaction, marker};
 use karo_protocol::local::{ImportLine, Verdict};
@@ -68,7 +68,7 @@ pub struct Ignore(pub Arc<RecordSettings>);
 
 /// The actor. See the module.
 pub struct Worker {
-    understander: Understander,
+    knowledge: Arc<Knowledge>,
     loaded: watch::Receiver<Arc<Loaded>>,
     ignore: Arc<RecordSettings>,
     _lease: Lease,
@@ -79,25 +79,24 @@ impl Worker {
     pub fn new(ignore: Arc<RecordSettings>, rules: &RulesDesk, lease: Lease) -> Self {
         let loaded = rules.wait();
         let knowledge = Arc::clone(&loaded.borrow().knowledge);
-        Self { understander: Understander::new(knowledge), loaded, ignore, _lease: lease }
+        Self { knowledge, loaded, ignore, _lease: lease }
     }
 
-    /// Understands by what was loaded last; what it remembers is then forgotten.
+    /// Understands by what was loaded last; what was understood before is remembered no more.
     fn renew(&mut self) {
         // An error means that nobody loads rules any more: those that are there stay.
         if self.loaded.has_changed().unwrap_or(false) {
-            let knowledge = Arc::clone(&self.loaded.borrow_and_update().knowledge);
-            self.understander = Understander::new(knowledge);
+            self.knowledge = Arc::clone(&self.loaded.borrow_and_update().knowledge);
         }
     }
 
-    fn understand(&mut self, line: ImportLine) -> Event {
+    fn understand(&self, line: ImportLine) -> Event {
         let Observation {
             shell, sequence, phase, command, cwd, is_cwd_truncated, started_at, precision, ..
         } = line.observation;
         let surroundings = Surroundings { cwd: &cwd.0, user: &shell.user, shell: shell.kind.name() };
         let Meaning { command, redactions, understanding } =
-            self.understander.understand(&command, surroundings);
+            self.knowledge.understand(&command, surroundings);
         let outcome = match phase {
             Phase::End(ending) => Outcome::Ended(ending),
             Phase::Start if line.is_lost => Outcome::Lost,
