@@ -150,23 +150,26 @@ pub(crate) fn loss(error: &io::Error) -> Loss {
     }
 }
 
+/// Alerts by which a peer says that it does not want this node, as rustls sends them.
+const UNWANTED: [AlertDescription; 6] = [
+    AlertDescription::CertificateUnknown,
+    AlertDescription::BadCertificate,
+    AlertDescription::AccessDenied,
+    AlertDescription::UnknownCA,
+    AlertDescription::CertificateRequired,
+    AlertDescription::UnrecognisedName,
+];
+
 fn loss_of_tls(error: &rustls::Error) -> Loss {
     if let Some(refused) = tls::refused(error) {
         return Loss::Refused(refused.to_string());
     }
-    match error {
-        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            Loss::Protocol("the peer speaks another protocol".to_owned())
-        }
-        rustls::Error::AlertReceived(
-            AlertDescription::CertificateUnknown
-            | AlertDescription::BadCertificate
-            | AlertDescription::AccessDenied
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateRequired
-            | AlertDescription::UnrecognisedName,
-        ) => Loss::Refused("the peer does not trust this node's key; its owner can add it".to_owned()),
-        // A foreign enum that may grow; all the rest is a handshake that was none.
-        other => Loss::Protocol(other.to_string()),
+    let rustls::Error::AlertReceived(alert) = error else { return Loss::Protocol(error.to_string()) };
+    if UNWANTED.contains(alert) {
+        Loss::Refused("the peer does not trust this node's key; its owner can add it".to_owned())
+    } else if *alert == AlertDescription::NoApplicationProtocol {
+        Loss::Protocol("the peer speaks another protocol".to_owned())
+    } else {
+        Loss::Protocol(error.to_string())
     }
 }

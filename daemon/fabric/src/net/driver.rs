@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio_rustls::TlsStream;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
-use yamux::{Config, ConnectionError, Mode};
+use yamux::{Config, ConnectionError, FrameDecodeError, Mode};
 
 use super::control::{Incoming, Receiver, Sender};
 use super::frames::FrameWriter;
@@ -258,11 +258,11 @@ impl Driver {
 }
 
 fn loss_of_mux(error: &ConnectionError) -> Loss {
-    match error {
-        ConnectionError::Closed => Loss::Closed,
-        ConnectionError::Io(error) => loss(error),
-        ConnectionError::Decode(yamux::FrameDecodeError::Io(error)) => loss(error),
-        // A foreign enum that may grow; all the rest is a peer that does not speak yamux.
-        other => Loss::Protocol(other.to_string()),
+    if let ConnectionError::Closed = error {
+        return Loss::Closed;
     }
+    if let ConnectionError::Io(error) | ConnectionError::Decode(FrameDecodeError::Io(error)) = error {
+        return loss(error);
+    }
+    Loss::Protocol(error.to_string())
 }
