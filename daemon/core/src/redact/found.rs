@@ -181,7 +181,7 @@ impl Hit {
 
     /// A hit that takes all of a text.
     pub(super) const fn everything(length: usize) -> Self {
-        let reason = Cow::Borrowed("no part of it could be kept for sure");
+        let reason = Cow::Borrowed("too long or too tangled to tell what of it is secret");
         Self { range: 0..length, kind: Secret::Key, rank: Rank::User, reason }
     }
 }

@@ -267,7 +267,7 @@ fn formatted(found: &mut Found<'_>, arguments: &[Word]) {
         let is_told = matches!(ask(name), Says::Password | Says::Secret);
         if is_told && is_secret(&view, found.text, &secret) {
             view.push(found, secret, Secret::Variable, Rank::Place, || {
-                Cow::Borrowed("printed behind a secret name")
+                Cow::Borrowed("value behind a secret name")
             });
         }
     }

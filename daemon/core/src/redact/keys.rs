@@ -117,7 +117,7 @@ fn find_json_web_tokens(found: &mut Found<'_>) {
                 end = forward(text, end + 1, is_part);
             }
         }
-        found.push(at..end, Secret::Jwt, Rank::Vendor, || Cow::Borrowed("look of: JSON web token"));
+        found.push(at..end, Secret::Jwt, Rank::Vendor, || Cow::Borrowed("looks like: JSON web token"));
         done = end;
     }
 }

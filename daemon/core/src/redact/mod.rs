@@ -77,7 +77,7 @@ pub struct Redacted {
 pub struct Reasoned {
     /// The range of the raw text, and the kind.
     pub cut: Cut,
-    /// What gave it away, in words: `value of curl -u`, `look of: GitHub token`.
+    /// What gave it away, in words: `value of curl -u`, `looks like: GitHub token`.
     pub reason: String,
 }
 

@@ -71,7 +71,7 @@ fn mnemonic(found: &mut Found<'_>, view: &View<'_>) {
     if matches!(text.split(|byte| *byte == b' ').count(), 12 | 15 | 18 | 21 | 24) {
         let start = view.text.len() - view.text.trim_ascii_start().len();
         view.push(found, start..start + text.len(), Secret::Key, Rank::Place, || {
-            Cow::Borrowed("words of a wallet")
+            Cow::Borrowed("words that open a wallet")
         });
     }
 }
@@ -198,7 +198,7 @@ fn elements(found: &mut Found<'_>, view: &View<'_>) {
         if text[value.end..].starts_with(b"</")
             && matches!(ask(&text[name.clone()]), Says::Password | Says::Secret)
         {
-            note(found, view, value.clone(), "element with a secret name");
+            note(found, view, value.clone(), "value in an element with a secret name");
         }
         at = value.end;
     }

@@ -63,7 +63,7 @@ fn word(found: &mut Found<'_>, view: &View<'_>, start: usize, end: usize) {
     let name = &text[start - name..start];
     if !is_part && !says_public(name) && is_random(&text[start..end]) {
         view.push(found, start..end, Secret::Random, Rank::Random, || {
-            Cow::Borrowed("randomness of a key, and nothing else that it could be")
+            Cow::Borrowed("looks random, as a key does, and like nothing else")
         });
     }
 }

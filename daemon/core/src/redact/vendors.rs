@@ -115,7 +115,7 @@ fn token_at(
         }
         match row.shape.read_at(text, at, at + prefix.len()) {
             Ok(token) => {
-                let reason = || Cow::Owned(format!("look of: {}", row.name));
+                let reason = || Cow::Owned(format!("looks like: {}", row.name));
                 let end = token.end;
                 found.push(token, row.kind, Rank::Vendor, reason);
                 return Some(end);
