@@ -19,22 +19,33 @@ pub const ADDRESSES_MAX: usize = 8;
 /// Bytes of a peer's name, owner or note.
 pub const PEER_NAME_BYTES_MAX: usize = 64;
 
-/// What may be a peer's name or owner: [`is_name`].
-pub const NAME_ACCEPTED: &str = "1 to 64 bytes of letters, digits, spaces and - _ . @ + ', beginning with a letter or \
-     digit and without a space at the end";
+/// What may be a peer's name: [`is_name`].
+pub const NAME_ACCEPTED: &str =
+    "1 to 64 bytes of letters, digits and - _ . @ +, beginning with a letter or digit";
 
-/// Tells whether a text may be a peer's name or owner.
+/// What may be a peer's owner: [`is_owner`].
+pub const OWNER_ACCEPTED: &str = "1 to 64 bytes of letters, digits, spaces and - _ . @ + ', beginning with a letter or digit, no space at the end";
+
+/// Tells whether a text may be a peer's name: one word.
 ///
 /// Nothing in it can drive a terminal, turn the direction of text or be invisible, and none can be taken for an option
 /// or for a node id.
 pub fn is_name(text: &str) -> bool {
+    is_made_of(text, "-_.@+")
+}
+
+/// Tells whether a text may be a peer's owner: as a name, and of several words.
+pub fn is_owner(text: &str) -> bool {
+    !text.ends_with(' ') && is_made_of(text, "-_.@+ '")
+}
+
+fn is_made_of(text: &str, marks: &str) -> bool {
     // Fillers of Hangul are letters to Unicode, and nothing to the eye.
     let is_seen =
         |c: char| c.is_alphanumeric() && !matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
     text.len() <= PEER_NAME_BYTES_MAX
         && text.starts_with(is_seen)
-        && !text.ends_with(' ')
-        && text.chars().all(|c| is_seen(c) || matches!(c, ' ' | '-' | '_' | '.' | '@' | '+' | '\''))
+        && text.chars().all(|c| is_seen(c) || marks.contains(c))
 }
 
 /// Bytes of an address: the longest host name and a port.
@@ -377,9 +388,10 @@ mod tests {
     #[test]
     fn names_are_what_an_eye_can_tell() {
         let most = "a".repeat(PEER_NAME_BYTES_MAX);
-        for name in ["laptop", "Ada's phone", "ada@example.org", "Zoë", "日本", "7", &most] {
-            assert!(is_name(name), "{name}");
+        for name in ["laptop", "ada@example.org", "Zoë", "日本", "7", &most] {
+            assert!(is_name(name) && is_owner(name), "{name}");
         }
+        assert!(is_owner("Ada's people") && !is_name("Ada's") && !is_name("a b"));
         let too_long = "a".repeat(PEER_NAME_BYTES_MAX + 1);
         for name in [
             "",
@@ -396,7 +408,7 @@ mod tests {
             "*",
             &too_long,
         ] {
-            assert!(!is_name(name), "{name:?}");
+            assert!(!is_name(name) && !is_owner(name), "{name:?}");
         }
     }
 }

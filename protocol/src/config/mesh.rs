@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{ConfigError, ToToml, comment, moment, one_of, refused};
 use crate::address::{Address, NotASubnet, NotAnAddress, Subnet, is_host_name, parse_ip};
-use crate::mesh::{ADDRESSES_MAX, NAME_ACCEPTED, PEERS_MAX, is_name};
+use crate::mesh::{ADDRESSES_MAX, NAME_ACCEPTED, OWNER_ACCEPTED, PEERS_MAX, is_name, is_owner};
 use crate::peer::PORT;
 use crate::{NodeId, Timestamp, Trust};
 
@@ -24,9 +24,9 @@ table! {
         /// Whether host names among the addresses of peers are looked up; without it, they are refused
         /// and nothing is asked of any name server.
         resolve: bool = false,
-        /// Upper bounds on trust by the address that a peer has at the moment, at most 64: of several that
-        /// hold it, each is a bound. A peer elsewhere has the trust it was given.
-        /// Example: [{ net = "10.0.0.0/8", trust = "peer" }, { net = "0.0.0.0/0", trust = "member" }].
+        /// Upper bounds on trust by the address that a peer has at the moment, at most 64: each that holds the
+        /// address is a bound, and "untrusted" refuses it. A peer elsewhere has the trust it was given.
+        /// Example: [{ net = "192.168.0.0/16", trust = "member" }].
         subnets: Vec<SubnetEntry> = Vec::new(),
     }
     besides {
@@ -48,7 +48,7 @@ table! {
         /// "share-to" (gets our summaries), "query-from" (may ask for them), "peer" (both), or
         /// "supervisor" (as member, and may ask after health).
         trust: String = "member".to_owned(),
-        /// What it is called here, up to 64 bytes; its fingerprint if not said.
+        /// What it is called here, one word of up to 64 bytes; its fingerprint if not said.
         name: String = String::new(),
         /// Whose machine it is, up to 64 bytes.
         owner: String = String::new(),
@@ -199,8 +199,8 @@ impl PeerTable {
             node_id,
             addresses: addresses.collect::<Result<_, _>>()?,
             trust: trust(key("trust"), &self.trust)?,
-            name: name(key("name"), &self.name)?,
-            owner: name(key("owner"), &self.owner)?,
+            name: called(key("name"), &self.name, is_name, NAME_ACCEPTED)?,
+            owner: called(key("owner"), &self.owner, is_owner, OWNER_ACCEPTED)?,
             expires_at,
         })
     }
@@ -232,11 +232,16 @@ fn trust(key: String, text: &str) -> Result<Trust, ConfigError> {
     text.parse().map_err(|error: crate::category::UnknownName| refused(key, text, one_of(&error.expected)))
 }
 
-fn name(key: String, text: &str) -> Result<Option<String>, ConfigError> {
+fn called(
+    key: String,
+    text: &str,
+    is_right: fn(&str) -> bool,
+    accepted: &str,
+) -> Result<Option<String>, ConfigError> {
     match text {
         "" => Ok(None),
-        _ if is_name(text) => Ok(Some(text.to_owned())),
-        _ => Err(refused(key, format_args!("{text:?}"), NAME_ACCEPTED)),
+        _ if is_right(text) => Ok(Some(text.to_owned())),
+        _ => Err(refused(key, format_args!("{text:?}"), accepted)),
     }
 }
 
@@ -363,7 +368,7 @@ mod tests {
             ),
             (
                 |c| c.mesh.peers[0].name = "a\u{202e}b".to_owned(),
-                "mesh.peers[0].name is \"a\\u{202e}b\", accepted is 1 to 64 bytes of letters, digits, spaces and - _ . @ + ', beginning with a letter or digit and without a space at the end",
+                "mesh.peers[0].name is \"a\\u{202e}b\", accepted is 1 to 64 bytes of letters, digits and - _ . @ +, beginning with a letter or digit",
             ),
             (
                 |c| c.mesh.peers[0].expires = "soon".to_owned(),

@@ -1,7 +1,9 @@
 //! `karoctl peers`: the machines that are trusted, and how their links are.
 
 use karo_protocol::local::{Reply, Request};
-use karo_protocol::mesh::{Change, PeerChange, PeerRow, PeersAsk, PeersTable, is_name};
+use karo_protocol::mesh::{
+    Change, NAME_ACCEPTED, OWNER_ACCEPTED, PeerChange, PeerRow, PeersAsk, PeersTable, is_name, is_owner,
+};
 
 use super::cli::{CalledArgs, PeersArgs, PeersCommand};
 use super::exit::{Exit, Trouble};
@@ -40,7 +42,7 @@ pub fn run(scene: &mut Scene, args: &PeersArgs) -> Result<Exit, Trouble> {
         PeersCommand::Pair(args) => pair::run(scene, args),
         PeersCommand::Trust { name, level } => change(scene, name, Change::Trust(*level)),
         PeersCommand::Rename { name, new } => {
-            change(scene, name, Change::Rename(checked("the new name", Some(new))?.unwrap_or_default()))
+            change(scene, name, Change::Rename(check_name("the new name", new)?))
         }
         PeersCommand::Remove { name } => change(scene, name, Change::Remove),
         PeersCommand::Revoke { name } => change(scene, name, Change::Revoke),
@@ -124,15 +126,18 @@ fn confirm(scene: &mut Scene, name: &str, yes: bool) -> Result<Exit, Trouble> {
 
 /// Checks what a peer is to be called, and whose it is to be.
 fn check_called(called: &CalledArgs) -> Result<(Option<String>, Option<String>), Trouble> {
-    Ok((checked("--name", called.name.as_ref())?, checked("--owner", called.owner.as_ref())?))
+    let name = called.name.as_ref().map(|name| check_name("--name", name)).transpose()?;
+    match &called.owner {
+        Some(owner) if !is_owner(owner) => {
+            Err(Trouble::usage(format!("--owner is {owner:?}, accepted is {OWNER_ACCEPTED}")))
+        }
+        Some(_) | None => Ok((name, called.owner.clone())),
+    }
 }
 
-fn checked(what: &str, text: Option<&String>) -> Result<Option<String>, Trouble> {
-    match text {
-        Some(text) if !is_name(text) => {
-            let accepted = karo_protocol::mesh::NAME_ACCEPTED;
-            Err(Trouble::usage(format!("{what} is {text:?}, accepted is {accepted}")))
-        }
-        Some(_) | None => Ok(text.cloned()),
+fn check_name(what: &str, name: &str) -> Result<String, Trouble> {
+    match is_name(name) {
+        true => Ok(name.to_owned()),
+        false => Err(Trouble::usage(format!("{what} is {name:?}, accepted is {NAME_ACCEPTED}"))),
     }
 }

@@ -115,7 +115,7 @@ fn what_is_typed_wrong_is_named_before_the_daemon_is_asked() {
         ),
         (
             &["peers", "rename", "laptop", "a\u{202e}b"],
-            "the new name is \"a\\u{202e}b\", accepted is 1 to 64 bytes of letters, digits, spaces and - _ . @ + ', beginning with a letter or digit and without a space at the end",
+            "the new name is \"a\\u{202e}b\", accepted is 1 to 64 bytes of letters, digits and - _ . @ +, beginning with a letter or digit",
         ),
         (
             &["peers", "--watch", "candidates"],
