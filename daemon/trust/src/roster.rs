@@ -8,32 +8,27 @@
 //! Deny beats allow: a key that was revoked is refused though the configuration lists it, until a command adds it
 //! again; a level of `untrusted` on either side refuses; of several rules about an address the least counts.
 
-mod address;
+mod addresses;
 mod change;
 mod names;
 mod refusal;
-mod subnet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use karo_protocol::address::Address;
+use karo_protocol::config::{PeerSettings, SubnetRule};
 use karo_protocol::mesh::PEERS_MAX;
 use karo_protocol::{Fingerprint, NodeId, Timestamp, Trust};
 use serde::{Deserialize, Serialize};
 
-pub use address::{Address, BadAddress};
 pub use change::{RosterChange, Standing};
-pub use names::{BadName, check_owner};
 pub use refusal::{FindError, Refusal, RosterError};
-pub use subnet::{BadSubnet, Subnet, SubnetRule};
 
 use crate::{fingerprint, is_weak};
 
 /// Keys that something is remembered of, living, revoked or rotated away: above it no key is added.
 pub const STANDINGS_MAX: usize = 16 * 1024;
-
-/// Rules about addresses.
-pub const SUBNETS_MAX: usize = 256;
 
 /// How a peer came into the roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +49,7 @@ pub struct Peer {
     /// What it is called here: no other peer is.
     pub name: String,
     /// Where it can be reached; when empty it must dial.
+    #[serde(with = "addresses")]
     pub addresses: Vec<Address>,
     /// What it is trusted with, before any rule about its address.
     pub trust: Trust,
@@ -66,6 +62,18 @@ pub struct Peer {
 }
 
 impl Peer {
+    fn configured(listed: &PeerSettings) -> Self {
+        Self {
+            node_id: listed.node_id,
+            name: listed.name.clone().unwrap_or_else(|| fingerprint(&listed.node_id).to_string()),
+            addresses: listed.addresses.clone(),
+            trust: listed.trust,
+            owner: listed.owner.clone(),
+            expires_at: listed.expires_at,
+            origin: Origin::Configuration,
+        }
+    }
+
     /// Returns the short form of its key.
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(&self.node_id)
@@ -108,26 +116,26 @@ impl Roster {
     /// # Errors
     ///
     /// [`RosterError`] names the first entry that cannot be taken; then nothing has changed.
-    pub fn configure(&mut self, peers: Vec<Peer>, subnets: Vec<SubnetRule>) -> Result<(), RosterError> {
-        if subnets.len() > SUBNETS_MAX {
-            return Err(RosterError::TooManySubnets(subnets.len()));
-        }
-        if peers.len() > PEERS_MAX {
-            return Err(RosterError::Full);
-        }
+    pub fn configure(&mut self, peers: &[PeerSettings], subnets: &[SubnetRule]) -> Result<(), RosterError> {
         let mut names = BTreeSet::new();
         let mut configured = BTreeMap::new();
-        for peer in peers {
+        for listed in peers {
+            let peer = Peer::configured(listed);
             self.check(&peer)?;
             if !names.insert(peer.name.clone()) {
                 return Err(RosterError::NameTaken(peer.name));
             }
-            let node_id = peer.node_id;
-            if configured.insert(node_id, Peer { origin: Origin::Configuration, ..peer }).is_some() {
-                return Err(RosterError::Twice(node_id));
+            if configured.insert(listed.node_id, peer).is_some() {
+                return Err(RosterError::Twice(listed.node_id));
             }
         }
-        (self.configured, self.subnets) = (configured, subnets);
+        let added = self.standings.iter().filter(|(node, standing)| {
+            matches!(standing, Standing::Trusted(_)) && !configured.contains_key(node)
+        });
+        if configured.len() + added.count() > PEERS_MAX {
+            return Err(RosterError::Full);
+        }
+        (self.configured, self.subnets) = (configured, subnets.to_vec());
         self.join();
         Ok(())
     }
@@ -216,7 +224,7 @@ impl Roster {
         let Some(address) = address else {
             return Ok(peer.trust);
         };
-        self.bounded(peer, address.to_canonical())
+        self.bounded(peer, address)
     }
 
     /// Applies the rules about addresses to a peer's trust: each one that covers the address takes from it.

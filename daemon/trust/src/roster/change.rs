@@ -1,11 +1,13 @@
 //! What a command, a pairing or a rotation makes of one key: first decided, then written to disk, then applied.
 
-use karo_protocol::mesh::{ADDRESSES_MAX, PEERS_MAX, PeerAdd};
+use karo_protocol::address::Address;
+use karo_protocol::mesh::{ADDRESSES_MAX, PEERS_MAX, PeerAdd, is_name, is_owner};
+use karo_protocol::peer::PORT;
 use karo_protocol::{NodeId, Timestamp, Trust};
 use serde::{Deserialize, Serialize};
 
-use super::names::{check_name, check_owner, is_short_form};
-use super::{Address, Origin, Peer, Roster, RosterError, STANDINGS_MAX};
+use super::names::is_short_form;
+use super::{Origin, Peer, Roster, RosterError, STANDINGS_MAX};
 use crate::{fingerprint, is_weak};
 
 /// How one key stands: one record on disk for each key, the last one counts.
@@ -75,7 +77,8 @@ impl Roster {
         if self.peers.len() >= PEERS_MAX || self.standings.len() >= STANDINGS_MAX {
             return Err(RosterError::Full);
         }
-        let addresses: Result<Vec<Address>, _> = add.addresses.iter().map(|text| text.parse()).collect();
+        let read = |text: &String| Address::parse(text, PORT).map_err(|_| RosterError::Address(text.clone()));
+        let addresses: Result<Vec<Address>, _> = add.addresses.iter().map(read).collect();
         let peer = Peer {
             node_id,
             name: add.name.unwrap_or_else(|| fingerprint(&node_id).to_string()),
@@ -188,12 +191,14 @@ impl Roster {
         if is_weak(&peer.node_id) {
             return Err(RosterError::WeakKey(peer.node_id));
         }
-        check_name(&peer.name)?;
+        if !is_name(&peer.name) {
+            return Err(RosterError::Name(peer.name.clone()));
+        }
+        if let Some(hostile) = peer.owner.as_ref().filter(|owner| !is_owner(owner)) {
+            return Err(RosterError::Owner(hostile.clone()));
+        }
         if is_short_form(&peer.name) && peer.name != fingerprint(&peer.node_id).to_string() {
             return Err(RosterError::NameOfAKey(peer.name.clone()));
-        }
-        if let Some(owner) = &peer.owner {
-            check_owner(owner)?;
         }
         if peer.addresses.len() > ADDRESSES_MAX {
             return Err(RosterError::TooManyAddresses(peer.addresses.len()));

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
+use karo_protocol::address::{NotAnAddress, Subnet};
 use karo_protocol::audit::Reason;
-use karo_protocol::mesh::{ADDRESSES_MAX, PEERS_MAX};
+use karo_protocol::mesh::{ADDRESSES_MAX, NAME_ACCEPTED, OWNER_ACCEPTED, PEERS_MAX};
 use karo_protocol::{NodeId, Timestamp};
 
-use super::{BadAddress, BadName, SUBNETS_MAX, Subnet};
 use crate::fingerprint;
 
 /// Why a node that has proven its key is not admitted. Each is a sentence that ends in what can be done.
@@ -154,17 +154,17 @@ pub enum RosterError {
     #[error("{0:?} has the form of a fingerprint, and is not that of its key")]
     NameOfAKey(String),
     /// It is no name.
-    #[error(transparent)]
-    Name(#[from] BadName),
+    #[error("{0:?} is no name; accepted is {NAME_ACCEPTED}")]
+    Name(String),
+    /// It is no owner.
+    #[error("{0:?} is no owner; accepted is {OWNER_ACCEPTED}")]
+    Owner(String),
     /// It is no address.
-    #[error(transparent)]
-    Address(#[from] BadAddress),
+    #[error("{0:?} is no address; {NotAnAddress}")]
+    Address(String),
     /// Too many addresses.
     #[error("{0} addresses of one peer; at most {ADDRESSES_MAX} are taken")]
     TooManyAddresses(usize),
-    /// Too many rules about addresses.
-    #[error("{0} subnets; at most {SUBNETS_MAX} are taken")]
-    TooManySubnets(usize),
     /// The trust would have run out already.
     #[error("the trust would have run out already")]
     ExpiresInThePast(Timestamp),

@@ -23,7 +23,7 @@ fn peer(number: u64, name: &str) -> Peer {
     Peer {
         node_id: node(number),
         name: name.to_owned(),
-        addresses: vec!["10.0.0.2:9238".parse().unwrap()],
+        addresses: vec![Address::parse("10.0.0.2", 9238).unwrap()],
         trust: Trust::Peer,
         owner: Some("Ann Lee".to_owned()),
         expires_at: None,
@@ -36,9 +36,22 @@ fn add(number: u64, name: &str) -> PeerAdd {
     PeerAdd { node_id, addresses: Vec::new(), trust, name: Some(name.to_owned()), owner, expires_at }
 }
 
+/// Peers as the configuration lists them.
+fn listed(peers: &[Peer]) -> Vec<PeerSettings> {
+    let settings = |peer: &Peer| PeerSettings {
+        node_id: peer.node_id,
+        addresses: peer.addresses.clone(),
+        trust: peer.trust,
+        name: Some(peer.name.clone()),
+        owner: peer.owner.clone(),
+        expires_at: peer.expires_at,
+    };
+    peers.iter().map(settings).collect()
+}
+
 fn configured(peers: &[Peer]) -> Roster {
     let mut roster = Roster::new(own());
-    roster.configure(peers.to_vec(), Vec::new()).unwrap();
+    roster.configure(&listed(peers), &[]).unwrap();
     roster
 }
 
@@ -55,7 +68,8 @@ fn commanded(numbers: &[u64]) -> Roster {
 fn ruled(rules: &[(&str, Trust)]) -> Roster {
     let rule = |(net, trust): &(&str, Trust)| SubnetRule { net: net.parse().unwrap(), trust: *trust };
     let mut roster = Roster::new(own());
-    roster.configure(vec![peer(1, "ann")], rules.iter().map(rule).collect()).unwrap();
+    let rules: Vec<SubnetRule> = rules.iter().map(rule).collect();
+    roster.configure(&listed(&[peer(1, "ann")]), &rules).unwrap();
     roster
 }
 
@@ -73,7 +87,10 @@ fn who_is_listed_is_admitted_and_nobody_else() {
 fn a_weak_key_is_neither_listed_nor_admitted() {
     let weak = Peer { node_id: NodeId([0; 32]), ..peer(1, "ann") };
     let mut roster = Roster::new(own());
-    assert_eq!(roster.configure(vec![weak.clone()], Vec::new()), Err(RosterError::WeakKey(weak.node_id)));
+    assert_eq!(
+        roster.configure(&listed(std::slice::from_ref(&weak)), &[]),
+        Err(RosterError::WeakKey(weak.node_id))
+    );
     let at = NOW;
     roster.apply(RosterChange {
         node_id: weak.node_id,
@@ -117,25 +134,10 @@ fn a_rule_about_addresses_takes_and_never_gives() {
     check(&[("0.0.0.0/0", Trust::Untrusted)], "192.0.2.1", None);
     check(&[("0.0.0.0/0", Trust::Untrusted)], "fd00::1", Some(Trust::Peer));
     check(&[("fd00::/8", Trust::ShareTo)], "fd12::1", Some(Trust::ShareTo));
-    check(&[("fd00::1", Trust::Untrusted)], "fd00::1", None);
-    check(&[("fd00::1", Trust::Untrusted)], "fd00::2", Some(Trust::Peer));
+    check(&[("fd00::1/128", Trust::Untrusted)], "fd00::1", None);
+    check(&[("fd00::1/128", Trust::Untrusted)], "fd00::2", Some(Trust::Peer));
     check(&[("::/0", Trust::Untrusted)], "fd00::2", None);
     assert_eq!(ruled(&[("0.0.0.0/0", Trust::Untrusted)]).admit(node(1), None, NOW), Ok(Trust::Peer));
-}
-
-#[test]
-fn a_subnet_is_written_one_way() {
-    for good in ["10.0.0.0/8", "0.0.0.0/0", "192.0.2.1/32", "fd00::/8", "::/0", "::1/128"] {
-        assert_eq!(good.parse::<Subnet>().map(|net| net.to_string()), Ok(good.to_owned()));
-    }
-    assert_eq!("192.0.2.1".parse::<Subnet>().unwrap().to_string(), "192.0.2.1/32");
-    for bad in
-        ["", "10", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "::/129", "::ffff:10.0.0.0/104", "host/8"]
-    {
-        assert_eq!(bad.parse::<Subnet>(), Err(BadSubnet::Form(bad.to_owned())));
-    }
-    let beyond = "10.1.0.0/8".parse::<Subnet>().unwrap_err();
-    assert_eq!(beyond.to_string(), "10.1.0.0/8 is no subnet; 10.0.0.0/8 is meant?");
 }
 
 #[test]
@@ -145,7 +147,7 @@ fn revoked_stays_revoked_until_it_is_added_again() {
     roster.apply(revoked.clone());
     let refusal = Refusal::Revoked { node: node(1) };
     assert_eq!(roster.admit(node(1), None, NOW), Err(refusal.clone()));
-    roster.configure(vec![peer(1, "ann")], Vec::new()).unwrap();
+    roster.configure(&listed(&[peer(1, "ann")]), &[]).unwrap();
     assert_eq!(roster.admit(node(1), None, NOW), Err(refusal.clone()), "listed again");
     assert!(roster.peers().is_empty() && roster.is_empty());
     assert_eq!(roster.revoked().collect::<Vec<_>>(), [(&node(1), "ann")]);
@@ -165,7 +167,7 @@ fn untrusted_by_command_beats_the_configuration() {
     let change =
         roster.add(PeerAdd { trust: Trust::Untrusted, ..add(1, "ann") }, Origin::Command, NOW).unwrap();
     roster.apply(change);
-    roster.configure(vec![peer(1, "ann")], Vec::new()).unwrap();
+    roster.configure(&listed(&[peer(1, "ann")]), &[]).unwrap();
     assert!(roster.admit(node(1), None, NOW).is_err());
 }
 
@@ -269,47 +271,26 @@ fn a_peer_is_found_by_whatever_is_its_alone() {
     }
 }
 
+/// What is a name is decided by `mesh::is_name`; here, that it is asked about every name and owner.
 #[test]
 fn hostile_names_are_refused() {
-    let named = |name: &str| commanded(&[]).add(add(1, name), Origin::Command, NOW);
-    for good in ["ann", "ann-laptop.lan", "7", "äöü", "日本", "a@b_c+d", &"a".repeat(64)] {
-        assert!(named(good).is_ok(), "{good}");
-    }
-    let hostile = [
-        "",
-        " ",
-        "a b",
-        "-a",
-        ".a",
-        "a\n",
-        "a\0",
-        "\u{1b}[31mann",
-        "a\u{202e}b",
-        "a\u{200b}b",
-        "a\u{feff}",
-        "a/b",
-        "../a",
-        "a:b",
-        "a\"b",
-        "a'b",
-        "a;b",
-        "$(a)",
-        "a\u{7f}",
-        "a\u{85}",
-        "karo:ed25519:abc",
-        "0001-abcd-0405-0607",
-        &"a".repeat(65),
-    ];
-    for name in hostile {
-        assert!(named(name).is_err(), "{name:?}");
-    }
-    assert!(check_owner("Ann Lee").is_ok() && check_owner("O'Hara").is_ok());
-    for owner in ["", " Ann", "Ann ", "Ann\tLee", "Ann\u{2028}Lee", &"a".repeat(65)] {
-        assert!(check_owner(owner).is_err(), "{owner:?}");
-    }
     let roster = commanded(&[]);
-    let owned = PeerAdd { owner: Some("\u{1b}c".to_owned()), ..add(1, "ann") };
-    assert!(roster.add(owned, Origin::Command, NOW).is_err());
+    for name in ["", "-a", "\u{1b}[31mann", "a\u{202e}b", "a\u{200b}b", "karo:ed25519:abc", &"a".repeat(65)] {
+        let refused = Err(RosterError::Name(name.to_owned()));
+        assert_eq!(roster.add(add(1, name), Origin::Command, NOW), refused, "{name:?}");
+        let owned = PeerAdd { owner: Some(name.to_owned()), ..add(1, "ann") };
+        let refused_owner = Err(RosterError::Owner(name.to_owned()));
+        assert_eq!(roster.add(owned, Origin::Command, NOW), refused_owner, "{name:?}");
+        let renamed = commanded(&[1]).rename(&node(1), name.to_owned(), NOW);
+        assert_eq!(renamed, refused, "{name:?}");
+        let configured = Roster::new(own()).configure(&listed(&[peer(1, name)]), &[]);
+        assert_eq!(configured.err(), refused.err(), "{name:?}");
+    }
+    let short = "0001-abcd-0405-0607".to_owned();
+    let of_another = roster.add(add(1, &short), Origin::Command, NOW);
+    assert_eq!(of_another, Err(RosterError::NameOfAKey(short)));
+    let nowhere = PeerAdd { addresses: vec!["a b".to_owned()], ..add(1, "ann") };
+    assert_eq!(roster.add(nowhere, Origin::Command, NOW), Err(RosterError::Address("a b".to_owned())));
 }
 
 #[test]
@@ -320,12 +301,12 @@ fn names_are_unique_whoever_gives_them() {
         Err(RosterError::NameTaken("peer-1".to_owned()))
     );
     let twice = vec![peer(2, "ann"), peer(3, "ann")];
-    assert_eq!(roster.configure(twice, Vec::new()), Err(RosterError::NameTaken("ann".to_owned())));
-    roster.configure(vec![peer(2, "peer-1")], Vec::new()).unwrap();
+    assert_eq!(roster.configure(&listed(&twice), &[]), Err(RosterError::NameTaken("ann".to_owned())));
+    roster.configure(&listed(&[peer(2, "peer-1")]), &[]).unwrap();
     assert_eq!(roster.find("peer-1").unwrap().node_id, node(2));
     assert_eq!(roster.peer(&node(1)).unwrap().name, roster.peer(&node(1)).unwrap().fingerprint().to_string());
     assert_eq!(
-        roster.configure(vec![peer(2, "a"), peer(2, "b")], Vec::new()),
+        roster.configure(&listed(&[peer(2, "a"), peer(2, "b")]), &[]),
         Err(RosterError::Twice(node(2)))
     );
 }
@@ -344,47 +325,6 @@ fn a_nameless_peer_is_called_by_its_fingerprint() {
 }
 
 #[test]
-fn addresses_are_read_one_way() {
-    for (text, shown) in [
-        ("10.0.0.2:9238", "10.0.0.2:9238"),
-        ("[fd00::2]:9238", "[fd00::2]:9238"),
-        ("Host.Example:1", "host.example:1"),
-        ("host:65535", "host:65535"),
-    ] {
-        assert_eq!(text.parse::<Address>().map(|address| address.to_string()), Ok(shown.to_owned()));
-    }
-    let long = format!("{}:1", "a.".repeat(150));
-    for bad in [
-        "",
-        "host",
-        "host:",
-        ":1",
-        "host:0",
-        "host:65536",
-        "host:+1",
-        "10.0.0.2",
-        "10.0.0.2:0",
-        "0.0.0.0:1",
-        "[::]:1",
-        "224.0.0.1:1",
-        "[ff02::1]:1",
-        "255.255.255.255:1",
-        "[::ffff:0.0.0.0]:1",
-        "fd00::2:9238",
-        "10.0.0.256:1",
-        "host name:1",
-        "-host:1",
-        "a..b:1",
-        "host\n:1",
-        "http://host:1",
-        "user@host:1",
-        &long,
-    ] {
-        assert!(bad.parse::<Address>().is_err(), "{bad:?}");
-    }
-}
-
-#[test]
 fn the_roster_has_bounds() {
     let peers: Vec<Peer> = (0..PEERS_MAX as u64)
         .map(|number| Peer { node_id: NodeId(Dice(number).draw()), ..peer(1, &format!("peer-{number}")) })
@@ -392,14 +332,9 @@ fn the_roster_has_bounds() {
     let mut roster = configured(&peers);
     assert_eq!(roster.add(add(1, "more"), Origin::Command, NOW), Err(RosterError::Full));
     let more: Vec<Peer> = peers.into_iter().chain([peer(1, "more")]).collect();
-    assert_eq!(roster.configure(more, Vec::new()), Err(RosterError::Full));
+    assert_eq!(roster.configure(&listed(&more), &[]), Err(RosterError::Full));
     assert_eq!(roster.peers().len(), PEERS_MAX, "what is refused changes nothing");
 
-    let rule = SubnetRule { net: "10.0.0.0/8".parse().unwrap(), trust: Trust::Member };
-    assert_eq!(
-        roster.configure(Vec::new(), vec![rule; SUBNETS_MAX + 1]),
-        Err(RosterError::TooManySubnets(SUBNETS_MAX + 1))
-    );
     let addresses = vec!["10.0.0.2:9238".to_owned(); ADDRESSES_MAX + 1];
     assert_eq!(
         commanded(&[]).add(PeerAdd { addresses, ..add(1, "ann") }, Origin::Command, NOW),

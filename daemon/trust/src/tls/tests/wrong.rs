@@ -17,6 +17,19 @@ const RSA_KEY: &[u8] = include_bytes!("../../../tests/data/rsa.key.der");
 const RSA_CERTIFICATE: &[u8] = include_bytes!("../../../tests/data/rsa.certificate.der");
 const TLS_12_HELLO: &[u8] = include_bytes!("../../../tests/data/tls12.hello");
 
+/// A certificate that says another node than the one it was made for.
+fn with_node(certificate: &[u8], made_for: &NodeId, other: &NodeId) -> Vec<u8> {
+    let mut bytes = certificate.to_vec();
+    for (old, new) in [
+        (made_for.as_bytes().to_vec(), other.as_bytes().to_vec()),
+        (made_for.server_name().into_bytes(), other.server_name().into_bytes()),
+    ] {
+        let place = bytes.windows(old.len()).position(|window| window == old).unwrap();
+        bytes[place..place + old.len()].copy_from_slice(&new);
+    }
+    bytes
+}
+
 fn other() -> Identity {
     Identity::generate(&mut Dice(7), Timestamp::default())
 }
@@ -65,9 +78,8 @@ fn wrong_certificates(key: &Key) -> Vec<(&'static str, Arc<CertifiedKey>)> {
     let address = SanType::IpAddress([10, 0, 0, 2].into());
     let single = |names| shown(vec![named(key, names)], Arc::clone(&own));
     let raw = |bytes: Vec<u8>| shown(vec![bytes.into()], Arc::clone(&own));
-    let mut weak = right.to_vec();
-    let place = weak.windows(32).position(|bytes| bytes == key.node_id().as_bytes()).unwrap();
-    weak[place..place + 32].fill(0);
+    let weak = NodeId([0; 32]);
+    let weak = with_node(&right, &key.node_id(), &weak);
     vec![
         ("an RSA key", rsa()),
         ("an ECDSA key", ecdsa("karo.example")),
@@ -396,4 +408,20 @@ fn a_handshake_that_was_changed_on_its_way_gets_nowhere() {
     let passed = outcomes.iter().filter(|is_session| **is_session).count();
     assert!(outcomes.len() > 500, "{} handshakes", outcomes.len());
     assert_eq!(passed, 3);
+}
+
+#[test]
+fn a_certificate_is_read_as_what_it_is() {
+    let identity = other();
+    let right = identity.current().certified().cert[0].clone();
+    assert_eq!(peer_of(std::slice::from_ref(&right)), Ok(identity.node_id()));
+    assert!(right.len() < crate::certificate::CERTIFICATE_BYTES_MAX / 2, "{} bytes", right.len());
+    let weak = with_node(&right, &identity.node_id(), &NodeId([0; 32]));
+    assert_eq!(peer_of(&[weak.into()]), Err(BadCertificate::WeakKey));
+    let sound = with_node(&right, &identity.node_id(), &NodeId([2; 32]));
+    assert_eq!(peer_of(&[sound.into()]), Ok(NodeId([2; 32])), "the certificate's own signature says nothing");
+    assert_eq!(peer_of(&[]), Err(BadCertificate::None));
+    assert_eq!(peer_of(&[right.clone(), right]), Err(BadCertificate::Several(2)));
+    assert_eq!(peer_of(&rsa().cert), Err(BadCertificate::NotEd25519));
+    assert_eq!(peer_of(&[vec![0x30; 1025].into()]), Err(BadCertificate::TooLong(1025)));
 }
