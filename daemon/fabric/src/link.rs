@@ -18,6 +18,8 @@ mod dialling;
 mod rivals;
 mod session;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod tests;
 mod words;
 
