@@ -297,6 +297,10 @@ impl StoreActor {
     fn refuse(&self, told: Vec<(Vec<Place>, Reply)>, error: &AppendError) {
         let verdict = match error {
             AppendError::Full { .. } | AppendError::Loading => Verdict::Busy,
+            AppendError::Unfit { .. } => {
+                tracing::error!(%error, "a batch was made that the log cannot hold");
+                Verdict::Failed
+            }
             AppendError::Poisoned { .. } => {
                 self.root.do_send(Stop(Ending::Disk(error.to_string())));
                 Verdict::Failed
@@ -347,7 +351,9 @@ fn begun_of(event: &Event) -> Option<(Arc<Shell>, u64)> {
 fn failure(error: &AppendError) -> Failure {
     let code = match error {
         AppendError::Loading => FailureCode::Busy,
-        AppendError::Full { .. } | AppendError::Poisoned { .. } => FailureCode::Unwritable,
+        AppendError::Full { .. } | AppendError::Poisoned { .. } | AppendError::Unfit { .. } => {
+            FailureCode::Unwritable
+        }
     };
     Failure { code, message: error.to_string() }
 }
@@ -404,7 +410,7 @@ impl Handler<Delete> for StoreActor {
     fn handle(&mut self, Delete(keys): Delete, ctx: &mut Self::Context) -> Self::Result {
         let (sender, receiver) = oneshot::channel();
         self.after_commit(ctx, move |actor, ctx| {
-            let deleted = actor.store.delete(&keys, clock::now()).map_err(|error| failure(&error));
+            let deleted = actor.store.delete(&keys, Vec::new(), clock::now()).map_err(|error| failure(&error));
             // Whoever is told can look into every file.
             actor.when_found(ctx, move |actor, _| {
                 actor.roll_ups.forget();

@@ -250,7 +250,7 @@ fn open(place: &Path) -> Store {
 fn length(entry: &Entry) -> Option<usize> {
     match entry {
         Entry::Observed(event) => Some(event.command.as_bytes().len()),
-        Entry::Lost { .. } => None,
+        Entry::Lost { .. } | Entry::Put { .. } | Entry::Remove { .. } | Entry::Line { .. } => None,
     }
 }
 

@@ -13,7 +13,9 @@ pub mod views;
 
 pub use disk::{Disk, RealDisk};
 pub use log::{
-    AppendError, Appended, Entry, Load, OpenError, Opened, Options, Progress, ReadError, Reader,
-    Reclassification, Revision, SetAside, Store,
+    AppendError, Appended, Entry, KEPT_BYTES_MAX, KEY_BYTES_MAX, LINE_BYTES_MAX, Load, OpenError, Opened,
+    Options, Progress, ReadError, Reader, Reclassification, Revision, SERIES_MAX, SetAside, Store,
+    VALUE_BYTES_MAX,
 };
+pub use records::Series;
 pub use retention::RetentionRule;

@@ -11,7 +11,7 @@ use karo_protocol::{
 };
 
 use crate::fields::{Fields, Malformed, put_bytes, put_number, put_signed};
-use crate::records::{Kind, PackedEnding, PackedEvent, Record};
+use crate::records::{Kind, PackedEnding, PackedEvent, PackedPut, Record, Series};
 
 /// What the next event of a block is relative to; all zero for a payload that stands alone.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,6 +51,17 @@ pub fn put(out: &mut Vec<u8>, record: &Record<'_>, base: &mut Base) {
         }
         Record::Deleted(shell, first, last) => put_deleted(out, *shell, *first, *last),
         Record::Understood(segment) => put_number(out, u64::from(*segment)),
+        Record::Put(put) => {
+            put_number(out, put.stamp);
+            out.push(put.shelf);
+            put_bytes(out, put.key);
+            put.value.iter().for_each(|value| put_bytes(out, value));
+        }
+        Record::Line(series, index, line) => {
+            out.extend_from_slice(&series.0);
+            put_number(out, *index);
+            put_bytes(out, line);
+        }
     }
 }
 
@@ -92,6 +103,16 @@ pub fn read<'a>(kind: Kind, payload: &'a [u8], base: &mut Base) -> Result<Record
             Record::Deleted(shell, first, last)
         }
         Kind::Understood => Record::Understood(fields.small("number of a segment")?),
+        Kind::Put | Kind::Removed => Record::Put(PackedPut {
+            stamp: fields.number("stamp")?,
+            shelf: fields.byte("shelf")?,
+            key: fields.bytes("key")?,
+            value: if kind == Kind::Put { Some(fields.bytes("value")?) } else { None },
+        }),
+        Kind::Line => {
+            let series = Series(fields.array("series")?);
+            Record::Line(series, fields.number("index")?, fields.bytes("line")?)
+        }
     };
     if !fields.is_empty() {
         return Err(Malformed("the end of a record"));
@@ -461,6 +482,9 @@ mod tests {
             Record::Lost(ShellId::from_bytes([8; 16]), 2),
             Record::Deleted(ShellId::from_bytes([3; 16]), 4, 5),
             Record::Understood(70_000),
+            Record::Put(PackedPut { stamp: 300, shelf: 7, key: b"name", value: Some(b"") }),
+            Record::Put(PackedPut { stamp: u64::MAX, shelf: 255, key: b"", value: None }),
+            Record::Line(Series([5; 16]), u64::MAX, b"line"),
         ];
         for record in records {
             let mut out = Vec::new();

@@ -8,9 +8,10 @@
 //! `number` is a varint (seven bits a byte, least first), `signed` a zigzagged one, `bytes` a number
 //! and so many bytes.
 //!
-//! Format 2 added the axis of a risk and the record `understood`; all else is as in format 1, so segments
-//! of both lie side by side. What is written is of format 2, and a live segment of format 1 is written
-//! anew before anything is added to it, so that an older version refuses it instead of misreading it.
+//! Format 2 added the axis of a risk and the record `understood`, format 3 small values by name and series
+//! of lines; all else is as in format 1, so segments of all three lie side by side. What is written is of
+//! format 3, and a live segment of an earlier one is written anew before anything is added to it, so that
+//! an older version refuses it instead of misreading it.
 //!
 //! # Raw
 //!
@@ -85,6 +86,8 @@
 //! | marks of each shell | count; each: shell, then held, settled, lost: sets |
 //! | outcomes by reference of events in other segments | count; each: shell, sequence, ordinal (numbers) |
 //! | deleted | count; each: as the record |
+//! | values, and what was taken away; this and the next from format 3 on, and only if there are any | count; each: stamp (number), shelf (byte), key (bytes), 1 and the value (bytes) or 0 |
+//! | lines | count of series; each: its name (16 bytes), count of its lines; each: index (signed) and ordinal (signed), less those of the line before and less one |
 //!
 //! There a shell is its number plus 1, or 0 and 16 bytes of its id; a set is the count of its
 //! intervals, and for each the gap to the end of the one before and its length less 1 (numbers).
@@ -107,6 +110,14 @@
 //! | 5 | lost: the shell of an event is gone, by reference | id of the shell (16 bytes), sequence (number) |
 //! | 6 | deleted: these sequences of a shell never come back | [`put_deleted`](crate::payload::put_deleted) |
 //! | 7 | understood: the events of a segment were understood anew; written before that segment is; raw only | its number (number) |
+//! | 8 | put: the value of a name from here on | stamp (number), shelf (byte), key and value (bytes) |
+//! | 9 | removed: a name has no value from here on | stamp (number), shelf (byte), key (bytes) |
+//! | 10 | line: the next line of a series | name of the series (16 bytes), index from 0 (number), line (bytes) |
+//!
+//! Of all records of one shelf and key the one with the greatest stamp counts, wherever it lies. Puts,
+//! removals and lines of a last batch that is not whole count up to its first fault: after a crash
+//! within a batch that nobody was told of, a beginning of them is there, and never one without those
+//! before it.
 
 use std::sync::Arc;
 
@@ -121,7 +132,7 @@ use karo_protocol::{
 use crate::fields::{Fields, Malformed, put_number, put_signed};
 
 /// Version of the layout in this module; a newer one is refused.
-pub const FORMAT: u16 = 2;
+pub const FORMAT: u16 = 3;
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +154,12 @@ pub enum Kind {
     Deleted = 6,
     /// That events were understood anew.
     Understood = 7,
+    /// A value.
+    Put = 8,
+    /// That there is no value any more.
+    Removed = 9,
+    /// A line of a series.
+    Line = 10,
 }
 
 impl Kind {
@@ -157,9 +174,29 @@ impl Kind {
             5 => Self::Lost,
             6 => Self::Deleted,
             7 => Self::Understood,
+            8 => Self::Put,
+            9 => Self::Removed,
+            10 => Self::Line,
             _ => return None,
         })
     }
+}
+
+/// Names a series of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Series(pub [u8; 16]);
+
+/// A value as it lies in a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedPut<'a> {
+    /// Greater than that of every record written before.
+    pub stamp: u64,
+    /// What kind of thing it is.
+    pub shelf: u8,
+    /// Its name there.
+    pub key: &'a [u8],
+    /// `None` when it was taken away.
+    pub value: Option<&'a [u8]>,
 }
 
 /// How an event ended, its pipe statuses still packed.
@@ -393,6 +430,10 @@ pub enum Record<'a> {
     /// That the events of the segment of that number are understood anew: what was derived from the log
     /// before this record may be wrong since.
     Understood(u32),
+    /// A value, or that it was taken away.
+    Put(PackedPut<'a>),
+    /// The line of a series at an index.
+    Line(Series, u64, &'a [u8]),
 }
 
 impl Record<'_> {
@@ -409,6 +450,9 @@ impl Record<'_> {
             Self::Lost(..) => Kind::Lost,
             Self::Deleted(..) => Kind::Deleted,
             Self::Understood(_) => Kind::Understood,
+            Self::Put(PackedPut { value: Some(_), .. }) => Kind::Put,
+            Self::Put(PackedPut { value: None, .. }) => Kind::Removed,
+            Self::Line(..) => Kind::Line,
         }
     }
 
@@ -421,7 +465,9 @@ impl Record<'_> {
             | Self::Ended(..)
             | Self::Lost(..)
             | Self::Deleted(..)
-            | Self::Understood(_) => None,
+            | Self::Understood(_)
+            | Self::Put(_)
+            | Self::Line(..) => None,
         }
     }
 }

@@ -163,7 +163,7 @@ impl Daemon {
         let found: BTreeMap<Key, _> =
             keys.iter().filter_map(|key| Some((*key, self.search.events.get(key)?.position))).collect();
         ledger.doubtful.extend(found.keys());
-        let deleted = self.store.delete(&found.clone().into_iter().collect::<Vec<_>>(), at(2));
+        let deleted = self.store.delete(&found.clone().into_iter().collect::<Vec<_>>(), Vec::new(), at(2));
         self.follow();
         if deleted? != found.len() as u64 {
             panic!("{found:?} were to be deleted");

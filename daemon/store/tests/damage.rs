@@ -43,7 +43,7 @@ fn written(is_closed: bool) -> (ModelDisk, BTreeMap<Key, Event>) {
         store.take_changes().iter().for_each(|change| search.apply(change));
     }
     let key = (shell(2).id, 7);
-    store.delete(&[(key, search.events[&key].position)], at(0)).expect("it is deleted");
+    store.delete(&[(key, search.events[&key].position)], Vec::new(), at(0)).expect("it is deleted");
     store.take_changes().iter().for_each(|change| search.apply(change));
     let events = search.read(&store.reader());
     if is_closed {
@@ -207,7 +207,7 @@ fn a_deleted_secret_is_not_kept_among_what_was_damaged() {
     let (disk, mut store, key) = with_secret_set_aside();
     let mut search = Search::default();
     store.reader().load().for_each(|(changes, _)| changes.iter().for_each(|change| search.apply(change)));
-    assert_eq!(store.delete(&[(key, search.events[&key].position)], at(0)), Ok(1));
+    assert_eq!(store.delete(&[(key, search.events[&key].position)], Vec::new(), at(0)), Ok(1));
     assert_eq!(is_in_any_file(&disk, b"Secret-Of-Mine"), Vec::<PathBuf>::new());
     assert_eq!(is_in_any_file(&disk.after_power_cut(&mut Dice(1)), b"Secret-Of-Mine"), Vec::<PathBuf>::new());
 }
@@ -289,7 +289,7 @@ fn damaged_bytes_in_a_segment_go_with_the_first_deletion() {
     everything.for_each(|(changes, _)| changes.iter().for_each(|change| search.apply(change)));
     // It lies in another segment.
     let key = (shell(3).id, 258);
-    assert_eq!(store.delete(&[(key, search.events[&key].position)], at(0)), Ok(1));
+    assert_eq!(store.delete(&[(key, search.events[&key].position)], Vec::new(), at(0)), Ok(1));
     assert_eq!(set_aside(&disk), 0);
     drop(store);
     let (store, _) = open(&disk).expect("it opens");

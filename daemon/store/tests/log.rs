@@ -205,10 +205,10 @@ fn what_is_deleted_is_gone_from_every_file_and_stays_away() {
         .map(|event| (event.shell.id, event.sequence))
         .map(|key| (key, search.events[&key].position))
         .collect();
-    assert_eq!(store.delete(&keys, at(0)), Ok(81));
+    assert_eq!(store.delete(&keys, Vec::new(), at(0)), Ok(81));
     applied(&mut store, &mut search);
     assert_eq!(search.read(&store.reader()), kept);
-    assert_eq!(store.delete(&keys, at(0)), Ok(0));
+    assert_eq!(store.delete(&keys, Vec::new(), at(0)), Ok(0));
     for phase in [start(), lost(), end(Some(0))] {
         let entry = Entry::Observed(Event { outcome: phase, ..late.clone() });
         assert_eq!(store.append(vec![entry], at(0)).unwrap(), [Appended::Duplicate]);
@@ -270,9 +270,9 @@ fn loading_covers_what_was_there_at_the_opening_and_nothing_goes_meanwhile() {
     assert!(since.is_sorted_by(|earlier, later| earlier >= later) && since.last() == Some(&Timestamp::MIN));
     let key = (shell(8).id, 1);
     let found = [(key, search.events[&key].position)];
-    assert_eq!(store.delete(&found, at(0)), Err(AppendError::Loading));
+    assert_eq!(store.delete(&found, Vec::new(), at(0)), Err(AppendError::Loading));
     drop(load);
-    assert_eq!(store.delete(&found, at(0)), Ok(1));
+    assert_eq!(store.delete(&found, Vec::new(), at(0)), Ok(1));
     applied(&mut store, &mut search);
     assert_eq!(search.read(&store.reader()), before.read(&store.reader()));
 }
@@ -304,7 +304,7 @@ fn readers_see_whole_events_while_the_log_is_rewritten() {
         store.upkeep(RetentionRule::default(), at(0)).unwrap();
         for sequence in 0..40 {
             let key = (shell(1).id, sequence);
-            assert_eq!(store.delete(&[(key, search.events[&key].position)], at(0)), Ok(1));
+            assert_eq!(store.delete(&[(key, search.events[&key].position)], Vec::new(), at(0)), Ok(1));
             let new = event(&shell(5), sequence, "make more", end(None));
             store.append(vec![Entry::Observed(new)], at(0)).unwrap();
         }

@@ -145,7 +145,7 @@ proptest! {
                 Deed::Delete(number, sequence) => {
                     let key = (shell(number).id, sequence);
                     let known = search.events.get(&key).map(|known| (key, known.position));
-                    let deleted = store.delete(&Vec::from_iter(known), at(0)).expect("it is deleted");
+                    let deleted = store.delete(&Vec::from_iter(known), Vec::new(), at(0)).expect("it is deleted");
                     prop_assert_eq!(deleted == 1, reference.events.remove(&key).is_some());
                     if deleted == 1 {
                         reference.deleted.insert(key);

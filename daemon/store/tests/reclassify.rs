@@ -201,7 +201,7 @@ fn a_pass_goes_on_whatever_happens_between_its_steps() {
             1 | 4 | 7 => {
                 let key = (shell(2).id, round * 7 % 120);
                 if let Some(known) = told.search.events.get(&key) {
-                    told.store.delete(&[(key, known.position)], at(9)).expect("there is room");
+                    told.store.delete(&[(key, known.position)], Vec::new(), at(9)).expect("there is room");
                     gone.push(key);
                 }
             }

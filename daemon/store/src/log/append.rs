@@ -1,19 +1,23 @@
 //! Taking in: what is new of a batch becomes one write and one sync, then it counts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use karo_core::search::{Batch, BriefOutcome, Change, Key, Position};
 use karo_protocol::{Event, EventId, Outcome, State, Timestamp};
 
-use super::known::{KeyHash, Progress};
+use super::known::{KeyHash, Progress, Put};
 use super::live::{Live, StagedRecords};
 use super::load;
-use super::table::{Form, RECORDS_MAX, Segment, position, write};
+use super::notes::{
+    self, KEPT_BYTES_MAX, KEY_BYTES_MAX, LINE_BYTES_MAX, Notes, SERIES_MAX, STORE_SHELF, VALUE_BYTES_MAX,
+};
+use super::table::{Form, RECORDS_MAX, Segment, position, read, write};
 use super::{AppendError, Appended, Entry, Standing, Store};
 use crate::disk::is_full;
-use crate::records::Record;
+use crate::fields::put_number;
+use crate::records::{Record, Series};
 
 /// Entries in one write: with a shell for each they fill half a segment's ordinals.
 const PIECE_ENTRIES_MAX: usize = RECORDS_MAX / 4;
@@ -29,6 +33,65 @@ struct Staged {
     events: Vec<(Timestamp, EventId)>,
     added: Batch,
     outcomes: Vec<Change>,
+    puts: Vec<Put>,
+    lines: Vec<(Series, u64, Position)>,
+    /// The next index of each series that has one of these lines.
+    next_lines: BTreeMap<Series, u64>,
+}
+
+/// Whether values and lines of a batch can be kept, one after another.
+struct Fitting<'a> {
+    notes: RwLockReadGuard<'a, Notes>,
+    /// Lines that each series will have had.
+    counts: BTreeMap<Series, u64>,
+    new_series: usize,
+    kept_bytes: usize,
+}
+
+impl<'a> Fitting<'a> {
+    fn new(notes: RwLockReadGuard<'a, Notes>) -> Self {
+        let kept_bytes = notes.kept_bytes();
+        Self { notes, counts: BTreeMap::new(), new_series: 0, kept_bytes }
+    }
+
+    fn check(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        match entry {
+            Entry::Observed(_) | Entry::Lost { .. } => Ok(()),
+            Entry::Put { shelf, key, value } => self.check_put(*shelf, key, Some(value)),
+            Entry::Remove { shelf, key } => self.check_put(*shelf, key, None),
+            Entry::Line { series, index, line } => self.check_line(*series, *index, line),
+        }
+    }
+
+    fn check_put(&mut self, shelf: u8, key: &[u8], value: Option<&[u8]>) -> Result<(), &'static str> {
+        if shelf == STORE_SHELF {
+            return Err("a value on the shelf of the store");
+        }
+        if key.len() > KEY_BYTES_MAX || value.is_some_and(|value| value.len() > VALUE_BYTES_MAX) {
+            return Err("a value that is too long");
+        }
+        let Some(value) = value else { return Ok(()) };
+        let old = self.notes.value(shelf, key).map_or(0, |old| notes::cost(key, Some(old)));
+        self.kept_bytes = (self.kept_bytes + notes::cost(key, Some(value))).saturating_sub(old);
+        if self.kept_bytes > KEPT_BYTES_MAX { Err("too many values") } else { Ok(()) }
+    }
+
+    fn check_line(&mut self, series: Series, index: u64, line: &[u8]) -> Result<(), &'static str> {
+        if line.len() > LINE_BYTES_MAX {
+            return Err("a line that is too long");
+        }
+        let count = self.notes.line_count(series);
+        let next = self.counts.entry(series).or_insert_with(|| {
+            self.new_series += usize::from(count == 0);
+            count
+        });
+        if index > *next {
+            return Err("a line that is not the next of its series");
+        }
+        *next += u64::from(index == *next);
+        let series = self.notes.series_count() + self.new_series;
+        if series > SERIES_MAX { Err("too many series") } else { Ok(()) }
+    }
 }
 
 impl Store {
@@ -43,6 +106,7 @@ impl Store {
     /// [`AppendError::Poisoned`]: likewise, and the store must be opened again.
     pub fn append(&mut self, batch: Vec<Entry>, now: Timestamp) -> Result<Vec<Appended>, AppendError> {
         self.ready(now)?;
+        self.check_fit(&batch)?;
         let mut appended = Vec::with_capacity(batch.len());
         let mut rest = batch;
         while !rest.is_empty() {
@@ -51,6 +115,44 @@ impl Store {
             rest = later;
         }
         Ok(appended)
+    }
+
+    /// Lets the lines of a series below an index go: at once for readers, on disk when their segments are
+    /// rewritten. Indexes go on as before.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    pub fn forget_lines(&mut self, series: Series, below: u64, now: Timestamp) -> Result<(), AppendError> {
+        let there = self.reader().line_range(series);
+        if below <= there.start {
+            return Ok(());
+        }
+        self.ready(now)?;
+        let mut value = Vec::new();
+        put_number(&mut value, below.min(there.end));
+        let forgotten = Entry::Put { shelf: STORE_SHELF, key: series.0.to_vec(), value };
+        self.append_piece(vec![forgotten], now, &mut Vec::new())
+    }
+
+    /// Refuses a batch with a value or line that cannot be kept, as [`append`](Self::append) would: for
+    /// whoever puts the deeds of many into one batch.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Unfit`].
+    pub fn check_fit(&self, batch: &[Entry]) -> Result<(), AppendError> {
+        let mut fitting = None;
+        for entry in batch {
+            match entry {
+                Entry::Observed(_) | Entry::Lost { .. } => {}
+                Entry::Put { .. } | Entry::Remove { .. } | Entry::Line { .. } => {
+                    let fitting = fitting.get_or_insert_with(|| Fitting::new(read(&self.shared.notes)));
+                    fitting.check(entry).map_err(|reason| AppendError::Unfit { reason })?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns when the next record may be written.
@@ -163,7 +265,46 @@ impl Store {
                 Progress::Running => self.stage_lost(*key, live, staged),
                 Progress::Unknown | Progress::Lost | Progress::Closed => Appended::Duplicate,
             },
+            Entry::Put { shelf, key, value } => {
+                self.stage_put(*shelf, std::mem::take(key), Some(std::mem::take(value)), staged)
+            }
+            Entry::Remove { shelf, key } => self.stage_put(*shelf, std::mem::take(key), None, staged),
+            Entry::Line { series, index, line } => self.stage_line(*series, *index, line, live, staged),
         }
+    }
+
+    fn stage_put(
+        &mut self,
+        shelf: u8,
+        key: Vec<u8>,
+        value: Option<Vec<u8>>,
+        staged: &mut Staged,
+    ) -> Appended {
+        let stamp = read(&self.shared.notes).next_stamp() + staged.puts.len() as u64;
+        let value = value.map(Vec::into_boxed_slice);
+        let put = Put { stamp, shelf, key: key.into_boxed_slice(), value };
+        staged.records.offsets.push(self.batch.push(&Record::Put(put.packed())));
+        staged.puts.push(put);
+        Appended::Committed(EventId::default())
+    }
+
+    fn stage_line(
+        &mut self,
+        series: Series,
+        index: u64,
+        line: &[u8],
+        live: &Live,
+        staged: &mut Staged,
+    ) -> Appended {
+        let count = || read(&self.shared.notes).line_count(series);
+        let next = staged.next_lines.entry(series).or_insert_with(count);
+        if index < *next {
+            return Appended::Duplicate;
+        }
+        *next = index + 1;
+        staged.records.offsets.push(self.batch.push(&Record::Line(series, index, line)));
+        staged.lines.push((series, index, staged.last_position(live)));
+        Appended::Committed(EventId::default())
     }
 
     fn progress(&self, staged: &Staged, key: Key) -> Progress {
@@ -202,23 +343,43 @@ impl Store {
         staged.note_outcome(live, key, outcome)
     }
 
-    /// Appends records as they are and returns their positions; they must change nothing that is known.
+    /// Appends records as they are and returns their positions; they must change nothing that is known
+    /// but where values and lines lie. Entries go before them, in the same batch.
     pub(super) fn append_records(
         &mut self,
         records: &[Record<'_>],
+        mut also: Vec<Entry>,
         now: Timestamp,
     ) -> Result<Vec<Position>, AppendError> {
-        let mut live = self.live_for(records.len(), now)?;
+        let mut live = self.live_for(records.len() + also.len() * 2, now)?;
+        let mut staged = Staged::default();
         self.batch.begin(live.number, live.index_end());
-        let (first, count) = (live.records(), records.len());
-        let offsets = records.iter().map(|record| self.batch.push(record)).collect();
-        let committed = self.commit(&mut live, false).map(|()| {
-            let records = StagedRecords { offsets, ..StagedRecords::default() };
-            self.settle(&live, Staged { records, ..Staged::default() });
-            (0..count).map(|place| position(live.slot, (first + place) as u16)).collect()
-        });
+        for entry in &mut also {
+            self.stage(entry, &mut live, &mut staged, now);
+        }
+        let mut positions = Vec::with_capacity(records.len());
+        for record in records {
+            staged.records.offsets.push(self.batch.push(record));
+            let at = staged.last_position(&live);
+            positions.push(at);
+            match record {
+                Record::Put(put) => staged.puts.push(Put::of(put)),
+                Record::Line(series, index, _) => staged.lines.push((*series, *index, at)),
+                Record::Void
+                | Record::Shell(..)
+                | Record::Event(_)
+                | Record::Ended(..)
+                | Record::Lost(..)
+                | Record::Deleted(..)
+                | Record::Understood(_) => {}
+            }
+        }
+        let committed = self.commit(&mut live, false).map(|()| self.settle(&live, staged));
+        if committed.is_err() {
+            live.forget_staged();
+        }
         self.live = Some(live);
-        committed
+        committed.map(|()| positions)
     }
 
     /// Writes the batch and syncs it; `is_closing` says that nothing will follow.
@@ -245,6 +406,11 @@ impl Store {
         }
         staged.events.iter().for_each(|(started_at, id)| index.span.add(*started_at, *id));
         drop(index);
+        if !staged.puts.is_empty() || !staged.lines.is_empty() {
+            let mut notes = write(&self.shared.notes);
+            staged.puts.into_iter().for_each(|put| notes.put(put));
+            staged.lines.into_iter().for_each(|(series, index, at)| notes.set_place(series, index, at));
+        }
         staged.progress.into_iter().for_each(|(key, progress)| self.known.note(key, progress));
         if !staged.added.is_empty() {
             self.changes.push(Change::Added(staged.added));
@@ -307,5 +473,8 @@ fn weight(entry: &Entry) -> usize {
     match entry {
         Entry::Observed(event) => 256 + event.command.as_bytes().len() + event.cwd.len(),
         Entry::Lost { .. } => 64,
+        Entry::Put { key, value, .. } => 64 + key.len() + value.len(),
+        Entry::Remove { key, .. } => 64 + key.len(),
+        Entry::Line { line, .. } => 64 + line.len(),
     }
 }

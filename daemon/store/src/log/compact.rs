@@ -12,7 +12,7 @@ use karo_protocol::local::Compacted;
 
 use super::seal::Rewriting;
 use super::sealed::{Survey, survey};
-use super::table::{Form, RECORDS_MAX, SealedIndex, Segment, place, position};
+use super::table::{Form, RECORDS_MAX, SealedIndex, Segment, place, position, read, write};
 use super::{AppendError, Store};
 
 /// Records in a merged segment: what a raw one has room for.
@@ -79,7 +79,7 @@ impl Store {
         let (number, slot) = (self.next_number, self.free_slot()?);
         self.next_number += 1;
         let deleted = self.shared.deleted();
-        let mut rewriting = Rewriting::new(&deleted);
+        let mut rewriting = Rewriting::new(&deleted, read(&self.shared.notes));
         let mut moves = Vec::new();
         for (segment, survey) in group.iter().zip(&surveys) {
             let shells = survey.shells();
@@ -94,14 +94,17 @@ impl Store {
                 });
                 debug_assert!(read.is_some(), "a survey takes only blocks that can be read");
             }
+            rewriting.remember(survey.footer.as_ref().map_or(&[], |footer| &footer.contents.puts));
         }
         let replaced: Vec<u32> = group.iter().map(|segment| segment.number).collect();
-        let (sealed, footer) = rewriting.sealer(number).finish(now, replaced);
+        let (sealer, dropped) = rewriting.finish(number);
+        let (sealed, footer) = sealer.finish(now, replaced);
         let form = Form::Sealed(Arc::new(SealedIndex::new(&footer, sealed.len() as u64)));
         let names: Vec<String> = group.iter().map(|segment| segment.name()).collect();
         let slots: Vec<u16> = group.iter().map(|segment| segment.slot).collect();
-        self.install(&Segment { slot, number, form }, &sealed, &names, &slots)
+        self.install(&Segment { slot, number, form }, &sealed, &footer.contents, &names, &slots)
             .map_err(|error| self.refuse("merge segments", &error))?;
+        write(&self.shared.notes).drop_records(dropped);
         moves.sort_unstable_by_key(|(from, _): &(Position, Position)| place(*from));
         self.changes.push(Change::Moved(moves));
         Ok(())

@@ -5,19 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 
 use karo_core::search::{Change, Key, Position};
 use karo_protocol::Timestamp;
 
-use super::known::{Contents, Intervals, Progress};
+use super::known::{Contents, Intervals, Progress, Put};
+use super::notes::{Dropped, PutFate};
 use super::raw;
 use super::reader::read_footer;
 use super::revise::Revisions;
 use super::rewrite::{Unreadable, subject};
 use super::salvage::discard_leftovers;
 use super::sealed::{Survey, survey};
-use super::table::{Deleted, Form, RawIndex, Segment, is_deleted, position, read};
-use super::{AppendError, Standing, Store};
+use super::table::{Deleted, Form, RawIndex, Segment, is_deleted, position, read, write};
+use super::{AppendError, Entry, Standing, Store};
 use crate::disk::in_doubt;
 use crate::payload::{self, Base};
 use crate::records::Record;
@@ -27,7 +29,19 @@ use crate::retention::{RetentionRule, SegmentSummary};
 const PIECE_RECORDS: usize = 8192;
 
 impl Store {
-    /// Deletes events for good and returns how many there were.
+    /// Returns how many of these events are there to be deleted.
+    pub fn deletable(&self, keys: &[(Key, Position)]) -> u64 {
+        let deleted = self.shared.deleted();
+        let there: BTreeSet<Key> = keys.iter().map(|(key, _)| *key).collect();
+        there.iter().filter(|key| self.is_there(&deleted, **key)).count() as u64
+    }
+
+    fn is_there(&self, deleted: &Deleted, key: Key) -> bool {
+        self.known.progress(key) != Progress::Unknown && !is_deleted(deleted, key)
+    }
+
+    /// Deletes events for good and returns how many there were; `also` is kept in the batch that says so,
+    /// or is not when there is nothing to delete.
     ///
     /// When this returns, the rewritten segments are synced and the old ones unlinked; what is kept is
     /// that these sequences of these shells never come back. Bytes that were damaged or torn go first,
@@ -38,16 +52,21 @@ impl Store {
     ///
     /// [`AppendError::Loading`] while the search is being loaded; else as [`append`](Self::append),
     /// and then the events are gone from the search, and [`upkeep`](Self::upkeep) erases the rest.
-    pub fn delete(&mut self, keys: &[(Key, Position)], now: Timestamp) -> Result<u64, AppendError> {
+    pub fn delete(
+        &mut self,
+        keys: &[(Key, Position)],
+        also: Vec<Entry>,
+        now: Timestamp,
+    ) -> Result<u64, AppendError> {
         if self.shared.is_loading() {
             return Err(AppendError::Loading);
         }
+        self.check_fit(&also)?;
         self.ready_to_rewrite(now)?;
         let deleted = self.shared.deleted();
-        let is_there = |key: Key| self.known.progress(key) != Progress::Unknown && !is_deleted(&deleted, key);
         let mut doomed: BTreeMap<_, Intervals> = BTreeMap::new();
         let mut positions = Vec::new();
-        for (key, position) in keys.iter().filter(|(key, _)| is_there(*key)) {
+        for (key, position) in keys.iter().filter(|(key, _)| self.is_there(&deleted, *key)) {
             doomed.entry(key.0).or_default().insert(key.1);
             positions.push(*position);
         }
@@ -55,7 +74,7 @@ impl Store {
             return Ok(0);
         }
         self.discard_unreadable(now)?;
-        self.condemn(&doomed, now)?;
+        self.condemn(&doomed, also, now)?;
         positions.sort_unstable();
         self.changes.push(Change::Removed(positions));
         self.erase(now)?;
@@ -71,13 +90,13 @@ impl Store {
         }
     }
 
-    /// Writes down that sequences never come back.
-    fn condemn(&mut self, doomed: &Deleted, now: Timestamp) -> Result<(), AppendError> {
+    /// Writes down that sequences never come back, and something else in the first batch that says so.
+    fn condemn(&mut self, doomed: &Deleted, mut also: Vec<Entry>, now: Timestamp) -> Result<(), AppendError> {
         let ranges = doomed.iter().flat_map(|(shell, set)| set.iter().map(|range| (*shell, range)));
         let records: Vec<Record<'_>> =
             ranges.map(|(shell, (first, last))| Record::Deleted(shell, first, last)).collect();
         for piece in records.chunks(PIECE_RECORDS) {
-            self.append_records(piece, now)?;
+            self.append_records(piece, std::mem::take(&mut also), now)?;
             self.erasures += piece.len() as u64;
         }
         let mut deleted = Deleted::clone(&self.shared.deleted());
@@ -179,18 +198,28 @@ impl Store {
         let footer = survey.footer.clone().unwrap_or_else(|| survey.rebuilt_footer());
         let held = footer.contents.marks.iter().filter(|(_, marks)| !marks.held.is_empty());
         let doomed: Deleted = held.map(|(shell, marks)| (*shell, marks.held.clone())).collect();
-        self.condemn(&doomed, now)?;
-        self.take_over(segment, &survey, now)?;
+        self.condemn(&doomed, Vec::new(), now)?;
+        let dropped = self.take_over(segment, &survey, now)?;
         // Whatever lies there, or lay there before it was damaged.
         let positions = (0..=u16::MAX).map(|ordinal| position(segment.slot, ordinal)).collect();
         self.changes.push(Change::Removed(positions));
-        self.drop_segments(&[segment]).map_err(|error| self.refuse("remove a segment", &error))
+        self.drop_segments(&[segment]).map_err(|error| self.refuse("remove a segment", &error))?;
+        write(&self.shared.notes).drop_records(dropped);
+        Ok(())
     }
 
-    /// Appends again what a segment says of events in others, before it goes.
-    fn take_over(&mut self, segment: &Segment, survey: &Survey, now: Timestamp) -> Result<(), AppendError> {
+    /// Appends again what a segment says of other things than its own events, before it goes; returns the
+    /// values that go with it.
+    fn take_over(
+        &mut self,
+        segment: &Segment,
+        survey: &Survey,
+        now: Timestamp,
+    ) -> Result<Dropped, AppendError> {
         let deleted = self.shared.deleted();
-        let mut kept = Vec::new();
+        let (mut kept, mut dropped, mut stamps) = (Vec::new(), Dropped::new(), BTreeSet::new());
+        let shared = Arc::clone(&self.shared);
+        let notes = read(&shared.notes);
         for block in &survey.blocks {
             let read = block.for_each(|ordinal, record| {
                 let is_kept = match &record {
@@ -198,6 +227,12 @@ impl Store {
                     Record::Ended(shell, sequence, _) | Record::Lost(shell, sequence) => {
                         !is_deleted(&deleted, (*shell, *sequence))
                     }
+                    Record::Put(put) => {
+                        *dropped.entry((put.shelf, Box::from(put.key))).or_default() += 1;
+                        stamps.insert(put.stamp);
+                        notes.fate(put, 0) == PutFate::Kept
+                    }
+                    Record::Line(series, index, _) => notes.is_wanted(*series, *index),
                     Record::Void | Record::Shell(..) | Record::Event(_) | Record::Understood(_) => false,
                 };
                 if is_kept {
@@ -207,12 +242,21 @@ impl Store {
             });
             debug_assert!(read.is_some(), "a survey takes only blocks that can be read");
         }
+        // Values whose records cannot be read are in the footer once more.
+        let puts = survey.footer.as_ref().map_or(&[][..], |footer| &footer.contents.puts);
+        let spare = puts.iter().filter(|put| !stamps.contains(&put.stamp)).map(Put::packed);
+        let spare: Vec<Record<'_>> =
+            spare.filter(|put| notes.fate(put, 0) == PutFate::Kept).map(Record::Put).collect();
+        drop(notes);
+        for piece in spare.chunks(PIECE_RECORDS) {
+            self.append_records(piece, Vec::new(), now)?;
+        }
         for piece in kept.chunks(PIECE_RECORDS) {
             let (from, records): (Vec<Position>, Vec<Record<'_>>) = piece.iter().cloned().unzip();
-            let to = self.append_records(&records, now)?;
+            let to = self.append_records(&records, Vec::new(), now)?;
             self.changes.push(Change::Moved(from.into_iter().zip(to).collect()));
         }
-        Ok(())
+        Ok(dropped)
     }
 
     /// Takes segments out of the table, then their files away.

@@ -58,6 +58,13 @@ pub enum AppendError {
         /// What failed.
         reason: String,
     },
+    /// A value or line that no log can hold: too long, too many, of the store's own shelf, or not the next
+    /// of its series. Nothing of its batch was written.
+    #[error("the log cannot hold this: {reason}")]
+    Unfit {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The search is still being loaded, and what is taken away now could come back to it.
     #[error("the log is still being loaded")]
     Loading,

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use karo_core::search::Key;
 use karo_protocol::{EventId, Shell, ShellId, Timestamp};
 
-use super::known::{Contents, Intervals, Marks};
+use super::known::{Contents, Intervals, Marks, Put};
 use super::table::Span;
 use crate::fields::{Fields, Malformed, put_bytes, put_number, put_signed};
 use crate::payload::{put_deleted, put_shell, read_shell};
+use crate::records::Series;
 
 /// Where a block lies in its file, and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,6 +97,31 @@ impl Footer {
         for (shell, first, last) in &self.contents.deleted {
             put_deleted(out, *shell, *first, *last);
         }
+        if !self.contents.puts.is_empty() || !self.contents.lines.is_empty() {
+            self.put_notes(out);
+        }
+    }
+
+    fn put_notes(&self, out: &mut Vec<u8>) {
+        put_number(out, self.contents.puts.len() as u64);
+        for put in &self.contents.puts {
+            put_number(out, put.stamp);
+            out.push(put.shelf);
+            put_bytes(out, &put.key);
+            out.push(u8::from(put.value.is_some()));
+            put.value.iter().for_each(|value| put_bytes(out, value));
+        }
+        put_number(out, self.contents.lines.len() as u64);
+        for (series, lines) in &self.contents.lines {
+            out.extend_from_slice(&series.0);
+            put_number(out, lines.len() as u64);
+            let mut before = (u64::MAX, u16::MAX);
+            for (index, ordinal) in lines {
+                put_signed(out, index.wrapping_sub(before.0).wrapping_sub(1) as i64);
+                put_signed(out, i64::from(*ordinal) - i64::from(before.1) - 1);
+                before = (*index, *ordinal);
+            }
+        }
     }
 
     /// Reads what [`put`](Self::put) wrote; the shells only where they are wanted: there are many.
@@ -143,7 +169,34 @@ impl Footer {
             let shell = ShellId::from_bytes(fields.array(WHAT)?);
             Ok((shell, fields.number(WHAT)?, fields.number(WHAT)?))
         })?;
-        self.contents = Contents { marks: marks.into_iter().collect(), deleted };
+        self.contents = Contents { marks: marks.into_iter().collect(), deleted, ..Contents::default() };
+        if fields.is_empty() { Ok(()) } else { self.read_notes(fields) }
+    }
+
+    fn read_notes(&mut self, fields: &mut Fields<'_>) -> Result<(), Malformed> {
+        const WHAT: &str = "values and lines of a footer";
+        self.contents.puts = list(fields, |fields| {
+            let (stamp, shelf) = (fields.number(WHAT)?, fields.byte(WHAT)?);
+            let key = fields.bytes(WHAT)?.into();
+            let value = match fields.byte(WHAT)? {
+                0 => None,
+                1 => Some(fields.bytes(WHAT)?.into()),
+                _ => return Err(Malformed(WHAT)),
+            };
+            Ok(Put { stamp, shelf, key, value })
+        })?;
+        let series = list(fields, |fields| {
+            let series = Series(fields.array(WHAT)?);
+            let mut before = (u64::MAX, i64::from(u16::MAX));
+            let lines = list(fields, |fields| {
+                let index = before.0.wrapping_add(1).wrapping_add(fields.signed(WHAT)? as u64);
+                let ordinal = (before.1 + 1).checked_add(fields.signed(WHAT)?).ok_or(Malformed(WHAT))?;
+                before = (index, ordinal);
+                Ok((index, u16::try_from(ordinal).map_err(|_| Malformed(WHAT))?))
+            })?;
+            Ok((series, lines))
+        })?;
+        self.contents.lines = series.into_iter().collect();
         Ok(())
     }
 }

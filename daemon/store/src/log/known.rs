@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use karo_core::search::Key;
 use karo_protocol::{ShellId, State};
 
-use crate::records::Record;
+use crate::records::{PackedPut, Record, Series};
 
 /// A set of sequences as intervals: sorted, apart from one another, both ends within.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -249,11 +249,40 @@ pub(super) struct Contents {
     pub(super) marks: BTreeMap<ShellId, Marks>,
     /// Sequences that were deleted, first to last.
     pub(super) deleted: Vec<(ShellId, u64, u64)>,
+    /// Values and what was taken away, in the order of the records.
+    pub(super) puts: Vec<Put>,
+    /// Lines by series: index and ordinal, in the order of the records.
+    pub(super) lines: BTreeMap<Series, Vec<(u64, u16)>>,
+}
+
+/// A value by its name, as a footer has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Put {
+    /// Greater is later.
+    pub(super) stamp: u64,
+    /// What kind of thing it is.
+    pub(super) shelf: u8,
+    /// Its name there.
+    pub(super) key: Box<[u8]>,
+    /// `None` when it was taken away.
+    pub(super) value: Option<Box<[u8]>>,
+}
+
+impl Put {
+    pub(super) fn of(put: &PackedPut<'_>) -> Self {
+        let PackedPut { stamp, shelf, key, value } = *put;
+        Self { stamp, shelf, key: key.into(), value: value.map(Box::from) }
+    }
+
+    pub(super) fn packed(&self) -> PackedPut<'_> {
+        let Self { stamp, shelf, key, value } = self;
+        PackedPut { stamp: *stamp, shelf: *shelf, key, value: value.as_deref() }
+    }
 }
 
 impl Contents {
-    /// Adds a record; `shell` is the one that an event names by its number.
-    pub(super) fn add(&mut self, record: &Record<'_>, shell: Option<ShellId>) {
+    /// Adds the record of that ordinal; `shell` is the one that an event names by its number.
+    pub(super) fn add(&mut self, ordinal: u16, record: &Record<'_>, shell: Option<ShellId>) {
         match (record, shell) {
             (Record::Event(event), Some(shell)) => {
                 let marks = self.marks.entry(shell).or_default();
@@ -271,6 +300,10 @@ impl Contents {
                 self.marks.entry(*shell).or_default().lost.insert(*sequence);
             }
             (Record::Deleted(shell, first, last), _) => self.deleted.push((*shell, *first, *last)),
+            (Record::Put(put), _) => self.puts.push(Put::of(put)),
+            (Record::Line(series, index, _), _) => {
+                self.lines.entry(*series).or_default().push((*index, ordinal));
+            }
             (Record::Event(_), None) | (Record::Void | Record::Shell(..) | Record::Understood(_), _) => {}
         }
     }

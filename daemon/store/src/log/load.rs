@@ -184,7 +184,12 @@ impl<'a> Changes<'a> {
                 let ending = PackedEnding::default();
                 self.push_outcome((*shell, *sequence), brief(State::Lost, &ending, Some(position)));
             }
-            Record::Void | Record::Shell(..) | Record::Deleted(..) | Record::Understood(_) => {}
+            Record::Void
+            | Record::Shell(..)
+            | Record::Deleted(..)
+            | Record::Understood(_)
+            | Record::Put(_)
+            | Record::Line(..) => {}
         }
     }
 

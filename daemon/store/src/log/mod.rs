@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `raw` | how batches are framed, and how a file is read that may be torn or damaged |
 //! | `known` | which events were seen, so that what comes twice counts once |
+//! | `notes` | small values by name, and series of lines |
 //! | `table` | which segments there are, shared by writer and readers |
 //! | `sealed`, `footer` | how a sealed segment is made and read |
 //! | `append` | taking in: one write, one sync |
@@ -28,6 +29,7 @@ mod ids;
 mod known;
 mod live;
 mod load;
+mod notes;
 mod open;
 mod open_sealed;
 mod raw;
@@ -51,6 +53,7 @@ use karo_protocol::{Event, EventId};
 
 pub use self::error::{AppendError, OpenError, ReadError};
 pub use self::load::Load;
+pub use self::notes::{KEPT_BYTES_MAX, KEY_BYTES_MAX, LINE_BYTES_MAX, SERIES_MAX, VALUE_BYTES_MAX};
 pub use self::reader::Reader;
 pub use self::reclassify::{Progress, Reclassification};
 pub use self::revise::Revision;
@@ -62,7 +65,7 @@ use self::raw::BatchWriter;
 use self::salvage::Bad;
 use self::table::Shared;
 use crate::disk::DiskLock;
-use crate::records::Packing;
+use crate::records::{Packing, Series};
 
 /// The sizes that a store works with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,12 +99,40 @@ pub enum Entry {
         /// Which event.
         key: Key,
     },
+    /// A small value by its name, instead of the one before.
+    ///
+    /// Of the puts, removals and lines of a batch that a crash tore, a beginning may be kept, in the order
+    /// of the batch: whatever explains another thing goes before it.
+    Put {
+        /// What kind of thing it is; 0 is the store's own.
+        shelf: u8,
+        /// Its name there, [`KEY_BYTES_MAX`] at most.
+        key: Vec<u8>,
+        /// At most [`VALUE_BYTES_MAX`].
+        value: Vec<u8>,
+    },
+    /// That a name has no value any more.
+    Remove {
+        /// As in [`Put`](Self::Put).
+        shelf: u8,
+        /// Its name there.
+        key: Vec<u8>,
+    },
+    /// The next line of a series.
+    Line {
+        /// Which series; it begins with its first line.
+        series: Series,
+        /// Its place, from 0: the number of lines before it. A lower one is a duplicate.
+        index: u64,
+        /// At most [`LINE_BYTES_MAX`].
+        line: Vec<u8>,
+    },
 }
 
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
-    /// It is on disk; for an outcome by reference the id is nil.
+    /// It is on disk; for anything but a whole event the id is nil.
     Committed(EventId),
     /// It says nothing that is not on disk already, or its event was deleted.
     Duplicate,
@@ -178,6 +209,16 @@ impl Store {
     /// Returns what the search must apply since the last call, in this order.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
+    }
+
+    /// Returns the values of a shelf, in the order of their keys.
+    pub fn kept(&self, shelf: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.reader().kept(shelf)
+    }
+
+    /// Returns how many lines a series has had: the index of the next one.
+    pub fn line_count(&self, series: Series) -> u64 {
+        self.reader().line_range(series).end
     }
 
     /// Returns a reader of this log, for any thread.

@@ -12,9 +12,10 @@ use karo_protocol::{ShellId, Timestamp};
 
 use super::known::{Contents, KeyHash, Known, Marks};
 use super::live::Live;
+use super::notes::NotesCensus;
 use super::raw::{self, Fault, Header, Scan};
 use super::salvage::{Bad, Fate, UNFINISHED, rewrite_raw, set_aside};
-use super::table::{Deleted, Form, RawIndex, Shared, raw_name};
+use super::table::{Deleted, Form, RawIndex, Shared, raw_name, write};
 use super::{AppendError, Ids, OpenError, Opened, Options, SetAside, Standing, Store};
 use crate::disk::{Disk, is_full};
 use crate::payload::{self, Base};
@@ -139,9 +140,9 @@ impl Store {
             return Err(OpenError::Newer { path, version, known: FORMAT });
         }
         let (index, contents, faults) = take_in(&scan, bytes.len());
-        census.add(contents);
         let index = Arc::new(RwLock::new(index));
         let slot = self.enter(number, Form::Raw(Arc::clone(&index)));
+        census.add(slot, contents);
         let name = raw_name(number);
         self.unsaved.extend(faults.into_iter().map(|(range, fault)| Bad {
             segment: name.clone(),
@@ -228,9 +229,20 @@ fn take_in(scan: &Scan<'_>, length: usize) -> (RawIndex, Contents, Vec<(Range<u6
     }
     let mut contents = Contents::default();
     let mut faults = scan.faults.clone();
+    let notes_end = scan.notes_end();
     for found in &scan.records {
         let record = payload::read(found.kind, found.payload, &mut Base::default());
-        match record.is_ok_and(|record| index.add(&record, &mut contents)) {
+        let counts = |record: &Record<'_>| match record {
+            Record::Put(_) | Record::Line(..) => u64::from(found.offset) < notes_end,
+            Record::Void
+            | Record::Shell(..)
+            | Record::Event(_)
+            | Record::Ended(..)
+            | Record::Lost(..)
+            | Record::Deleted(..)
+            | Record::Understood(_) => true,
+        };
+        match record.is_ok_and(|record| counts(&record) && index.add(&record, &mut contents)) {
             true => index.offsets.push(found.offset),
             false => faults.push((found.range(), scan.fault_of(&found.range()))),
         }
@@ -267,10 +279,13 @@ pub(super) struct Census {
     marks: HashMap<ShellId, Marks, KeyHash>,
     deleted: Deleted,
     erasures: u64,
+    notes: NotesCensus,
 }
 
 impl Census {
-    pub(super) fn add(&mut self, contents: Contents) {
+    /// Adds what the segment of that slot says.
+    pub(super) fn add(&mut self, slot: u16, mut contents: Contents) {
+        self.notes.add(slot, &mut contents);
         for (shell, marks) in contents.marks {
             match self.marks.entry(shell) {
                 Entry::Vacant(new) => drop(new.insert(marks)),
@@ -295,6 +310,7 @@ impl Census {
             sequences.iter().for_each(|(first, last)| known.close_range(*shell, first, last));
         }
         shared.publish_deleted(self.deleted);
+        *write(&shared.notes) = self.notes.conclude();
         known
     }
 }

@@ -37,8 +37,8 @@ impl Store {
         for (number, footer) in footers {
             let path = self.shared.path(&sealed_name(number));
             let bytes = self.shared.disk.length(&path).map_err(OpenError::disk("read", &path))?;
-            self.enter(number, Form::Sealed(Arc::new(SealedIndex::new(&footer, bytes))));
-            census.add(footer.contents);
+            let slot = self.enter(number, Form::Sealed(Arc::new(SealedIndex::new(&footer, bytes))));
+            census.add(slot, footer.contents);
         }
         Ok(())
     }

@@ -270,6 +270,17 @@ pub(super) struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// Returns the offset from which on values and lines do not count: they could be there without
+    /// others that were written before them, in a batch that nobody was told of.
+    pub(super) fn notes_end(&self) -> u64 {
+        let is_open = |fault: &Fault| match fault {
+            Fault::Damage => false,
+            Fault::Torn | Fault::Undecided => true,
+        };
+        let first = self.faults.iter().find(|(_, fault)| is_open(fault));
+        first.map_or(u64::MAX, |(range, _)| range.start)
+    }
+
     /// Judges a record that is as it was written but has no meaning without others.
     pub(super) fn fault_of(&self, range: &Range<u64>) -> Fault {
         let is_tail_sound = self.faults.iter().all(|(_, fault)| *fault == Fault::Damage);

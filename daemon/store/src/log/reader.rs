@@ -1,6 +1,7 @@
 //! Reading single events by position, on any thread.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -15,7 +16,7 @@ use super::raw;
 use super::sealed::{Block, BlockKind, TRAILER_BYTES, prefix, read_block, read_trailer};
 use super::table::{Form, RawIndex, SealedIndex, Segment, Shared, Table, place, position, read};
 use crate::payload::{self, Base};
-use crate::records::{Kind, Record};
+use crate::records::{Kind, Record, Series};
 
 /// Reads a log that a [`Store`](super::Store) writes. Cheap to clone; every call blocks on the disk.
 #[derive(Debug, Clone)]
@@ -76,6 +77,41 @@ impl Reader {
         Load::new(Arc::clone(&self.shared), |_| Some(usize::MAX))
     }
 
+    /// Returns the values of a shelf, in the order of their keys.
+    pub fn kept(&self, shelf: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
+        read(&self.shared.notes).kept(shelf)
+    }
+
+    /// Returns the value of a key.
+    pub fn value(&self, shelf: u8, key: &[u8]) -> Option<Vec<u8>> {
+        read(&self.shared.notes).value(shelf, key).map(<[u8]>::to_vec)
+    }
+
+    /// Returns the indexes of a series that are not forgotten: the end is how many lines it has had.
+    pub fn line_range(&self, series: Series) -> Range<u64> {
+        let notes = read(&self.shared.notes);
+        notes.first_line(series)..notes.line_count(series)
+    }
+
+    /// Returns a line of a series.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Gone`] when there is none, it was forgotten, or it is lost; the rest as they say.
+    pub fn line(&self, series: Series, index: u64) -> Result<Vec<u8>, ReadError> {
+        ReadSession::new(&self.shared).line(series, index)
+    }
+
+    /// Returns lines of a series in their order, each with its index, reading each block once. What is
+    /// below the first or behind the last is left out; ask for some hundreds at a time: all that is read
+    /// is in memory.
+    pub fn lines(&self, series: Series, indexes: Range<u64>) -> Vec<(u64, Result<Vec<u8>, ReadError>)> {
+        let mut session = ReadSession::new(&self.shared);
+        let there = self.line_range(series);
+        let indexes = indexes.start.max(there.start)..indexes.end.min(there.end);
+        indexes.map(|index| (index, session.line(series, index))).collect()
+    }
+
     /// Returns how many damaged places were met since the log was opened.
     pub fn damage_count(&self) -> u64 {
         self.shared.damage_count()
@@ -113,7 +149,9 @@ impl<'a> ReadSession<'a> {
             | Record::Ended(..)
             | Record::Lost(..)
             | Record::Deleted(..)
-            | Record::Understood(_) => Ok(None),
+            | Record::Understood(_)
+            | Record::Put(_)
+            | Record::Line(..) => Ok(None),
         })?;
         if event.outcome.state() == State::Ended {
             return Ok(event);
@@ -126,6 +164,22 @@ impl<'a> ReadSession<'a> {
             };
         }
         Ok(event)
+    }
+
+    fn line(&mut self, series: Series, index: u64) -> Result<Vec<u8>, ReadError> {
+        let at = read(&self.shared.notes).place(series, index).ok_or(ReadError::Gone)?;
+        self.record(at, |record, _| match record {
+            Record::Line(of, at, line) if (*of, *at) == (series, index) => Ok(Some(line.to_vec())),
+            Record::Void
+            | Record::Shell(..)
+            | Record::Event(_)
+            | Record::Ended(..)
+            | Record::Lost(..)
+            | Record::Deleted(..)
+            | Record::Understood(_)
+            | Record::Put(_)
+            | Record::Line(..) => Ok(None),
+        })
     }
 
     fn outcome(&mut self, at: Position, event: &Event) -> Result<Outcome, ReadError> {
@@ -141,7 +195,9 @@ impl<'a> ReadSession<'a> {
             | Record::Ended(..)
             | Record::Lost(..)
             | Record::Deleted(..)
-            | Record::Understood(_) => Ok(None),
+            | Record::Understood(_)
+            | Record::Put(_)
+            | Record::Line(..) => Ok(None),
         })
     }
 

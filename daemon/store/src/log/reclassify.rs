@@ -192,7 +192,7 @@ impl Store {
     fn write_revised(&mut self, look: &Look, is_redacting: bool, now: Timestamp) -> Result<(), AppendError> {
         let unreadable = if is_redacting { Unreadable::Dropped } else { Unreadable::SetAside };
         if !look.revisions.is_empty() {
-            self.append_records(&[Record::Understood(look.number)], now)?;
+            self.append_records(&[Record::Understood(look.number)], Vec::new(), now)?;
         }
         // That may have sealed it.
         let Some(segment) = self.shared.table().0.get(&look.slot).map(Arc::clone) else { return Ok(()) };

@@ -17,7 +17,7 @@ use super::revise::Revisions;
 use super::salvage::{Bad, Fate, rewrite_raw, set_aside};
 use super::seal::Rewriting;
 use super::sealed::{Sealer, survey};
-use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, position, read};
+use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, position, read, write};
 use crate::records::{PackedEvent, Record};
 
 /// What becomes of bytes that cannot be read when their segment is written anew.
@@ -136,7 +136,7 @@ impl Store {
             }
         }
         let (shells, deleted) = (survey.shells(), self.shared.deleted());
-        let mut rewriting = Rewriting::new(&deleted);
+        let mut rewriting = Rewriting::new(&deleted, read(&self.shared.notes));
         let mut told = Told::default();
         for block in &survey.blocks {
             let read = block.for_each(|ordinal, record| {
@@ -154,13 +154,15 @@ impl Store {
             });
             debug_assert!(read.is_some(), "a survey takes only blocks that can be read");
         }
-        let mut sealer = rewriting.sealer(segment.number);
+        rewriting.remember(&footer.contents.puts);
+        let (mut sealer, dropped) = rewriting.finish(segment.number);
         if !survey.bad.is_empty() {
             remember(&mut sealer, &footer, &deleted);
         }
         let (sealed, footer) = sealer.finish(now, footer.replaces);
         let form = Form::Sealed(Arc::new(SealedIndex::new(&footer, sealed.len() as u64)));
-        self.install(&Segment { form, ..segment.clone() }, &sealed, &[], &[])?;
+        self.install(&Segment { form, ..segment.clone() }, &sealed, &footer.contents, &[], &[])?;
+        write(&self.shared.notes).drop_records(dropped);
         Ok(told.finish())
     }
 }
@@ -170,7 +172,12 @@ pub(super) fn subject(record: &Record<'_>, index: &RawIndex) -> Option<Key> {
     match record {
         Record::Event(event) => index.shell_of(record).map(|shell| (shell.id, event.sequence)),
         Record::Ended(shell, sequence, _) | Record::Lost(shell, sequence) => Some((*shell, *sequence)),
-        Record::Void | Record::Shell(..) | Record::Deleted(..) | Record::Understood(_) => None,
+        Record::Void
+        | Record::Shell(..)
+        | Record::Deleted(..)
+        | Record::Understood(_)
+        | Record::Put(_)
+        | Record::Line(..) => None,
     }
 }
 

@@ -4,22 +4,23 @@
 //! does the raw one go. So at every moment one of the two is whole, and if both are there the raw one
 //! is the truth. Records keep their ordinals: nothing moves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use karo_core::search::Key;
 use karo_protocol::{Shell, ShellId, State, Timestamp};
 
-use super::known::KeyHash;
+use super::known::{Contents, KeyHash, Put};
+use super::notes::{Dropped, Notes, PutFate};
 use super::raw::{self, Fault};
 use super::salvage::{Bad, UNFINISHED, set_aside};
 use super::sealed::Sealer;
-use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, read, sealed_name};
+use super::table::{Deleted, Form, RawIndex, SealedIndex, Segment, is_deleted, read, sealed_name, write};
 use super::{AppendError, Standing, Store};
 use crate::disk::in_doubt;
 use crate::payload::{self, Base};
-use crate::records::{PackedEnding, PackedEvent, Record};
+use crate::records::{PackedEnding, PackedEvent, PackedPut, Record};
 use crate::retention::RetentionRule;
 
 /// Raw segments that may wait to be sealed before appending does it itself.
@@ -87,14 +88,18 @@ impl Store {
         let index = read(index);
         let records = self.sound_records(segment, &index, &bytes)?;
         let deleted = self.shared.deleted();
-        let mut rewriting = Rewriting::new(&deleted);
+        let mut rewriting = Rewriting::new(&deleted, read(&self.shared.notes));
         for (ordinal, record) in records {
             let shell = index.shell_of(&record).cloned();
             rewriting.push(ordinal, record, shell.as_ref());
         }
-        let (sealed, footer) = rewriting.sealer(segment.number).finish(now, Vec::new());
+        let (sealer, dropped) = rewriting.finish(segment.number);
+        let (sealed, footer) = sealer.finish(now, Vec::new());
         let form = Form::Sealed(Arc::new(SealedIndex::new(&footer, sealed.len() as u64)));
-        self.install(&Segment { form, ..segment.clone() }, &sealed, &[segment.name()], &[])
+        let sealed_segment = Segment { form, ..segment.clone() };
+        self.install(&sealed_segment, &sealed, &footer.contents, &[segment.name()], &[])?;
+        write(&self.shared.notes).drop_records(dropped);
+        Ok(())
     }
 
     /// Returns the records of a raw segment that are as they were written; the bytes of others are kept.
@@ -125,6 +130,7 @@ impl Store {
         &self,
         segment: &Segment,
         bytes: &[u8],
+        contents: &Contents,
         needless: &[String],
         gone: &[u16],
     ) -> io::Result<()> {
@@ -145,6 +151,7 @@ impl Store {
                 table.0.insert(segment.slot, Arc::new(segment.clone()));
                 gone.iter().for_each(|slot| drop(table.0.remove(slot)));
             });
+            write(&self.shared.notes).set_places(segment.slot, contents);
         }
         disk.sync_directory(&self.shared.directory).map_err(in_doubt)?;
         if needless.is_empty() {
@@ -165,16 +172,27 @@ pub(super) struct Rewriting<'a> {
     numbers: HashMap<ShellId, Vec<u32>, KeyHash>,
     records: Vec<(u16, Record<'a>)>,
     events: HashMap<Key, usize, KeyHash>,
+    notes: RwLockReadGuard<'a, Notes>,
+    /// Stamps of the values that were added.
+    stamps: BTreeSet<u64>,
+    /// Current values whose records cannot be read.
+    spare: Vec<Put>,
+    dropped: Dropped,
 }
 
 impl<'a> Rewriting<'a> {
-    pub(super) fn new(deleted: &'a Deleted) -> Self {
+    /// Begins one; `notes` says which values are current.
+    pub(super) fn new(deleted: &'a Deleted, notes: RwLockReadGuard<'a, Notes>) -> Self {
         Self {
             deleted,
             shells: Vec::new(),
             numbers: HashMap::default(),
             records: Vec::new(),
             events: HashMap::default(),
+            notes,
+            stamps: BTreeSet::new(),
+            spare: Vec::new(),
+            dropped: Dropped::new(),
         }
     }
 
@@ -207,6 +225,32 @@ impl<'a> Rewriting<'a> {
             Record::Lost(shell, sequence) => {
                 self.push_outcome(ordinal, (shell, sequence), record, State::Lost, PackedEnding::default());
             }
+            Record::Put(put) => self.push_put(ordinal, put),
+            Record::Line(series, index, _) => {
+                if self.notes.is_wanted(series, index) {
+                    self.records.push((ordinal, record));
+                }
+            }
+        }
+    }
+
+    fn push_put(&mut self, ordinal: u16, put: PackedPut<'a>) {
+        let name = (put.shelf, Box::from(put.key));
+        let dropped = self.dropped.get(&name).copied().unwrap_or_default();
+        match self.notes.fate(&put, dropped) {
+            PutFate::Kept => {
+                self.stamps.insert(put.stamp);
+                self.records.push((ordinal, Record::Put(put)));
+            }
+            PutFate::Dropped => *self.dropped.entry(name).or_default() += 1,
+        }
+    }
+
+    /// Keeps current values of a footer whose records were not among those that could be read.
+    pub(super) fn remember(&mut self, puts: &[Put]) {
+        for put in puts.iter().filter(|put| !self.stamps.contains(&put.stamp)) {
+            let is_current = self.notes.fate(&put.packed(), 0) == PutFate::Kept;
+            self.spare.extend(is_current.then(|| put.clone()));
         }
     }
 
@@ -242,10 +286,11 @@ impl<'a> Rewriting<'a> {
         })
     }
 
-    /// Puts everything into a sealed segment of that number.
-    pub(super) fn sealer(&self, number: u32) -> Sealer {
-        let mut sealer = Sealer::begin(number, self.shells.clone());
+    /// Puts everything into a sealed segment of that number, and returns which values were left out.
+    pub(super) fn finish(self, number: u32) -> (Sealer, Dropped) {
+        let mut sealer = Sealer::begin(number, self.shells);
         self.records.iter().for_each(|(ordinal, record)| sealer.push(*ordinal, record));
-        sealer
+        self.spare.into_iter().for_each(|put| sealer.remember_put(put));
+        (sealer, self.dropped)
     }
 }

@@ -9,6 +9,7 @@ use karo_protocol::{EventId, Shell, ShellId, Timestamp};
 use zstd::bulk::Compressor;
 
 use super::footer::{BlockPlace, Footer, put_shells, read_shells};
+use super::known::Put;
 use super::raw::Header;
 use super::table::{Shared, Span};
 use crate::fields::{Fields, put_number};
@@ -107,7 +108,7 @@ impl Sealer {
         if let Record::Ended(shell, sequence, _) | Record::Lost(shell, sequence) = record {
             self.footer.outlying.push(((*shell, *sequence), ordinal));
         }
-        self.footer.contents.add(record, shell);
+        self.footer.contents.add(ordinal, record, shell);
     }
 
     fn end_block(&mut self) {
@@ -148,6 +149,11 @@ impl Sealer {
     /// Adds what is known of events that cannot be read any more, so that they never count as new.
     pub(super) fn remember(&mut self, shell: ShellId, marks: &super::known::Marks) {
         self.footer.contents.marks.entry(shell).or_default().extend(marks);
+    }
+
+    /// Adds a value whose record cannot be read any more.
+    pub(super) fn remember_put(&mut self, put: Put) {
+        self.footer.contents.puts.push(put);
     }
 
     /// Returns the bytes of the whole file, and its footer.
@@ -387,7 +393,7 @@ impl Survey {
                 if let Record::Ended(shell, sequence, _) | Record::Lost(shell, sequence) = &record {
                     footer.outlying.push(((*shell, *sequence), ordinal));
                 }
-                footer.contents.add(&record, shell);
+                footer.contents.add(ordinal, &record, shell);
                 footer.records += 1;
                 true
             });

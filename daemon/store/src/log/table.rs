@@ -10,6 +10,7 @@ use karo_protocol::{EventId, Shell, ShellId, Timestamp};
 
 use super::footer::{BlockPlace, Footer};
 use super::known::{Contents, Intervals};
+use super::notes::Notes;
 use crate::disk::Disk;
 use crate::records::Record;
 use crate::retention::SegmentSummary;
@@ -91,7 +92,7 @@ impl RawIndex {
         self.shells.get(record.shell()? as usize)?.as_ref()
     }
 
-    /// Counts a record that was read; `false` when it is an event whose shell is not known.
+    /// Counts the next record that was read; `false` when it is an event whose shell is not known.
     pub(super) fn add(&mut self, record: &Record<'_>, contents: &mut Contents) -> bool {
         let shell = self.shell_of(record).map(|shell| shell.id);
         if let Record::Event(event) = record {
@@ -100,7 +101,7 @@ impl RawIndex {
             }
             self.span.add(event.started_at, event.id);
         }
-        contents.add(record, shell);
+        contents.add(self.offsets.len() as u16, record, shell);
         true
     }
 }
@@ -247,6 +248,8 @@ pub(super) struct Shared {
     /// both change.
     files: RwLock<()>,
     deleted: RwLock<Arc<Deleted>>,
+    /// Values and series. Taken after `files`, and never for writing while a segment is written.
+    pub(super) notes: RwLock<Notes>,
     damage: Mutex<BTreeSet<(String, u64, String)>>,
     /// Names of segments that hold bytes which cannot be read.
     unsound: Mutex<BTreeSet<String>>,
@@ -264,6 +267,7 @@ impl Shared {
             files: RwLock::default(),
             table: RwLock::default(),
             deleted: RwLock::default(),
+            notes: RwLock::default(),
             damage: Mutex::default(),
             unsound: Mutex::default(),
             loading: Arc::default(),
