@@ -2,10 +2,11 @@
 //!
 //! Pure: no file is opened here, no clock is read, and chance comes as an argument ([`Chance`]). What is decided
 //! here is decided before the first byte of a peer is read (`tls`), at each frame (`frame`) and at each object
-//! (`object`).
+//! (`object`). What was done is proven afterwards (`audit`).
 
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod backup;
 pub mod certificate;
 mod chance;
