@@ -6,6 +6,11 @@
 //! | [`wiring`] | who is given whose address, and in which order all of them stop |
 //! | [`settings`] | the configuration file, read and checked |
 //! | [`ground`] | the directories that Karo stands on, made and judged |
+//! | [`identity_file`] | the file of this machine's key |
+//! | [`neighbourhood`], [`roster_desk`] | what is known of peers at the start, and who is trusted at the moment |
+//! | [`auditor`], [`stored_audit`], [`floodgate`] | the audit that is written, and how much of it |
+//! | [`shelves`] | what of the mesh the store keeps under which name |
+//! | [`network`] | this machine's addresses |
 //! | [`logging`] | where the log goes |
 //! | [`roll_ups`] | how far the views are, and when they are made anew |
 //! | [`counters`], [`clock`], [`lease`], [`exit`] | small things that the actors share |
@@ -14,14 +19,22 @@
 //! arbiter blocks: whatever touches a disk lives alone on an arbiter of its own.
 
 pub mod actors;
+pub mod auditor;
 pub mod clock;
 pub mod counters;
 pub mod exit;
+pub mod floodgate;
 pub mod ground;
+pub mod identity_file;
 pub mod lease;
 pub mod logging;
+pub mod neighbourhood;
+pub mod network;
 pub mod roll_ups;
+pub mod roster_desk;
 pub mod rule_files;
 pub mod settings;
+pub mod shelves;
 pub mod status;
+pub mod stored_audit;
 pub mod wiring;

@@ -11,14 +11,22 @@ use std::thread::available_parallelism;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Recipient, System};
 use interprocess::local_socket::tokio::Listener;
 use karo_protocol::config::Settings;
+use karo_protocol::node::Nonce;
+use karo_protocol::peer::Signed;
 use karo_protocol::places::Places;
 use karo_store::views::Views;
 use karo_store::{OpenError, Opened, Options, RealDisk, SetAside, Store};
+use karo_trust::{Chance, System as Randomness};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::actors::audit::AuditActor;
+use crate::actors::discovery::DiscoveryActor;
 use crate::actors::follow::Follow;
 use crate::actors::ingest::Ingest;
+use crate::actors::mesh::MeshDesk;
+use crate::actors::pairing::PairingActor;
+use crate::actors::peers::{Mesh, PeersActor};
 use crate::actors::query::{Load, QueryActor};
 use crate::actors::root::{Household, Ready, Reload, Root, Stop};
 use crate::actors::rules::{RulesActor, RulesDesk};
@@ -27,13 +35,16 @@ use crate::actors::shells::Shells;
 use crate::actors::socket::{self, Socket};
 use crate::actors::spool::Spool;
 use crate::actors::store::{Listeners, StoreActor};
+use crate::actors::watch::Watch;
 use crate::actors::worker::Worker;
 use crate::actors::{Budget, Intake};
+use crate::auditor::Auditor;
 use crate::counters::Counters;
 use crate::exit::Ending;
 use crate::ground::{self, GroundError};
 use crate::lease::{Gone, Lease};
 use crate::logging::LogControl;
+use crate::neighbourhood::Neighbourhood;
 use crate::status::{Identity, StatusDesk};
 use crate::{clock, settings};
 
@@ -165,7 +176,7 @@ fn listen(places: &Places) -> Result<Listener, Ending> {
 fn wire(
     ctx: &mut Context<Root>,
     start: Start,
-    (store, views): (Store, Views),
+    (mut store, views): (Store, Views),
     listener: Listener,
     ending: oneshot::Sender<Ending>,
 ) -> Root {
@@ -179,7 +190,18 @@ fn wire(
         let (reader, lease) = (reader.clone(), lease("query"));
         QueryActor::start_in_arbiter(&Arbiter::new().handle(), move |_| QueryActor::new(reader, lease))
     };
-    let (shells, store) = wire_store(&root, (store, views), &settings, &query, &counters);
+    let neighbourhood = Neighbourhood::found(&places, &store, &settings);
+    let auditor = neighbourhood.auditor(&mut store);
+    let heads = auditor.heads();
+    let (shells, store) = wire_store(&root, (store, views, auditor), &settings, &query, &counters);
+    let audit = {
+        let (reader, desk, heads) = (reader.clone(), neighbourhood.roster.clone(), heads.clone());
+        let (keep, lease) = (store.clone().recipient(), lease("audit"));
+        AuditActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            AuditActor::new(reader, keep, desk, heads, lease)
+        })
+    };
+    let (peers, mesh) = wire_mesh(neighbourhood, &settings, &store, &audit, heads, lease("peers"));
     let desk = RulesDesk::default();
     let rules = {
         let (settings, redact) = (settings.rules.clone(), settings.redact.clone());
@@ -239,18 +261,20 @@ fn wire(
             rules: desk.clone(),
         },
         rules: desk,
+        mesh,
+        noted: peers.clone().recipient(),
     };
     let socket = Socket::new(listener, post, settings.socket, lease("socket")).start();
     load(reader, query.clone(), root.recipient());
     tracing::info!(socket = %places.socket.display(), data = %places.data.display(), "accepting");
-    let household = Household { socket, spool, follow, ingest, rules, workers, store, query, shells };
+    let household = Household { socket, spool, follow, ingest, rules, workers, store, query, shells, peers };
     Root::new(household, places.config, settings, sessions_max, log, ending)
 }
 
 /// Makes the store and the watch over shells, which need each other.
 fn wire_store(
     root: &Addr<Root>,
-    (store, views): (Store, Views),
+    (store, views, auditor): (Store, Views, Auditor),
     settings: &Settings,
     query: &Addr<QueryActor>,
     counters: &Arc<Counters>,
@@ -266,12 +290,70 @@ fn wire_store(
         };
         let (settings, counters, lease) = (settings.store, Arc::clone(counters), Lease::new("store", gone()));
         let address = StoreActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            StoreActor::new((store, views), settings, listeners, counters, lease)
+            StoreActor::new((store, views, auditor), settings, listeners, counters, lease)
         });
         writer = Some(address.clone());
         Shells::new(address.recipient(), Lease::new("shells", gone()))
     });
     (shells, writer.expect("the closure above has run"))
+}
+
+/// Makes everything of the mesh, on an arbiter of its own: handshakes take some hundred microseconds each.
+fn wire_mesh(
+    neighbourhood: Neighbourhood,
+    settings: &Settings,
+    store: &Addr<StoreActor>,
+    audit: &Addr<AuditActor>,
+    heads: watch::Receiver<Option<Signed>>,
+    lease: Lease,
+) -> (Addr<PeersActor>, MeshDesk) {
+    let Neighbourhood { own, roster, successions, identity_path, .. } = neighbourhood;
+    let arbiter = Arbiter::new();
+    let mesh = Mesh {
+        run: Nonce(Randomness::default().draw()),
+        identity_path,
+        roster,
+        keep: store.clone().recipient(),
+        signs: store.clone().recipient(),
+        new_log: store.clone().recipient(),
+        prove: audit.clone().recipient(),
+        witness: audit.clone().recipient(),
+        heads,
+    };
+    let (changes, watching) = watch::channel(0);
+    let peers = {
+        let settings = settings.mesh.clone();
+        PeersActor::start_in_arbiter(&arbiter.handle(), move |_| {
+            PeersActor::new(mesh, settings, own, (successions, changes), lease)
+        })
+    };
+    let discovery = {
+        let settings = settings.discovery.clone();
+        DiscoveryActor::start_in_arbiter(&arbiter.handle(), move |_| DiscoveryActor::new(settings))
+    };
+    let pairing = {
+        let (own, add) = (peers.clone().recipient(), peers.clone().recipient());
+        PairingActor::start_in_arbiter(&arbiter.handle(), move |_| PairingActor::new(own, add))
+    };
+    let woken = peers.clone().recipient();
+    Watch::start_in_arbiter(&arbiter.handle(), move |_| Watch::new(woken));
+    let desk = MeshDesk {
+        table: peers.clone().recipient(),
+        report: peers.clone().recipient(),
+        add: peers.clone().recipient(),
+        alter: peers.clone().recipient(),
+        show: peers.clone().recipient(),
+        find: peers.clone().recipient(),
+        who: peers.clone().recipient(),
+        backup: peers.clone().recipient(),
+        restore: peers.clone().recipient(),
+        rotate: peers.clone().recipient(),
+        seen: discovery.recipient(),
+        pair: pairing.recipient(),
+        audit: audit.clone(),
+        changes: watching,
+    };
+    (peers, desk)
 }
 
 /// Makes everything in the log searchable, from its newest end, on a thread that ends with it.

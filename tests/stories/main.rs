@@ -16,6 +16,7 @@ mod frames;
 mod kills;
 mod layouts;
 mod load;
+mod mesh;
 mod record;
 mod rules;
 mod signals;

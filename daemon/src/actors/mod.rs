@@ -17,9 +17,16 @@
 //! | store | `store`: writes and syncs | what may wait for the next batch |
 //! | query | `query`: searches memory, reads segments | sessions |
 
+pub mod audit;
+pub mod discovery;
 pub mod follow;
 pub mod ingest;
+pub mod link;
+pub mod listener;
 mod meaning;
+pub mod mesh;
+pub mod pairing;
+pub mod peers;
 pub mod query;
 pub mod root;
 pub mod rules;
@@ -28,6 +35,7 @@ pub mod shells;
 pub mod socket;
 pub mod spool;
 pub mod store;
+pub mod watch;
 pub mod worker;
 
 use std::sync::Arc;

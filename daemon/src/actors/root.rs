@@ -16,11 +16,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient, WrapFuture};
+use karo_protocol::audit::{Deed, Reason};
 use karo_protocol::config::Settings;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::ingest::Ingest;
+use super::peers::{Noted, PeersActor, Settle};
 use super::query::{QueryActor, Running};
 use super::rules::{Adopt, RulesActor};
 use super::shells::{Begun, Shells};
@@ -40,6 +42,7 @@ const MAILBOX: usize = 64;
 /// Deadlines of the steps of a stop; together they stay under a second.
 const QUIET_WITHIN: Duration = Duration::from_millis(50);
 const UNDERSTOOD_WITHIN: Duration = Duration::from_millis(250);
+const PARTED_WITHIN: Duration = Duration::from_millis(150);
 const SYNCED_WITHIN: Duration = Duration::from_millis(400);
 const ANSWERED_WITHIN: Duration = Duration::from_millis(100);
 
@@ -78,6 +81,8 @@ pub struct Household {
     pub query: Addr<QueryActor>,
     /// Watches shells.
     pub shells: Addr<Shells>,
+    /// Keeps the peers.
+    pub peers: Addr<PeersActor>,
 }
 
 /// The actor. See the module.
@@ -126,6 +131,9 @@ impl Root {
         is_told &= self.household.store.try_send(Retain(settings.store)).is_ok();
         is_told &=
             self.household.follow.try_send(super::follow::Files(settings.record.follow.clone())).is_ok();
+        is_told &= self.household.peers.try_send(Settle(settings.mesh.clone())).is_ok();
+        let reloaded = Noted { deed: Deed::Reloaded, peer: None, reason: Reason::None };
+        is_told &= self.household.peers.try_send(reloaded).is_ok();
         if is_told {
             tracing::info!(path = %self.config.display(), "configuration reloaded");
             self.settings = settings;
@@ -140,6 +148,7 @@ async fn stop(household: Stopping) {
     step("socket", QUIET_WITHIN, household.socket.send(Drain)).await;
     step("spool", QUIET_WITHIN, household.spool.send(Drain)).await;
     step("ingest", UNDERSTOOD_WITHIN, household.ingest.send(Drain)).await;
+    step("peers", PARTED_WITHIN, household.peers.send(Drain)).await;
     step("store", SYNCED_WITHIN, household.store.send(Drain)).await;
     step("sessions", ANSWERED_WITHIN, household.farewell.send(Farewell)).await;
 }
@@ -149,6 +158,7 @@ struct Stopping {
     socket: Recipient<Drain>,
     spool: Recipient<Drain>,
     ingest: Recipient<Drain>,
+    peers: Recipient<Drain>,
     store: Recipient<Drain>,
     farewell: Recipient<Farewell>,
 }
@@ -193,6 +203,7 @@ impl Handler<Stop> for Root {
             socket: self.household.socket.clone().recipient(),
             spool: self.household.spool.clone().recipient(),
             ingest: self.household.ingest.clone().recipient(),
+            peers: self.household.peers.clone().recipient(),
             store: self.household.store.clone().recipient(),
             farewell: self.household.socket.clone().recipient(),
         };

@@ -23,6 +23,7 @@ use karo_protocol::local::{
     End, Failure, FailureCode, Import, ImportLine, Imported, Observe, Progress, Reclassified, Reclassify,
     Reply as Answer, Request, Verdict, Verified, peek_id,
 };
+use karo_protocol::mesh::{Pair, PairAnswer};
 use karo_protocol::observation::OBSERVATION_VERSION;
 use karo_protocol::query::{Count, Detail, Filter, Query};
 use karo_store::{Reader, Reclassification};
@@ -31,6 +32,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::meaning;
+use super::mesh::MeshDesk;
+use super::pairing::Begin;
+use super::peers::Noted;
 use super::query::{NextPage, Page, Select, Tallying};
 use super::rules::RulesDesk;
 use super::store::{Compact, Compare, Delete, Revise, Revising};
@@ -76,11 +80,18 @@ pub struct Post {
     pub reader: Reader,
     /// Checks the views.
     pub compare: Recipient<Compare>,
+    /// Knows identity, peers and audit.
+    pub mesh: MeshDesk,
+    /// Is told what belongs into the audit.
+    pub noted: Recipient<Noted>,
     /// Knows how everything is.
     pub status: StatusDesk,
     /// Has the newest rules.
     pub rules: RulesDesk,
 }
+
+/// Steps of a pairing that may wait for the client: there are fewer.
+const PAIRING_STEPS: usize = 8;
 
 /// Tells a client that there is no room, so that it spools at once, and closes.
 pub async fn turn_away(mut stream: Stream) {
@@ -139,6 +150,7 @@ impl Session {
                 outgoing,
                 window: Arc::new(Semaphore::new(WINDOW)),
                 last_import: RefCell::default(),
+                pairing: RefCell::default(),
             };
             if let Err(Over::Malformed(error)) = desk.read(BufReader::new(reading)).await {
                 self.post.counters.malformed.add(1);
@@ -170,6 +182,8 @@ struct Desk<'a> {
     window: Arc<Semaphore>,
     /// Ends when the last import so far is answered: imports are answered in their order.
     last_import: RefCell<Option<oneshot::Receiver<()>>>,
+    /// Takes the person's answer, while a pairing of this session is under way; dropped, it means no.
+    pairing: RefCell<Option<mpsc::Sender<bool>>>,
 }
 
 impl Desk<'_> {
@@ -249,25 +263,28 @@ impl Desk<'_> {
                 return self.say_all(id, meaning::check(&self.session.post.rules, check).await).await;
             }
             Request::Reclassify(reclassify) => self.reclassify(id, reclassify).await,
-            Request::Identity(())
-            | Request::IdentityBackup(_)
-            | Request::IdentityRestore(_)
-            | Request::IdentityRotate(())
-            | Request::Peers(_)
-            | Request::PeerAdd(_)
-            | Request::PeerChange(_)
-            | Request::PeerShow(_)
-            | Request::PeerPing(_)
-            | Request::PeerTest(_)
-            | Request::Candidates(())
-            | Request::Pair(_)
-            | Request::PairAnswer(_)
-            | Request::Audit(_)
-            | Request::AuditVerify(())
-            | Request::AuditHead(())
-            | Request::AuditExport(_) => {
-                failure(FailureCode::BadRequest, "this daemon has no identity and no peers")
+            Request::Identity(()) => self.session.post.mesh.identity().await,
+            Request::IdentityBackup(ask) => self.session.post.mesh.backup(ask).await,
+            Request::IdentityRestore(ask) => self.session.post.mesh.restore(ask).await,
+            Request::IdentityRotate(()) => self.session.post.mesh.rotate().await,
+            Request::Peers(ask) => self.session.post.mesh.table(ask).await,
+            Request::PeerAdd(add) => self.session.post.mesh.add(add).await,
+            Request::PeerChange(change) => self.session.post.mesh.alter(change).await,
+            Request::PeerShow(peer) => self.session.post.mesh.show(peer).await,
+            Request::PeerPing(peer) => self.session.post.mesh.ping(peer).await,
+            Request::PeerTest(peer) => self.session.post.mesh.test(peer).await,
+            Request::Candidates(()) => self.session.post.mesh.candidates().await,
+            Request::Pair(pair) => return self.pair(id, pair).await,
+            Request::PairAnswer(PairAnswer { is_yes }) => match self.answered(is_yes) {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refusal,
+            },
+            Request::Audit(filter) => {
+                return self.say_all(id, self.session.post.mesh.audit(filter).await).await;
             }
+            Request::AuditVerify(()) => self.session.post.mesh.audit_verify().await,
+            Request::AuditHead(()) => self.session.post.mesh.audit_head().await,
+            Request::AuditExport(filter) => self.session.post.mesh.audit_export(filter).await,
         };
         self.say(id, answer).await;
         Ok(())
@@ -427,6 +444,41 @@ impl Desk<'_> {
                 told = Instant::now();
                 let progress = Progress { done: at.records, total: at.records_total, changed: at.changed };
                 self.say(id, Answer::Progress(progress)).await;
+            }
+        }
+    }
+
+    /// Begins a pairing and lets the next request come, which is the person's answer.
+    async fn pair(&self, id: RequestId, pair: Pair) -> Result<(), Over> {
+        // Whoever compares words is not idle.
+        let Ok(permit) = Arc::clone(&self.window).acquire_owned().await else { return Ok(()) };
+        let (answer, answers) = mpsc::channel(1);
+        let (progress, mut told) = mpsc::channel(PAIRING_STEPS);
+        self.pairing.replace(Some(answer));
+        let over = self.session.post.mesh.pair.send(Begin { pair, answers, progress });
+        let outgoing = self.outgoing.clone();
+        tokio::task::spawn_local(async move {
+            let tell = async {
+                while let Some(step) = told.recv().await {
+                    say(&outgoing, id, Answer::Pairing(step)).await;
+                }
+            };
+            if let (Err(_), ()) = tokio::join!(over, tell) {
+                say(&outgoing, id, stopping()).await;
+            }
+            drop(permit);
+        });
+        Ok(())
+    }
+
+    /// Passes the person's answer on to the pairing of this session.
+    fn answered(&self, is_yes: bool) -> Result<(), Answer> {
+        let pairing = self.pairing.borrow();
+        let told = pairing.as_ref().map(|pairing| pairing.try_send(is_yes));
+        match told {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) | None => {
+                Err(failure(FailureCode::BadRequest, "no pairing of this session waits for an answer"))
             }
         }
     }

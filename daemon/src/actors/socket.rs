@@ -22,10 +22,12 @@ use interprocess::local_socket::traits::StreamCommon;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
+use karo_protocol::audit::{Deed, Reason};
 use karo_protocol::config::SocketSettings;
 use tokio::sync::watch;
 
 use super::Drain;
+use super::peers::Noted;
 use super::session::{Post, Session, turn_away};
 use crate::lease::Lease;
 
@@ -148,6 +150,10 @@ impl Door {
         if !is_own(&stream, self.post.uid) {
             self.post.counters.refused_foreign.add(1);
             tracing::warn!("a connection of another user was refused");
+            let noted = Noted { deed: Deed::ForeignUser, peer: None, reason: Reason::None };
+            if self.post.noted.try_send(noted).is_err() {
+                tracing::debug!("a refusal is not in the audit");
+            }
             return;
         }
         let limits = self.limits.get();

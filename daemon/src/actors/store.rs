@@ -8,6 +8,9 @@
 //! | --- | --- | --- |
 //! | [`Append`] | ingest | through its [`Reply`] |
 //! | [`Lose`] | shells | none |
+//! | [`Keep`] | peers, pairing, audit, root | when it is on disk, with its deeds in the audit |
+//! | [`NewLog`] | peers, when an identity was restored | when another audit log has begun |
+//! | [`Signs`] | peers | none; heads of the audit are signed by it |
 //! | [`Delete`] | session | how many, after the rewritten segments are synced |
 //! | [`Compact`] | session | what it did |
 //! | [`Revise`] | session, until it is done | how far it is, when what it changed can be found |
@@ -26,11 +29,13 @@ use actix::{
 };
 use karo_core::search::{Key, Position};
 use karo_core::understand::{Again, Understander};
+use karo_protocol::audit::AuditEntry;
 use karo_protocol::config::StoreSettings;
 use karo_protocol::local::{Compacted, Failure, FailureCode, StoreStatus, Verdict};
 use karo_protocol::{Event, Micros, Outcome, Shell};
 use karo_store::views::Views;
 use karo_store::{AppendError, Appended, Entry, Reclassification, RetentionRule, Revision, Store};
+use karo_trust::identity::Identity;
 
 use tokio::sync::oneshot;
 
@@ -39,6 +44,7 @@ use super::root::Stop;
 use super::shells::Begun;
 use super::worker::Place;
 use super::{Drain, JOBS_MAX, Reply};
+use crate::auditor::Auditor;
 use crate::clock;
 use crate::counters::Counters;
 use crate::exit::Ending;
@@ -51,6 +57,9 @@ const BATCH_MAX: usize = 4096;
 /// How long views may be behind the log, and how often retention is looked at.
 const UPKEEP: Duration = Duration::from_secs(30);
 
+/// How long an entry of the audit may be without a signed head over it (design section 12).
+const HEAD_WITHIN: Duration = Duration::from_secs(60);
+
 /// Events to keep. Sent by ingest, in order.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -62,6 +71,35 @@ pub struct Append {
     /// Told exactly once, after the sync.
     pub reply: Reply,
 }
+
+/// Small values to keep, and what they are in the audit: all of it in one batch, or none.
+///
+/// Sent by everybody who changes something of the mesh, and with deeds alone by whoever did something.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct Keep {
+    /// The values.
+    pub entries: Vec<Entry>,
+    /// The deeds.
+    pub deeds: Vec<AuditEntry>,
+}
+
+/// Another identity is in force, and its audit begins anew. Sent by [`peers`](super::peers).
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct NewLog {
+    /// The identity.
+    pub identity: Arc<Identity>,
+    /// Values to keep in the same batch.
+    pub entries: Vec<Entry>,
+    /// Deeds behind the one that opens the log.
+    pub deeds: Vec<AuditEntry>,
+}
+
+/// Heads of the audit are signed by this identity. Sent by [`peers`](super::peers).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Signs(pub Arc<Identity>);
 
 /// These events' shells are gone. Sent by [`shells`](super::shells).
 #[derive(Debug, Message)]
@@ -141,7 +179,10 @@ pub struct StoreActor {
     waiting: Vec<Append>,
     waiting_events: usize,
     lost: Vec<Key>,
+    keeping: Vec<(Keep, oneshot::Sender<Result<(), Failure>>)>,
+    auditor: Auditor,
     has_commit: bool,
+    has_signing: bool,
     has_upkeep: bool,
     query: Recipient<Apply>,
     whole: Recipient<Whole>,
@@ -166,7 +207,7 @@ pub struct Listeners {
 impl StoreActor {
     /// Makes the actor of an opened store.
     pub fn new(
-        (store, views): (Store, Views),
+        (store, views, auditor): (Store, Views, Auditor),
         settings: StoreSettings,
         Listeners { query, whole, shells, root }: Listeners,
         counters: Arc<Counters>,
@@ -179,7 +220,10 @@ impl StoreActor {
             waiting: Vec::new(),
             waiting_events: 0,
             lost: Vec::new(),
+            keeping: Vec::new(),
+            auditor,
             has_commit: false,
+            has_signing: false,
             has_upkeep: false,
             query,
             whole,
@@ -203,6 +247,7 @@ impl StoreActor {
     /// Writes and syncs what was collected, then tells the search, then everybody who waits.
     fn commit(&mut self, ctx: &mut Context<Self>) {
         self.waiting_events = 0;
+        self.keep(ctx);
         let waiting = std::mem::take(&mut self.waiting);
         let lost = std::mem::take(&mut self.lost);
         if waiting.is_empty() && lost.is_empty() {
@@ -223,6 +268,43 @@ impl StoreActor {
             Err(error) => actor.refuse(told, &error),
         });
         self.upkeep_soon(ctx);
+    }
+
+    /// Writes down what is to be kept, with its deeds in the audit, and tells those who wait.
+    ///
+    /// In a batch of its own: one of events may be written in pieces, and a deed is there as a whole or not at all.
+    fn keep(&mut self, ctx: &mut Context<Self>) {
+        let keeping = std::mem::take(&mut self.keeping);
+        if keeping.is_empty() {
+            return;
+        }
+        let (mut entries, mut deeds, mut told) = (Vec::new(), Vec::new(), Vec::with_capacity(keeping.len()));
+        for (keep, reply) in keeping {
+            entries.extend(keep.entries);
+            deeds.extend(keep.deeds);
+            told.push(reply);
+        }
+        let kept = self.auditor.append(&mut self.store, entries, &deeds, clock::now());
+        if let Err(AppendError::Poisoned { .. }) = &kept {
+            self.root.do_send(Stop(Ending::Disk("the audit could not be written".to_owned())));
+        }
+        let kept = kept.map_err(|error| failure(&error));
+        for reply in told {
+            // Whoever asked may have left; the deed is done.
+            drop(reply.send(kept.clone()));
+        }
+        self.sign_soon(ctx);
+    }
+
+    /// Sees to it that a head is signed a minute after the first entry that has none.
+    fn sign_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.has_signing {
+            self.has_signing = true;
+            ctx.run_later(HEAD_WITHIN, |actor, _| {
+                actor.has_signing = false;
+                actor.auditor.sign_if(&mut actor.store, 1, clock::now());
+            });
+        }
     }
 
     /// Gives the search what has changed, and goes on when it knows; nothing else is handled meanwhile.
@@ -297,10 +379,7 @@ impl StoreActor {
     fn refuse(&self, told: Vec<(Vec<Place>, Reply)>, error: &AppendError) {
         let verdict = match error {
             AppendError::Full { .. } | AppendError::Loading => Verdict::Busy,
-            AppendError::Unfit { .. } => {
-                tracing::error!(%error, "a batch was made that the log cannot hold");
-                Verdict::Failed
-            }
+            AppendError::Unfit { .. } => Verdict::Failed,
             AppendError::Poisoned { .. } => {
                 self.root.do_send(Stop(Ending::Disk(error.to_string())));
                 Verdict::Failed
@@ -347,13 +426,16 @@ fn begun_of(event: &Event) -> Option<(Arc<Shell>, u64)> {
     is_running.then(|| (Arc::new(event.shell.clone()), event.sequence))
 }
 
+fn stopped() -> Failure {
+    Failure { code: FailureCode::Stopping, message: "the store has stopped".to_owned() }
+}
+
 /// What a person is told when the store cannot do something.
 fn failure(error: &AppendError) -> Failure {
     let code = match error {
         AppendError::Loading => FailureCode::Busy,
-        AppendError::Full { .. } | AppendError::Poisoned { .. } | AppendError::Unfit { .. } => {
-            FailureCode::Unwritable
-        }
+        AppendError::Unfit { .. } => FailureCode::Refused,
+        AppendError::Full { .. } | AppendError::Poisoned { .. } => FailureCode::Unwritable,
     };
     Failure { code, message: error.to_string() }
 }
@@ -387,6 +469,39 @@ impl Handler<Lose> for StoreActor {
     }
 }
 
+impl Handler<Keep> for StoreActor {
+    type Result = ResponseFuture<Result<(), Failure>>;
+
+    fn handle(&mut self, keep: Keep, ctx: &mut Self::Context) -> Self::Result {
+        let (sender, kept) = oneshot::channel();
+        self.keeping.push((keep, sender));
+        self.commit_soon(ctx);
+        Box::pin(async move { kept.await.unwrap_or_else(|_| Err(stopped())) })
+    }
+}
+
+impl Handler<NewLog> for StoreActor {
+    type Result = Result<(), Failure>;
+
+    fn handle(
+        &mut self,
+        NewLog { identity, entries, deeds }: NewLog,
+        ctx: &mut Self::Context,
+    ) -> Self::Result {
+        self.keep(ctx);
+        let begun = self.auditor.begin_anew(&mut self.store, identity, entries, &deeds, clock::now());
+        begun.map_err(|error| failure(&error))
+    }
+}
+
+impl Handler<Signs> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, Signs(identity): Signs, _: &mut Self::Context) {
+        self.auditor.sign_by(identity);
+    }
+}
+
 impl Handler<Commit> for StoreActor {
     type Result = ();
 
@@ -410,7 +525,8 @@ impl Handler<Delete> for StoreActor {
     fn handle(&mut self, Delete(keys): Delete, ctx: &mut Self::Context) -> Self::Result {
         let (sender, receiver) = oneshot::channel();
         self.after_commit(ctx, move |actor, ctx| {
-            let deleted = actor.store.delete(&keys, Vec::new(), clock::now()).map_err(|error| failure(&error));
+            let deleted = actor.auditor.delete(&mut actor.store, &keys, clock::now());
+            let deleted = deleted.map_err(|error| failure(&error));
             // Whoever is told can look into every file.
             actor.when_found(ctx, move |actor, _| {
                 actor.roll_ups.forget();
@@ -419,7 +535,6 @@ impl Handler<Delete> for StoreActor {
                 }
             });
         });
-        let stopped = || Failure { code: FailureCode::Stopping, message: "the store has stopped".to_owned() };
         Box::pin(async move { receiver.await.unwrap_or_else(|_| Err(stopped())) })
     }
 }
@@ -522,6 +637,7 @@ impl Handler<Drain> for StoreActor {
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         let (sender, receiver) = oneshot::channel::<()>();
         self.after_commit(ctx, move |actor, _| {
+            actor.auditor.sign_if(&mut actor.store, 1, clock::now());
             if let Err(error) = actor.store.close() {
                 tracing::warn!(%error, "the store was not closed cleanly; nothing acknowledged is lost");
             }

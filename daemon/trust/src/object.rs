@@ -154,11 +154,13 @@ pub fn open<T: SignedBody>(signed: &Signed, expected: &Expected) -> Result<Objec
     Ok(object)
 }
 
-/// Verifies an object and reads it, whenever it was made and for whomever.
-pub(crate) fn read<T: SignedBody>(
-    signed: &Signed,
-    expected: Option<NodeId>,
-) -> Result<Object<T>, ObjectRefused> {
+/// Verifies an object and reads it, and does not judge for whom it is, nor when: for what proves something for
+/// good, as the head of an audit does.
+///
+/// # Errors
+///
+/// [`ObjectRefused`]; nothing of it may be believed then.
+pub fn read<T: SignedBody>(signed: &Signed, expected: Option<NodeId>) -> Result<Object<T>, ObjectRefused> {
     let bytes = &signed.bytes.0;
     bounded::<T>(bytes)?;
     let issuer = issuer_of(bytes)?;

@@ -1,8 +1,7 @@
 //! One message of every type about identity, peers and audit.
 
 use karo_protocol::audit::{
-    AuditEntry, AuditExport, AuditFilter, AuditRow, AuditVerified, Deed,
-    InclusionProof, LogVerified, Reason,
+    AuditEntry, AuditExport, AuditFilter, AuditRow, AuditVerified, Deed, InclusionProof, LogVerified, Reason,
 };
 use karo_protocol::local::{Reply, Request};
 use karo_protocol::mesh::{

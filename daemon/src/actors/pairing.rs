@@ -1,0 +1,345 @@
+//! Pairing: one at a time, from the first word to the row in the roster, or to nothing.
+//!
+//! The machine decides (`karo_trust::pairing`); here are its socket, its clock and the person who answers. While a
+//! pairing waits there is a listener of its own, for one stranger; a second one is turned away, and whatever goes
+//! wrong closes it.
+//!
+//! | message | from | answer |
+//! | --- | --- | --- |
+//! | [`Begin`] | sessions | when it is over; meanwhile it tells how far it is |
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Context, Handler, Message, Recipient, ResponseFuture};
+use karo_fabric::net::{self, Connection, Dialled, Listening, Remote};
+use karo_protocol::frame::Header;
+use karo_protocol::local::Failure;
+use karo_protocol::mesh::{Pair, PairSide, Pairing as Progress, PeerAdd, PeerRow};
+use karo_protocol::pair::{PAIR_FRAME_BYTES_MAX, PairMessage};
+use karo_protocol::peer::{PAIR_PORT, PORT};
+use karo_trust::pairing::{Code, Ending, Output, Own as OwnSide, Pairing, Partner, WINDOW};
+use karo_trust::roster::Origin;
+use karo_trust::{System, fingerprint, tls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{sleep_until, timeout};
+use tokio_rustls::TlsStream;
+
+use super::peers::{Add, Ours, Own};
+
+/// How long a handshake may take: a stranger who dawdles must not use the window up.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the last word may take to leave.
+const PARTING_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Addresses of this machine that are shown: more are of no help to a person.
+const ADDRESSES_SHOWN_MAX: usize = 4;
+
+/// Messages that may wait: each is a person's.
+const MAILBOX: usize = 8;
+
+/// Pair with another machine. Sent by sessions; answered when it is over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Begin {
+    /// What is wanted.
+    pub pair: Pair,
+    /// Where the person's answer comes from; closed when the person has left.
+    pub answers: mpsc::Receiver<bool>,
+    /// Who is told how far it is.
+    pub progress: mpsc::Sender<Progress>,
+}
+
+/// The actor. See the module.
+pub struct PairingActor {
+    own: Recipient<Own>,
+    add: Recipient<Add>,
+    is_busy: Rc<Cell<bool>>,
+}
+
+impl PairingActor {
+    /// Makes the actor; `own` knows who this machine is, and `add` trusts the other.
+    pub fn new(own: Recipient<Own>, add: Recipient<Add>) -> Self {
+        Self { own, add, is_busy: Rc::default() }
+    }
+}
+
+impl Actor for PairingActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Begin> for PairingActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, begin: Begin, _: &mut Self::Context) -> Self::Result {
+        let (own, add, is_busy) = (self.own.clone(), self.add.clone(), Rc::clone(&self.is_busy));
+        Box::pin(async move {
+            let progress = begin.progress.clone();
+            let ended = if is_busy.replace(true) {
+                Err("another pairing of this machine is under way; end it first".to_owned())
+            } else {
+                let _free = Freed(is_busy);
+                pair(begin, own, add).await
+            };
+            let told = match ended {
+                Ok(row) => Progress::Paired(row),
+                Err(reason) => {
+                    tracing::info!(reason, "a pairing came to nothing");
+                    Progress::Failed { reason }
+                }
+            };
+            // Whoever asked may have left: what is trusted stays trusted.
+            drop(progress.send(told).await);
+        })
+    }
+}
+
+/// Lets the next pairing begin when this one is over, however it ends.
+struct Freed(Rc<Cell<bool>>);
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+fn message(failure: Failure) -> String {
+    failure.message
+}
+
+/// Pairs, and returns the row of the new peer, or why there is none.
+async fn pair(begin: Begin, own: Recipient<Own>, add: Recipient<Add>) -> Result<Box<PeerRow>, String> {
+    let Begin { pair, answers, progress } = begin;
+    let stopped = || "the daemon is stopping".to_owned();
+    let ours = own.send(Own).await.map_err(|_| stopped())?.map_err(message)?;
+    let (connection, machine) = match pair.side.clone() {
+        PairSide::Listen { address } => listen(&ours, address, &progress).await?,
+        PairSide::Dial { code, address } => dial(&ours, &code, &address).await?,
+    };
+    let (tls, remote) = connection.into_parts();
+    let mut session = Session { machine, tls, inbox: Vec::new(), answers, progress: progress.clone() };
+    let partner = session.run(&ours, &remote).await?;
+    let address = (partner.port != 0).then(|| SocketAddr::new(remote.address.ip(), partner.port).to_string());
+    let add_peer = PeerAdd {
+        node_id: partner.node,
+        addresses: address.into_iter().collect(),
+        trust: pair.trust,
+        name: pair.name,
+        owner: pair.owner,
+        expires_at: None,
+    };
+    let added = Add { add: add_peer, origin: Origin::Pairing, next_key: Some(partner.next_key) };
+    let row = add.send(added).await.map_err(|_| stopped())?.map_err(message)?;
+    tracing::info!(peer = %fingerprint(&partner.node), "paired");
+    Ok(row)
+}
+
+/// Says where this machine listens for its peers, as far as the other side can reach that.
+fn own_side(ours: &Ours, other: IpAddr) -> OwnSide {
+    let is_reachable = |listen: &SocketAddr| !listen.ip().is_loopback() || other.is_loopback();
+    let port = ours
+        .listen
+        .filter(is_reachable)
+        .map_or(0, |listen| if listen.port() == 0 { PORT } else { listen.port() });
+    OwnSide { node: ours.identity.node_id(), next_key: ours.identity.next_hash(), port }
+}
+
+/// Waits for the first stranger who comes through the handshake.
+async fn listen(
+    ours: &Ours,
+    address: Option<String>,
+    progress: &mpsc::Sender<Progress>,
+) -> Result<(Connection, Pairing), String> {
+    let address = match address {
+        None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PAIR_PORT)),
+        Some(text) => parse(&text)?,
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("could not listen on {address}: {error}"))?;
+    let local = listener.local_addr().map_err(|error| error.to_string())?;
+    let code = Code::draw(&mut System::default());
+    let waiting = Progress::Waiting {
+        code: code.to_string(),
+        addresses: shown(local),
+        seconds: WINDOW.as_secs() as u32,
+    };
+    if progress.send(waiting).await.is_err() {
+        return Err("whoever wanted to pair has left".to_owned());
+    }
+    let begun = Instant::now();
+    let listening = Listening::pairing(ours.identity.node_id(), tls::pair_server_config(&ours.identity));
+    let late = sleep_until((begun + WINDOW).into());
+    tokio::pin!(late);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut late => return Err("nobody came; the window is closed".to_owned()),
+            () = progress.closed() => return Err("whoever wanted to pair has left".to_owned()),
+        };
+        let Ok((tcp, other)) = accepted else { continue };
+        match net::accept(&listening, tcp, other, HANDSHAKE_PATIENCE).await {
+            // The listener is dropped with this: there is one stranger, and no second one.
+            Ok(connection) => {
+                let own = own_side(ours, other.ip());
+                return Ok((connection, Pairing::listen(own, code, &mut System::default(), begun)));
+            }
+            // Whoever speaks another protocol has not found the session, and does not end it.
+            Err(error) => tracing::debug!(%other, %error, "not a pairing"),
+        }
+    }
+}
+
+async fn dial(ours: &Ours, code: &str, address: &str) -> Result<(Connection, Pairing), String> {
+    let code: Code = code.parse().map_err(|error| format!("{code:?} is no code: {error}"))?;
+    let address = parse(address)?;
+    let dialled = Dialled::pairing(ours.identity.node_id(), tls::pair_client_config(&ours.identity));
+    let connection = net::dial(&dialled, &[address], HANDSHAKE_PATIENCE, |_| ()).await;
+    let connection = connection.map_err(|failed| {
+        format!("{failed}; is `karoctl peers pair --listen` open there, and does a firewall let {address} through?")
+    })?;
+    let own = own_side(ours, address.ip());
+    Ok((connection, Pairing::dial(own, code, &mut System::default(), Instant::now())))
+}
+
+/// Reads an address, with the usual port where none is said.
+fn parse(text: &str) -> Result<SocketAddr, String> {
+    let bare = || text.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PAIR_PORT));
+    text.parse()
+        .or_else(|_| bare())
+        .map_err(|_| format!("{text} is no address: give an IP address, or ADDR:PORT"))
+}
+
+/// Returns what the other person can type: this machine's own addresses where it listens on all of them.
+fn shown(local: SocketAddr) -> Vec<String> {
+    if !local.ip().is_unspecified() {
+        return vec![local.to_string()];
+    }
+    let found = crate::network::own_addresses();
+    let mut shown: Vec<String> = found
+        .into_iter()
+        .take(ADDRESSES_SHOWN_MAX)
+        .map(|ip| SocketAddr::new(ip, local.port()).to_string())
+        .collect();
+    if shown.is_empty() {
+        shown.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), local.port()).to_string());
+    }
+    shown
+}
+
+/// A pairing that has found its other side.
+struct Session {
+    machine: Pairing,
+    tls: TlsStream<TcpStream>,
+    inbox: Vec<u8>,
+    answers: mpsc::Receiver<bool>,
+    progress: mpsc::Sender<Progress>,
+}
+
+/// What the machine hears next.
+enum Heard {
+    Message(PairMessage),
+    Nonsense,
+    Lost,
+    Answer(bool),
+    Late,
+}
+
+impl Session {
+    async fn run(&mut self, ours: &Ours, remote: &Remote) -> Result<Partner, String> {
+        let mut outputs = self.machine.on_connected(remote.peer, remote.exporter, Instant::now());
+        loop {
+            for output in outputs {
+                if let Some(ending) = self.carry_out(output).await {
+                    return self.end(ending).await;
+                }
+            }
+            let heard = self.hear().await;
+            let now = Instant::now();
+            outputs = match heard {
+                Heard::Message(message) => self.machine.on_message(message, now),
+                Heard::Nonsense => self.machine.on_nonsense(now),
+                Heard::Lost => self.machine.on_lost(now),
+                Heard::Answer(is_yes) => {
+                    let answered = self.machine.on_answer(is_yes, ours.identity.as_ref(), now);
+                    if is_yes {
+                        // A person who has left is told nothing, and the machine hears of it as a no.
+                        drop(self.progress.send(Progress::Waited).await);
+                    }
+                    answered
+                }
+                Heard::Late => self.machine.on_timeout(now),
+            };
+        }
+    }
+
+    async fn carry_out(&mut self, output: Output) -> Option<Ending> {
+        match output {
+            Output::Send(message) => {
+                if let Ok(frame) = message.encode() {
+                    // A connection that is lost is seen by whoever reads.
+                    drop(self.tls.write_all(&frame).await.and(self.tls.flush().await));
+                }
+                None
+            }
+            Output::Show { words, peer } => {
+                let words = words.map(str::to_owned).to_vec();
+                let shown = Progress::Words { words, node_id: peer, fingerprint: fingerprint(&peer) };
+                drop(self.progress.send(shown).await);
+                None
+            }
+            Output::Over(ending) => Some(ending),
+        }
+    }
+
+    async fn end(&mut self, ending: Ending) -> Result<Partner, String> {
+        // What was said last is to arrive; who does not take it has lost the connection.
+        drop(timeout(PARTING_PATIENCE, self.tls.shutdown()).await);
+        match ending {
+            Ending::Paired(partner) => Ok(partner),
+            Ending::Failed(failure) => Err(failure.to_string()),
+        }
+    }
+
+    /// Waits for the other side, the person or the deadline, whichever comes first.
+    async fn hear(&mut self) -> Heard {
+        let deadline = self.machine.deadline().unwrap_or_else(Instant::now);
+        tokio::select! {
+            message = read(&mut self.tls, &mut self.inbox) => message,
+            answer = self.answers.recv() => Heard::Answer(answer.unwrap_or(false)),
+            () = sleep_until(deadline.into()) => Heard::Late,
+        }
+    }
+}
+
+/// Reads until a message is whole. What was read of it is kept, so that this can be dropped and called again.
+async fn read(tls: &mut TlsStream<TcpStream>, inbox: &mut Vec<u8>) -> Heard {
+    loop {
+        if let Some(heard) = taken(inbox) {
+            return heard;
+        }
+        match tls.read_buf(inbox).await {
+            Ok(0) | Err(_) => return Heard::Lost,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Takes a message out of what was read, if one is whole, or says that what was read is none.
+fn taken(inbox: &mut Vec<u8>) -> Option<Heard> {
+    let header = *inbox.first_chunk()?;
+    let Ok(header) = Header::parse(&header, PAIR_FRAME_BYTES_MAX) else { return Some(Heard::Nonsense) };
+    let end = Header::SIZE + header.length as usize;
+    let payload = inbox.get(Header::SIZE..end)?.to_vec();
+    inbox.drain(..end);
+    Some(PairMessage::decode(header.kind, &payload).map_or(Heard::Nonsense, Heard::Message))
+}

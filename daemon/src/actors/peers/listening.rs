@@ -1,0 +1,88 @@
+//! Where peers come in: nowhere with nobody in the roster.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix::{Actor, AsyncContext, Context};
+use karo_fabric::net::Listening;
+use karo_protocol::address::Address;
+use karo_protocol::local::{Failure, FailureCode};
+use karo_protocol::peer::PORT;
+use karo_trust::tls;
+
+use super::actor::{PeersActor, failure};
+use crate::actors::listener::{ListenerActor, Stop};
+
+/// Ports that are tried behind the usual one, for the daemons of other users of this machine.
+const PORTS_TRIED: u16 = 16;
+
+impl PeersActor {
+    /// Listens while there is somebody to hear.
+    pub(super) fn listen(&mut self, has_peers: bool, ctx: &mut Context<Self>) {
+        let Some(address) = self.settings.listen_at(has_peers) else {
+            self.stop_listening();
+            self.silent_because = Some("there are no peers".to_owned());
+            return;
+        };
+        let Ok(identity) = self.own.clone() else { return };
+        if self.listener.is_some() {
+            return;
+        }
+        let bound = bind(address, self.settings.listen.is_none());
+        let listener = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match listener {
+            Ok((local, listener)) => {
+                let config = tls::server_config(&identity, Arc::new(self.mesh.roster.clone()));
+                let actor =
+                    ListenerActor::new(listener, Listening::links(identity.node_id(), config), ctx.address());
+                self.listener = Some(actor.start());
+                self.listening = vec![local.to_string()];
+                self.silent_because = None;
+                tracing::info!(address = %local, "listening for peers");
+            }
+            Err(error) => {
+                let reason =
+                    format!("could not listen on {address}: {error}; see mesh.listen in the configuration");
+                tracing::error!("{reason}");
+                self.silent_because = Some(reason);
+            }
+        }
+    }
+
+    /// Lets nobody in any more; links that are up stay.
+    pub(super) fn stop_listening(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            // A note of the life cycle: it must not be lost, and there is one for each listener.
+            listener.do_send(Stop);
+            tracing::info!("no longer listening for peers");
+        }
+        self.listening.clear();
+    }
+
+    /// Refuses names where they are not looked up, before anything is kept.
+    pub(super) fn check_hosts(&self, addresses: &[String]) -> Result<(), Failure> {
+        let is_host = |text: &&String| matches!(Address::parse(text, PORT), Ok(Address::Name { .. }));
+        match addresses.iter().find(is_host) {
+            Some(host) if !self.settings.resolve => Err(failure(
+                FailureCode::Refused,
+                format!(
+                    "{host} is a name, and no name is looked up: give an IP address, or set mesh.resolve = true"
+                ),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Binds the address; of the usual port, the next one that is free.
+fn bind(address: SocketAddr, may_move: bool) -> std::io::Result<TcpListener> {
+    let last = if may_move { PORT.saturating_add(PORTS_TRIED) } else { address.port() };
+    let mut port = address.port();
+    loop {
+        let bound = TcpListener::bind(SocketAddr::new(address.ip(), port));
+        match bound {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && port < last => port += 1,
+            bound => return bound,
+        }
+    }
+}

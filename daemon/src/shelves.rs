@@ -1,0 +1,37 @@
+//! Which shelf of the store holds what of the mesh: each small value is kept under a shelf and a key.
+//!
+//! | shelf | key | value |
+//! | --- | --- | --- |
+//! | [`OWN`] | [`OWN_KEY`] | the key that this machine is known by: 32 bytes |
+//! | [`OWN`] | [`OWN_LOG`] | the audit log that is written: 16 bytes |
+//! | [`ROSTER`] | a peer's key | its last [`RosterChange`](karo_trust::roster::RosterChange), MessagePack |
+//! | [`PEERS`] | a peer's key | what its rotations are judged by, MessagePack |
+//! | [`WITNESS`] | a peer's key | the last head of its audit that was seen, MessagePack |
+//! | [`SEEN`] | the id of a signed object | until when it is remembered, MessagePack |
+//! | [`HEADS`] | an audit log | its newest signed head, MessagePack |
+//!
+//! Shelf 0 is the store's own.
+
+/// This machine.
+pub const OWN: u8 = 1;
+
+/// On [`OWN`]: the key that this machine is known by.
+pub const OWN_KEY: &[u8] = b"key";
+
+/// On [`OWN`]: the audit log that is written.
+pub const OWN_LOG: &[u8] = b"log";
+
+/// Who is trusted.
+pub const ROSTER: u8 = 2;
+
+/// What is known of peers' keys.
+pub const PEERS: u8 = 3;
+
+/// What is known of peers' audits.
+pub const WITNESS: u8 = 4;
+
+/// Objects that were taken.
+pub const SEEN: u8 = 5;
+
+/// Own signed heads.
+pub const HEADS: u8 = 6;
