@@ -55,7 +55,7 @@ enum Phase {
     /// Our `Hello` is on its way; theirs may have come.
     Greeting { theirs: Option<Greeted>, until: Instant },
     /// Both said who they are.
-    Open { theirs: Greeted, since: Instant, is_capable: bool },
+    Open { theirs: Greeted, since: Instant, is_capable: bool, is_introduced: bool },
     /// A last word is on its way.
     Closing { until: Instant },
 }
@@ -262,13 +262,26 @@ impl Session {
             return Err(violation("a HelloAck for another Hello".to_owned()));
         }
         let Phase::Greeting { theirs: Some(theirs), .. } = &self.phase else { return Ok(()) };
-        self.phase = Phase::Open { theirs: theirs.clone(), since: at.now, is_capable: false };
+        self.phase =
+            Phase::Open { theirs: theirs.clone(), since: at.now, is_capable: false, is_introduced: false };
         // Admitted before it is told: whoever hears our capabilities may open streams.
         outputs.push(Output::Admit(self.who.connection));
-        let names = settings.capabilities.clone();
-        outputs.push(self.send(Control::Capabilities(Capabilities { names })));
-        self.ping(head, at, outputs);
+        // The dialler asks at once whether all of it works; what it can do comes behind, and the listener says
+        // nothing of its own before it has answered, so that nothing stands in the way of that answer.
+        if self.who.is_dialled {
+            self.ping(head, at, outputs);
+            self.introduce(settings, outputs);
+        }
         Ok(())
+    }
+
+    /// Says what this side can do, once.
+    fn introduce(&mut self, settings: &Settings, outputs: &mut Vec<Output>) {
+        let Phase::Open { is_introduced, .. } = &mut self.phase else { return };
+        if !std::mem::replace(is_introduced, true) {
+            let names = settings.capabilities.clone();
+            outputs.push(self.send(Control::Capabilities(Capabilities { names })));
+        }
     }
 
     fn on_open(
@@ -314,7 +327,7 @@ impl Session {
     }
 
     fn on_ping(
-        &self,
+        &mut self,
         ping: Ping,
         (settings, head): (&Settings, Option<&Signed>),
         at: Moment,
@@ -323,6 +336,10 @@ impl Session {
         let pong = Pong { number: ping.number, now: at.wall, run: settings.run, head: head.cloned() };
         outputs.push(self.send(Control::Pong(pong)));
         outputs.extend(ping.head.map(|head| Output::Tell(LinkEvent::Head(head))));
+        if matches!(self.phase, Phase::Open { is_introduced: false, .. }) {
+            self.introduce(settings, outputs);
+            self.ping(head, at, outputs);
+        }
         Progress::Nothing
     }
 

@@ -184,7 +184,7 @@ impl World {
         panic!("seed {}: {what} at {:?}\n{}", self.seed, self.now, log.join("\n"));
     }
 
-    fn note(&mut self, line: String) {
+    fn note(&mut self, line: impl std::fmt::Display) {
         self.log.push_back(format!("{:>9.3} {line}", self.now.as_secs_f64()));
         if self.log.len() > 60 {
             self.log.pop_front();
@@ -523,7 +523,7 @@ impl World {
 
     /// All faults are over: everybody is there, and the way is free.
     fn mend(&mut self) {
-        self.note("mended".to_owned());
+        self.note("mended");
         (self.is_blocked, self.loss_in_100, self.delay_ms) = ([false; 2], 0, 5);
         self.queue.retain(|_, happening| !matches!(happening, Happening::Fault | Happening::Unblock { .. }));
         self.start(0);

@@ -75,6 +75,10 @@ impl Stage {
         let hello = self.hello(run, 0);
         outputs.extend(self.hear(connection, hello));
         outputs.extend(self.hear(connection, Control::HelloAck(HelloAck { version: 1, run: OWN_RUN })));
+        if !is_dialled && self.machine.primary().is_some() {
+            let ping = Ping { number: 0, now: self.at.wall, head: None };
+            outputs.extend(self.hear(connection, Control::Ping(ping)));
+        }
         (connection, outputs)
     }
 
@@ -142,7 +146,7 @@ fn a_link_comes_up() {
     assert_eq!(sent(&stage.hear(connection, hello)), ["HelloAck"]);
     assert_eq!(stage.state(), LinkState::Authenticating);
     let outputs = stage.hear(connection, Control::HelloAck(HelloAck { version: 1, run: OWN_RUN }));
-    assert_eq!(sent(&outputs), ["Capabilities", "Ping"]);
+    assert_eq!(sent(&outputs), ["Ping", "Capabilities"]);
     assert_eq!(outputs[0], Output::Admit(connection));
     assert!(tells(&outputs, |event| matches!(event, LinkEvent::Up(up) if up.run == RUN && up.version == 1)));
     assert_eq!(stage.state(), LinkState::Connected);
@@ -153,6 +157,19 @@ fn a_link_comes_up() {
     let outputs = stage.pong(connection, 0, RUN);
     let pinged = |event: &LinkEvent| matches!(event, LinkEvent::Pinged { rtt, skew_us: 2000, .. } if *rtt == Duration::from_millis(4));
     assert!(tells(&outputs, pinged));
+}
+
+#[test]
+fn a_listener_answers_before_it_speaks_of_itself() {
+    let mut stage = Stage::new();
+    let (connection, _) = stage.connect(false);
+    let hello = stage.hello(RUN, 0);
+    stage.hear(connection, hello);
+    let outputs = stage.hear(connection, Control::HelloAck(HelloAck { version: 1, run: OWN_RUN }));
+    assert_eq!(sent(&outputs), Vec::<&str>::new());
+    let ping = |number| Control::Ping(Ping { number, now: Timestamp::from_micros(WALL), head: None });
+    assert_eq!(sent(&stage.hear(connection, ping(0))), ["Pong", "Capabilities", "Ping"]);
+    assert_eq!(sent(&stage.hear(connection, ping(1))), ["Pong"]);
 }
 
 #[test]
