@@ -56,21 +56,34 @@ impl Auditor {
             return auditor;
         };
         let stored = StoredAudit::new(store.reader(), log);
-        match AuditLog::restore(log, store.line_count(Series(log.0)), &stored) {
+        let size = store.line_count(Series(log.0));
+        match AuditLog::restore(log, size, &stored) {
+            // What was signed may be seen by others: a log that is shorter would be a lie.
+            Ok(_) if size < auditor.signed => {
+                let signed = auditor.signed;
+                tracing::error!(size, signed, "the end of the audit is lost; another log begins");
+                auditor.begin_behind(store, log);
+            }
             Ok((restored, unstored)) => {
                 auditor.log = restored;
                 auditor.store_tiles(store, &unstored);
             }
             Err(missing) => {
                 tracing::error!(%missing, "the audit cannot go on where it was; another log begins");
-                let opened = AuditEntry { other: Some(widened(log)), ..entry(Deed::LogOpened) };
-                auditor.signed = 0;
-                if let Err(error) = auditor.open(store, vec![opened], Vec::new(), &[], clock::now()) {
-                    tracing::error!(%error, "the audit could not be begun anew");
-                }
+                auditor.begin_behind(store, log);
             }
         }
         auditor
+    }
+
+    /// Begins another log behind one that cannot go on.
+    fn begin_behind(&mut self, store: &mut Store, log: Nonce) {
+        let opened = AuditEntry { other: Some(widened(log)), ..entry(Deed::LogOpened) };
+        let damage = AuditEntry { other: Some(widened(log)), ..entry(Deed::Damage) };
+        self.signed = 0;
+        if let Err(error) = self.open(store, vec![opened], Vec::new(), &[damage], clock::now()) {
+            tracing::error!(%error, "the audit could not be begun anew");
+        }
     }
 
     /// Tells of each head when it is on disk.
@@ -117,16 +130,13 @@ impl Auditor {
         keys: &[(Key, Position)],
         now: Timestamp,
     ) -> Result<u64, AppendError> {
-        if self.log.size() == 0 {
-            self.append(store, Vec::new(), &[], now)?;
+        // Where nothing is there to delete nothing is written, and nothing was done.
+        let count = store.deletable(keys);
+        let deed = AuditEntry { count, day: Some(day(now)), reason: Reason::Command, ..entry(Deed::Deleted) };
+        let deeds = if count == 0 { Vec::new() } else { vec![deed] };
+        if self.log.size() == 0 && count > 0 {
+            self.open(store, vec![entry(Deed::LogOpened)], Vec::new(), &[], now)?;
         }
-        let deed = AuditEntry {
-            count: keys.len() as u64,
-            day: Some(day(now)),
-            reason: Reason::Command,
-            ..entry(Deed::Deleted)
-        };
-        let deeds = if keys.is_empty() { Vec::new() } else { vec![deed] };
         let (log, batch) = self.staged(&deeds);
         let deleted = store.delete(keys, batch, now)?;
         self.log = log;
