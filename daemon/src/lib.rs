@@ -11,6 +11,7 @@
 //! | [`auditor`], [`stored_audit`], [`floodgate`] | the audit that is written, and how much of it |
 //! | [`shelves`] | what of the mesh the store keeps under which name |
 //! | [`network`] | this machine's addresses |
+//! | [`verify_proof`] | what `karod verify-proof` says of a file |
 //! | [`logging`] | where the log goes |
 //! | [`roll_ups`] | how far the views are, and when they are made anew |
 //! | [`counters`], [`clock`], [`lease`], [`exit`] | small things that the actors share |
@@ -37,4 +38,5 @@ pub mod settings;
 pub mod shelves;
 pub mod status;
 pub mod stored_audit;
+pub mod verify_proof;
 pub mod wiring;

@@ -1,13 +1,15 @@
 //! karod: the daemon, in the foreground. Everything but its command line is in the library.
 
+use std::io::Write as _;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use std::process::Command;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use karo_daemon::verify_proof::verify_file;
 use karo_daemon::wiring::{Start, run};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -16,19 +18,35 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// It stays in the foreground and logs to standard error, or to the journal where that is the log.
 /// SIGTERM and SIGINT stop it in order, SIGHUP reloads the configuration.
 #[derive(Debug, Parser)]
-#[command(name = "karod", version, after_help = EXIT_CODES)]
+#[command(name = "karod", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Arguments {
     /// The configuration file [default: $XDG_CONFIG_HOME/karo/config.toml]
     #[arg(long, value_name = "FILE", env = "KARO_CONFIG")]
     config: Option<PathBuf>,
+    #[command(subcommand)]
+    deed: Option<Deed>,
+}
+
+/// What it does instead of running.
+#[derive(Debug, Subcommand)]
+enum Deed {
+    /// Tell whether the entries in FILE, as `karoctl audit export` writes it, are in a log that its node signed
+    ///
+    /// Needs no daemon, no network and nothing of this machine. Exits with 0 when they are, with 6 when they are
+    /// not, and with 1 when the file cannot be read.
+    VerifyProof {
+        /// What was exported
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 const EXIT_CODES: &str = "Exit codes:\n  \
-    0   stopped as told\n  \
-    1   a place it needs cannot be used\n  \
+    0   stopped as told; or proven\n  \
+    1   a place or file it needs cannot be used\n  \
     2   usage\n  \
     3   another karod has the data directory\n  \
-    6   the store cannot be opened\n  \
+    6   the store cannot be opened; or not proven\n  \
     70  a bug\n  \
     74  the disk failed\n  \
     78  the configuration cannot be used";
@@ -36,6 +54,9 @@ const EXIT_CODES: &str = "Exit codes:\n  \
 fn main() -> ExitCode {
     bound_arenas();
     let arguments = Arguments::parse();
+    if let Some(Deed::VerifyProof { file }) = arguments.deed {
+        return tell_proof(&file);
+    }
     // A core would hold what no log may hold.
     let no_core = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     raise_descriptors();
@@ -77,6 +98,20 @@ fn bound_arenas() {
 /// Other allocators have no such bound.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 const fn bound_arenas() {}
+
+/// Prints the verdict over an export.
+fn tell_proof(file: &Path) -> ExitCode {
+    match verify_file(file) {
+        // Whoever closes the pipe has read enough: the verdict is in the exit code.
+        Ok(verdict) => match std::io::stdout().write_all(verdict.as_bytes()) {
+            Ok(()) | Err(_) => ExitCode::SUCCESS,
+        },
+        Err(unproven) => {
+            eprintln!("karod: {unproven}");
+            ExitCode::from(unproven.code())
+        }
+    }
+}
 
 /// Raises the soft limit of descriptors: each session and each watched shell holds one.
 fn raise_descriptors() {

@@ -50,11 +50,11 @@ impl Exit {
 
 /// Every code of `karod` with its meaning.
 const KAROD_TABLE: [(u8, &str); 8] = [
-    (0, "stopped in order"),
-    (1, "could not start, for the reason that it names"),
+    (0, "stopped in order; with verify-proof: proven"),
+    (1, "could not start or read, for the reason that it names"),
     (2, "usage: the command line is wrong"),
     (3, "another daemon has the data directory"),
-    (6, "the store cannot be opened, or is of a newer version"),
+    (6, "the store cannot be opened, or is of a newer version; with verify-proof: not proven"),
     (70, "a bug of Karo's: please report it"),
     (74, "the disk failed while writing: start it again"),
     (78, "the configuration is not valid"),
