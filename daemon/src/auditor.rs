@@ -12,7 +12,7 @@ use karo_protocol::node::{Hash, Nonce};
 use karo_protocol::peer::Signed;
 use karo_protocol::{Micros, Timestamp};
 use karo_store::{AppendError, Entry, Series, Store};
-use karo_trust::audit::{AuditLog, Leaf, Tile};
+use karo_trust::audit::{AuditLog, Leaf, Tile, forgettable};
 use karo_trust::identity::Identity;
 use karo_trust::{Chance, System, object};
 use tokio::sync::watch;
@@ -26,6 +26,9 @@ const HEAD_ENTRIES: u64 = 100;
 /// Of the heads within so many entries the last one is kept: between two of them a check can tell where a log was
 /// rewritten, and each is in memory.
 const HEADS_APART: u64 = 256;
+
+/// How long an entry is kept.
+const RETENTION: Micros = Micros(730 * 86_400_000_000);
 
 /// How long a signed head is good for: a proof is verified whenever it was made, and this is past any retention.
 const HEAD_LIFETIME: Micros = Micros(100 * 365 * 86_400_000_000);
@@ -142,6 +145,35 @@ impl Auditor {
         self.log = log;
         self.sign_if(store, HEAD_ENTRIES, now);
         Ok(deleted)
+    }
+
+    /// Notes that events went by the rule of retention: it was in force already when they did.
+    pub fn retained(&mut self, store: &mut Store, events: u64, now: Timestamp) {
+        let deed = AuditEntry {
+            count: events,
+            day: Some(day(now)),
+            reason: Reason::Retention,
+            ..entry(Deed::Deleted)
+        };
+        if let Err(error) = self.append(store, Vec::new(), &[deed], now) {
+            tracing::warn!(%error, "what retention let go is not in the audit");
+        }
+    }
+
+    /// Lets entries go that are past their retention: their hashes stay in the tree, and confirm nothing.
+    pub fn forget_old(&self, store: &mut Store, now: Timestamp) {
+        let stored = StoredAudit::new(store.reader(), self.log.log());
+        let is_old = |index: &u64| {
+            let entry = stored.line(*index).and_then(|line| line.entry());
+            entry.is_some_and(|entry| now.since(entry.at) > RETENTION)
+        };
+        let old = stored.range().take_while(is_old).count() as u64;
+        let below = forgettable(self.log.size(), stored.range().start + old);
+        if below > stored.range().start
+            && let Err(error) = store.forget_lines(Series(self.log.log().0), below, now)
+        {
+            tracing::warn!(%error, "entries of the audit past their retention stay for now");
+        }
     }
 
     /// Begins another log by another identity: a restored one has done things that this log does not know.

@@ -52,20 +52,22 @@ impl Neighbourhood {
         Self { own, roster, successions, identity_path, is_new }
     }
 
-    /// Goes on with the audit, and writes a new identity down.
-    pub fn auditor(&self, store: &mut Store) -> Auditor {
+    /// Goes on with the audit, and writes down a new identity, and damage of the store if the start found any.
+    pub fn auditor(&self, store: &mut Store, damage: u64) -> Auditor {
         let mut auditor = Auditor::restore(store, self.own.as_ref().ok().cloned());
+        let (mut entries, mut deeds) = (Vec::new(), Vec::new());
+        if damage > 0 {
+            deeds.push(AuditEntry { count: damage, ..entry(Deed::Damage) });
+        }
         if let Ok(identity) = &self.own {
-            let mut entries = Vec::new();
-            let mut deeds = Vec::new();
             if known(store) != Some(identity.node_id()) {
                 entries.push(known_as(identity.node_id()));
             }
             if self.is_new {
                 deeds.push(AuditEntry { peer: Some(identity.node_id()), ..entry(Deed::IdentityCreated) });
             }
-            write_down(&mut auditor, store, entries, &deeds);
         }
+        write_down(&mut auditor, store, entries, &deeds);
         auditor
     }
 }

@@ -105,7 +105,7 @@ pub fn run(start: Start) -> Ending {
 }
 
 /// Makes the ground safe and opens the store.
-fn open(start: &Start) -> Result<(Store, Views), Ending> {
+fn open(start: &Start) -> Result<Kept, Ending> {
     let places = &start.places;
     ground::secure_directory(&places.data)?;
     for spool in places.spools() {
@@ -119,7 +119,15 @@ fn open(start: &Start) -> Result<(Store, Views), Ending> {
     })?;
     report(&opened);
     let views = Views::open(&places.data, clock::now()).map_err(|error| Ending::Store(error.to_string()))?;
-    Ok((store, views_reported(views)))
+    Ok(Kept { store, views: views_reported(views), damage: opened.damage.len() as u64 })
+}
+
+/// The store as it was found.
+struct Kept {
+    store: Store,
+    views: Views,
+    /// Places that are not as they were written.
+    damage: u64,
 }
 
 /// Says in the log what was found of the views.
@@ -176,7 +184,7 @@ fn listen(places: &Places) -> Result<Listener, Ending> {
 fn wire(
     ctx: &mut Context<Root>,
     start: Start,
-    (mut store, views): (Store, Views),
+    Kept { mut store, views, damage }: Kept,
     listener: Listener,
     ending: oneshot::Sender<Ending>,
 ) -> Root {
@@ -191,7 +199,7 @@ fn wire(
         QueryActor::start_in_arbiter(&Arbiter::new().handle(), move |_| QueryActor::new(reader, lease))
     };
     let neighbourhood = Neighbourhood::found(&places, &store, &settings);
-    let auditor = neighbourhood.auditor(&mut store);
+    let auditor = neighbourhood.auditor(&mut store, damage);
     let heads = auditor.heads();
     let (shells, store) = wire_store(&root, (store, views, auditor), &settings, &query, &counters);
     let audit = {

@@ -267,7 +267,13 @@ impl Desk<'_> {
             Request::IdentityBackup(ask) => self.session.post.mesh.backup(ask).await,
             Request::IdentityRestore(ask) => self.session.post.mesh.restore(ask).await,
             Request::IdentityRotate(()) => self.session.post.mesh.rotate().await,
-            Request::Peers(ask) => self.session.post.mesh.table(ask).await,
+            Request::Peers(ask) => {
+                let mut closing = self.session.closing.clone();
+                tokio::select! {
+                    table = self.session.post.mesh.table(ask) => table,
+                    _ = closing.wait_for(|closing| *closing) => stopping(),
+                }
+            }
             Request::PeerAdd(add) => self.session.post.mesh.add(add).await,
             Request::PeerChange(change) => self.session.post.mesh.alter(change).await,
             Request::PeerShow(peer) => self.session.post.mesh.show(peer).await,

@@ -407,9 +407,12 @@ impl StoreActor {
 
     fn upkeep(&mut self, ctx: &mut Context<Self>) {
         let rule = retention_of(&self.settings);
-        if let Err(error) = self.store.upkeep(rule, clock::now()) {
-            tracing::warn!(%error, "upkeep of the store failed");
+        match self.store.upkeep(rule, clock::now()) {
+            Ok(0) => {}
+            Ok(events) => self.auditor.retained(&mut self.store, events, clock::now()),
+            Err(error) => tracing::warn!(%error, "upkeep of the store failed"),
         }
+        self.auditor.forget_old(&mut self.store, clock::now());
         self.when_found(ctx, |_, _| {});
     }
 }

@@ -207,7 +207,7 @@ impl Daemon {
         let done = match deed {
             Deed::Append(entries) => self.append(entries, ledger),
             Deed::Delete(keys) => self.delete(keys, ledger),
-            Deed::Upkeep => self.store.upkeep(RetentionRule::default(), at(3)),
+            Deed::Upkeep => self.store.upkeep(RetentionRule::default(), at(3)).map(drop),
             Deed::Compact => self.store.compact(at(4)).map(drop),
             Deed::Understand(version, is_redacting) => self.understand(*version, *is_redacting, ledger),
             Deed::Reopen => {

@@ -151,7 +151,7 @@ proptest! {
                         reference.deleted.insert(key);
                     }
                 }
-                Deed::Upkeep => store.upkeep(RetentionRule::default(), at(0)).expect("it is sealed"),
+                Deed::Upkeep => drop(store.upkeep(RetentionRule::default(), at(0)).expect("it is sealed")),
                 Deed::Compact => drop(store.compact(at(0)).expect("it is compacted")),
                 Deed::Understand(version, has_text) => {
                     understand(&mut store, &mut search, version, has_text);

@@ -116,7 +116,7 @@ fn whatever_is_done_to_the_segments_values_and_lines_are_there() {
                     *loaded = Search::default();
                     reader.load().for_each(|(changes, _)| changes.iter().for_each(|c| loaded.apply(c)));
                 }
-                1 => store.upkeep(RetentionRule::default(), at(0)).unwrap(),
+                1 => drop(store.upkeep(RetentionRule::default(), at(0)).unwrap()),
                 2 => drop(store.compact(at(0)).unwrap()),
                 3 => {
                     let rule = RetentionRule { age: Some(Micros(30_000_000)), bytes: None };

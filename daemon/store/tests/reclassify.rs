@@ -196,7 +196,7 @@ fn a_pass_goes_on_whatever_happens_between_its_steps() {
             break;
         }
         match round % 8 {
-            2 => told.store.upkeep(RetentionRule::default(), at(9)).expect("there is room"),
+            2 => drop(told.store.upkeep(RetentionRule::default(), at(9)).expect("there is room")),
             5 => drop(told.store.compact(at(9)).expect("there is room")),
             1 | 4 | 7 => {
                 let key = (shell(2).id, round * 7 % 120);

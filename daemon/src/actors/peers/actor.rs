@@ -285,7 +285,10 @@ impl Actor for PeersActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run_interval(FLUSH, |actor, _| actor.flush(false));
+        ctx.run_interval(FLUSH, |actor, ctx| {
+            actor.flush(false);
+            actor.end_grace(ctx);
+        });
         ctx.spawn(pass_heads_on(self.mesh.heads.clone(), ctx.address()).into_actor(self));
         self.follow_roster(ctx);
     }

@@ -41,6 +41,16 @@ impl PeersActor {
         }
     }
 
+    /// Forgets the key before the last rotation when its day is over.
+    pub(super) fn end_grace(&mut self, ctx: &mut Context<Self>) {
+        let Ok(identity) = &self.own else { return };
+        let Some(alone) = identity.after_grace(clock::now()) else { return };
+        match identity_file::write(&self.mesh.identity_path, &alone) {
+            Ok(()) => self.take_over(&Arc::new(alone), ctx),
+            Err(error) => tracing::warn!(%error, "the previous key could not be forgotten; tried again soon"),
+        }
+    }
+
     /// Lets everything go by another identity, which is on disk.
     fn take_over(&mut self, identity: &Arc<Identity>, ctx: &mut Context<Self>) {
         let own = identity.node_id();

@@ -181,23 +181,28 @@ impl Store {
     }
 
     /// Lets go the segments that the rule names.
-    pub(super) fn retain(&mut self, rule: RetentionRule, now: Timestamp) -> Result<(), AppendError> {
+    pub(super) fn retain(&mut self, rule: RetentionRule, now: Timestamp) -> Result<u64, AppendError> {
         let table = self.shared.table();
         let summaries: Vec<SegmentSummary> = table.0.values().map(|segment| segment.summary()).collect();
         let expired: BTreeSet<u64> = rule.expired(&summaries, now).into_iter().collect();
+        let mut events = 0;
         for segment in table.0.values().filter(|segment| expired.contains(&u64::from(segment.number))) {
-            self.let_go(segment, now)?;
+            events += self.let_go(segment, now)?;
         }
-        if expired.is_empty() { Ok(()) } else { self.erase(now) }
+        if !expired.is_empty() {
+            self.erase(now)?;
+        }
+        Ok(events)
     }
 
-    fn let_go(&mut self, segment: &Segment, now: Timestamp) -> Result<(), AppendError> {
+    fn let_go(&mut self, segment: &Segment, now: Timestamp) -> Result<u64, AppendError> {
         let bytes = self.shared.disk.read(&self.shared.path(&segment.name()));
         let bytes = bytes.map_err(|error| self.refuse("read a segment", &error))?;
         let survey = survey(&bytes, segment.number);
         let footer = survey.footer.clone().unwrap_or_else(|| survey.rebuilt_footer());
         let held = footer.contents.marks.iter().filter(|(_, marks)| !marks.held.is_empty());
         let doomed: Deleted = held.map(|(shell, marks)| (*shell, marks.held.clone())).collect();
+        let events = doomed.values().map(Intervals::count).sum();
         self.condemn(&doomed, Vec::new(), now)?;
         let dropped = self.take_over(segment, &survey, now)?;
         // Whatever lies there, or lay there before it was damaged.
@@ -205,7 +210,7 @@ impl Store {
         self.changes.push(Change::Removed(positions));
         self.drop_segments(&[segment]).map_err(|error| self.refuse("remove a segment", &error))?;
         write(&self.shared.notes).drop_records(dropped);
-        Ok(())
+        Ok(events)
     }
 
     /// Appends again what a segment says of other things than its own events, before it goes; returns the

@@ -28,14 +28,15 @@ const WAITING_MAX: usize = 8;
 
 impl Store {
     /// Does what can wait: seals complete segments, finishes deletions that were cut short, and lets go
-    /// what the rule says. Afterwards [`take_changes`](Self::take_changes) may have something.
+    /// what the rule says. Afterwards [`take_changes`](Self::take_changes) may have something. Returns how many
+    /// events the rule let go.
     ///
     /// Meant for quiet moments; each segment takes some tens of milliseconds.
     ///
     /// # Errors
     ///
     /// As [`append`](Self::append).
-    pub fn upkeep(&mut self, rule: RetentionRule, now: Timestamp) -> Result<(), AppendError> {
+    pub fn upkeep(&mut self, rule: RetentionRule, now: Timestamp) -> Result<u64, AppendError> {
         if let Standing::Poisoned(reason) = &self.standing {
             return Err(AppendError::Poisoned { reason: reason.clone() });
         }
@@ -46,9 +47,9 @@ impl Store {
         self.seal_waiting(0, now)?;
         if self.shared.is_loaded() {
             self.erase(now)?;
-            self.retain(rule, now)?;
+            return self.retain(rule, now);
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Lets the live segment wait to be sealed when it is full, although nothing more comes in.
