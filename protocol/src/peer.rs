@@ -5,8 +5,8 @@
 //!
 //! A peer frame is a frame of [`frame`](crate::frame) with 64 bytes of signature behind it. The signature is over
 //! the bytes that were sent, bound to this one connection, stream, direction and place in the order
-//! (`karo_trust::frame`). [`Hello`] is written alike in every version, for good; everything else in the version
-//! that the two agreed upon.
+//! (`karo_trust::frame`). [`Hello`] and [`Goodbye`] are written alike in every version, for good; everything else in
+//! the version that the two agreed upon.
 //!
 //! A frame type from [`SKIPPED_FROM`] up that is not known is passed over, so that a newer node can say more; an
 //! unknown one below it ends the link.
@@ -98,7 +98,8 @@ messages! {
         Hello(Hello) = 0x1001,
         /// The answer to the other side's: from here on the link is connected.
         HelloAck(HelloAck) = 0x1002,
-        /// What the sender can do, right after its `HelloAck`; unknown names mean nothing.
+        /// What the sender can do; unknown names mean nothing. A dialler's comes behind its first [`Ping`], a
+        /// listener's behind its first [`Pong`], so that the first answer waits for nothing else.
         Capabilities(Capabilities) = 0x1003,
         /// Are you there? Answered by [`Pong`].
         Ping(Ping) = 0x1004,
