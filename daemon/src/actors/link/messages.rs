@@ -80,6 +80,14 @@ impl Close {
         Self { parting: Parting::Untrusted, message: "this node is not trusted there any more" }
     }
 
+    /// Makes the end of a link under a key that another one took the place of.
+    pub const fn renewed() -> Self {
+        Self {
+            parting: Parting::Superseded,
+            message: "the new key is known here; the link begins anew under it",
+        }
+    }
+
     /// Makes the end of a link of a daemon that stops.
     pub const fn stopping() -> Self {
         Self { parting: Parting::Stopping, message: "" }

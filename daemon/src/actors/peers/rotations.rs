@@ -175,6 +175,10 @@ impl PeersActor {
     ) {
         let (old, new) = (fingerprint(&node), fingerprint(&succession.key));
         tracing::info!(%old, %new, "a peer has another key");
+        // The link under the old key goes with a word that lets the peer dial again at once: it is trusted still.
+        if let Some(neighbour) = self.neighbours.remove(&node) {
+            link::tell(&neighbour.link, link::Close::renewed());
+        }
         self.successions.remove(&node);
         self.successions.insert(succession.key, succession);
         self.apply(changes, ctx);
