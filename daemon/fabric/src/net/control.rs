@@ -72,7 +72,14 @@ impl Receiver {
         let is_admitted = self.is_admitted.load(Ordering::Acquire);
         let length_max = if is_admitted { FRAME_BYTES_MAX } else { EARLY_FRAME_BYTES_MAX };
         let Incoming::Here(reader) = &mut self.stream else { return Err(Ended::Lost(Loss::Closed)) };
-        match reader.read(length_max).await {
+        // What is in the stream comes before the news that the connection is no more, and a stream whose connection
+        // this side has closed does not end by itself.
+        let read = tokio::select! {
+            biased;
+            read = reader.read(length_max) => read,
+            loss = closed(&mut self.closed) => return Err(Ended::Lost(loss)),
+        };
+        match read {
             Ok(Some((header, payload))) => {
                 let control = Control::decode(header.kind, payload)?;
                 Ok(Received { version: header.version, control })

@@ -317,6 +317,21 @@ fn a_link_that_is_dropped_is_cut() {
     });
 }
 
+/// As a daemon closes one: a task waits for the peer's next word, and hears of the end.
+#[test]
+fn whoever_closes_hears_of_the_end() {
+    run(async {
+        let pair = Pair::new().await;
+        let (mut one, mut other) = pair.start().await;
+        let hello = Control::Ping(Ping { number: 0, now: Timestamp::from_micros(0), head: None });
+        other.sender.send(1, &hello).await.unwrap();
+        assert_eq!(heard(&mut one).await, hello);
+        let reading = tokio::spawn(async move { one.receiver.next().await });
+        one.link.close();
+        assert_eq!(reading.await.unwrap(), Err(Ended::Lost(Loss::Closed)));
+    });
+}
+
 #[test]
 fn open_streams_are_few_and_make_room() {
     run(async {
