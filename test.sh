@@ -14,8 +14,8 @@ umask 022
 [[ -z ${CI-} ]] || export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261120}
 
 # Tools a person or a distribution provides, and the Debian packages that hold them.
-readonly packages=(zsh fish mksh ksh93u+m tmux shellcheck git procps util-linux patch gcc)
-readonly programs=(zsh fish mksh ksh tmux shellcheck git ps setpriv patch cc)
+readonly packages=(zsh fish mksh ksh93u+m tmux shellcheck git procps util-linux patch gcc iproute2 nftables)
+readonly programs=(zsh fish mksh ksh tmux shellcheck git ps setpriv patch cc ip nft)
 readonly scripts=(test.sh run.sh .ci/run tests/runner tests/protections/run)
 
 skipped=()

@@ -209,7 +209,7 @@ fn wire(
             AuditActor::new(reader, keep, desk, heads, lease)
         })
     };
-    let (peers, mesh) = wire_mesh(neighbourhood, &settings, &store, &audit, heads, lease("peers"));
+    let (peers, discovery, mesh) = wire_mesh(neighbourhood, &settings, &store, &audit, heads, lease("peers"));
     let desk = RulesDesk::default();
     let rules = {
         let (settings, redact) = (settings.rules.clone(), settings.redact.clone());
@@ -275,7 +275,8 @@ fn wire(
     let socket = Socket::new(listener, post, settings.socket, lease("socket")).start();
     load(reader, query.clone(), root.recipient());
     tracing::info!(socket = %places.socket.display(), data = %places.data.display(), "accepting");
-    let household = Household { socket, spool, follow, ingest, rules, workers, store, query, shells, peers };
+    let household =
+        Household { socket, spool, follow, ingest, rules, workers, store, query, shells, peers, discovery };
     Root::new(household, places.config, settings, sessions_max, log, ending)
 }
 
@@ -314,9 +315,15 @@ fn wire_mesh(
     audit: &Addr<AuditActor>,
     heads: watch::Receiver<Option<Signed>>,
     lease: Lease,
-) -> (Addr<PeersActor>, MeshDesk) {
+) -> (Addr<PeersActor>, Addr<DiscoveryActor>, MeshDesk) {
     let Neighbourhood { own, roster, successions, identity_path, .. } = neighbourhood;
     let arbiter = Arbiter::new();
+    let discovery = {
+        let (settings, roster) = (settings.discovery.clone(), roster.clone());
+        DiscoveryActor::start_in_arbiter(&arbiter.handle(), move |_| {
+            DiscoveryActor::new(settings, ground::host(), roster)
+        })
+    };
     let mesh = Mesh {
         run: Nonce(Randomness::default().draw()),
         identity_path,
@@ -327,6 +334,7 @@ fn wire_mesh(
         prove: audit.clone().recipient(),
         witness: audit.clone().recipient(),
         heads,
+        listens: discovery.clone().recipient(),
     };
     let (changes, watching) = watch::channel(0);
     let peers = {
@@ -334,10 +342,6 @@ fn wire_mesh(
         PeersActor::start_in_arbiter(&arbiter.handle(), move |_| {
             PeersActor::new(mesh, settings, own, (successions, changes), lease)
         })
-    };
-    let discovery = {
-        let settings = settings.discovery.clone();
-        DiscoveryActor::start_in_arbiter(&arbiter.handle(), move |_| DiscoveryActor::new(settings))
     };
     let pairing = {
         let (own, add) = (peers.clone().recipient(), peers.clone().recipient());
@@ -356,12 +360,12 @@ fn wire_mesh(
         backup: peers.clone().recipient(),
         restore: peers.clone().recipient(),
         rotate: peers.clone().recipient(),
-        seen: discovery.recipient(),
+        seen: discovery.clone().recipient(),
         pair: pairing.recipient(),
         audit: audit.clone(),
         changes: watching,
     };
-    (peers, desk)
+    (peers, discovery, desk)
 }
 
 /// Makes everything in the log searchable, from its newest end, on a thread that ends with it.

@@ -155,6 +155,28 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+/// Why a text is no fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAFingerprint;
+
+impl fmt::Display for NotAFingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected four groups of four hexadecimal digits, as 0123-4567-89ab-cdef")
+    }
+}
+
+impl std::error::Error for NotAFingerprint {}
+
+impl FromStr for Fingerprint {
+    type Err = NotAFingerprint;
+
+    /// Reads what `Display` writes, and no other form of it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = parse_hex(&text.replace('-', "")).map(Self).ok_or(NotAFingerprint)?;
+        if read.to_string() == text { Ok(read) } else { Err(NotAFingerprint) }
+    }
+}
+
 macro_rules! shown_as_hex {
     ($($name:ident),+) => {
         $(
@@ -310,6 +332,17 @@ mod tests {
         0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e,
         0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
     ]);
+
+    #[test]
+    fn a_fingerprint_has_one_text() {
+        let fingerprint = Fingerprint([0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]);
+        assert_eq!("0123-4567-89ab-cdef".parse(), Ok(fingerprint));
+        for wrong in
+            ["", "0123456789abcdef", "0123-4567-89AB-CDEF", "01-234567-89ab-cdef", "0123-4567-89ab-cde"]
+        {
+            assert_eq!(wrong.parse::<Fingerprint>(), Err(NotAFingerprint), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_node_id_has_one_text() {

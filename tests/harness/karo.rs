@@ -139,8 +139,24 @@ impl Karo {
     ///
     /// When the log cannot be opened.
     pub fn daemon_command(&self) -> Command {
+        let command = self.command(&binaries().karod);
+        self.logged(command)
+    }
+
+    /// Prepares the daemon as another program runs it, in whose place it comes.
+    ///
+    /// # Panics
+    ///
+    /// When nothing is named, or the log cannot be opened.
+    pub fn daemon_command_through(&self, through: &[&str]) -> Command {
+        let (program, arguments) = through.split_first().expect("a program is named");
+        let mut command = self.command(Path::new(program));
+        command.args(arguments).arg(&binaries().karod);
+        self.logged(command)
+    }
+
+    fn logged(&self, mut command: Command) -> Command {
         let log = File::options().create(true).append(true).open(self.log_file()).expect("the log is ours");
-        let mut command = self.command(&binaries().karod);
         command.stdout(Stdio::null()).stderr(log);
         command
     }

@@ -5,6 +5,8 @@
 //! | [`karo`] | [`Karo`]: temporary places, and a real `karod` that is started, frozen, killed and started again |
 //! | [`session`] | [`Session`]: one connection, in frames |
 //! | [`mesh`] | [`Node`]: a daemon with an address of its own, and what is asked about its peers |
+//! | [`namespace`] | [`Namespace`](namespace::Namespace): a network of its own, in which every packet is looked at |
+//! | [`name_server`] | [`NameServer`](name_server::NameServer): a few records, and what was asked for |
 //! | [`typist`] | [`Typist`]: a shell that exists only as observations |
 //! | [`dice`] | [`Dice`]: chance that repeats exactly, from a seed |
 //! | [`ledger`] | [`Ledger`]: what was acknowledged, kept outside the daemon |
@@ -23,6 +25,8 @@ pub mod dice;
 pub mod karo;
 pub mod ledger;
 pub mod mesh;
+pub mod name_server;
+pub mod namespace;
 pub mod session;
 pub mod typist;
 pub mod wait;

@@ -9,6 +9,7 @@
 
 mod canaries;
 mod crowds;
+mod discovery;
 mod disks;
 mod follow;
 mod foreigners;
@@ -20,4 +21,5 @@ mod mesh;
 mod record;
 mod rules;
 mod signals;
+mod silence;
 mod versions;

@@ -21,6 +21,7 @@ use karo_protocol::config::Settings;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::discovery::{DiscoveryActor, Search};
 use super::ingest::Ingest;
 use super::peers::{Noted, PeersActor, Settle};
 use super::query::{QueryActor, Running};
@@ -83,6 +84,8 @@ pub struct Household {
     pub shells: Addr<Shells>,
     /// Keeps the peers.
     pub peers: Addr<PeersActor>,
+    /// Looks for candidates.
+    pub discovery: Addr<DiscoveryActor>,
 }
 
 /// The actor. See the module.
@@ -132,6 +135,7 @@ impl Root {
         is_told &=
             self.household.follow.try_send(super::follow::Files(settings.record.follow.clone())).is_ok();
         is_told &= self.household.peers.try_send(Settle(settings.mesh.clone())).is_ok();
+        is_told &= self.household.discovery.try_send(Search(settings.discovery.clone())).is_ok();
         let reloaded = Noted { deed: Deed::Reloaded, peer: None, reason: Reason::None };
         is_told &= self.household.peers.try_send(reloaded).is_ok();
         if is_told {

@@ -140,6 +140,11 @@ impl Roster {
         Ok(())
     }
 
+    /// Returns this machine's own key.
+    pub const fn own(&self) -> NodeId {
+        self.own
+    }
+
     /// Takes over another key of this machine, after a rotation.
     pub fn set_own(&mut self, own: NodeId) {
         self.own = own;

@@ -15,6 +15,9 @@ use crate::{NodeId, Timestamp, Trust};
 /// Rules about ranges of addresses: each is tried at each connection.
 pub const SUBNETS_MAX: usize = 64;
 
+/// Where name servers listen (RFC 1035, section 4.2).
+const DNS_PORT: u16 = 53;
+
 table! {
     /// Other machines: who may link to this one, and where. With nobody in the roster nothing listens.
     MeshTable {
@@ -67,6 +70,9 @@ table! {
         /// Zone of your own name server in which `_karo._tcp` is looked up, by DNS-SD; empty for none. Naming it
         /// allows these lookups and no others. Example: "karo.example.org".
         dns_sd: String = String::new(),
+        /// Name server that is asked for that zone, as ADDR or ADDR:PORT (53 if not said) with an IP address; empty
+        /// for those of /etc/resolv.conf. Example: "10.0.0.53".
+        dns_server: String = String::new(),
     }
 }
 
@@ -140,6 +146,8 @@ pub struct DiscoverySettings {
     pub mdns: bool,
     /// In this zone, in lower case and without a dot at its end.
     pub dns_sd: Option<String>,
+    /// Who is asked for it; those of the system if nobody.
+    pub dns_server: Option<SocketAddr>,
 }
 
 impl MeshTable {
@@ -214,7 +222,18 @@ impl DiscoveryTable {
             let accepted = "a zone of your own, as karo.example.org; what ends in .local is mDNS's";
             return Err(refused("discovery.dns_sd", format_args!("{:?}", self.dns_sd), accepted));
         }
-        Ok(DiscoverySettings { mdns: self.mdns, dns_sd: (!zone.is_empty()).then_some(zone) })
+        let dns_server = self.check_server()?;
+        Ok(DiscoverySettings { mdns: self.mdns, dns_sd: (!zone.is_empty()).then_some(zone), dns_server })
+    }
+
+    fn check_server(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        if self.dns_server.is_empty() {
+            return Ok(None);
+        }
+        let server = parse_ip(&self.dns_server, DNS_PORT).filter(|server| server.port() != 0);
+        let accepted = "an IP address, with a port or without, as 10.0.0.53 or [fd00::53]:5300";
+        let refusal = || refused("discovery.dns_server", format_args!("{:?}", self.dns_server), accepted);
+        server.map(Some).ok_or_else(refusal)
     }
 }
 
@@ -317,15 +336,23 @@ mod tests {
             (Trust::ShareTo, Some("laptop"), None)
         );
         assert_eq!(found.expires_at, Some(Timestamp::from_micros(1_801_353_600_000_000)));
-        let discovery = DiscoveryTable { mdns: true, dns_sd: "Karo.Example.org.".to_owned() };
-        let expected = DiscoverySettings { mdns: true, dns_sd: Some("karo.example.org".to_owned()) };
+        let discovery = DiscoveryTable {
+            mdns: true,
+            dns_sd: "Karo.Example.org.".to_owned(),
+            dns_server: "10.0.0.53".to_owned(),
+        };
+        let expected = DiscoverySettings {
+            mdns: true,
+            dns_sd: Some("karo.example.org".to_owned()),
+            dns_server: Some(SocketAddr::from(([10, 0, 0, 53], 53))),
+        };
         assert_eq!(discovery.check(), Ok(expected));
     }
 
     #[test]
     fn refusals_name_key_value_and_range() {
         type Change = fn(&mut Config);
-        let cases: [(Change, &str); 14] = [
+        let cases: [(Change, &str); 15] = [
             (
                 |c| c.mesh.listen = "laptop:1".to_owned(),
                 "mesh.listen is \"laptop:1\", accepted is an IP address and a port, as 0.0.0.0:9238 or [::]:9238",
@@ -377,6 +404,10 @@ mod tests {
             (
                 |c| c.discovery.dns_sd = "x.local".to_owned(),
                 "discovery.dns_sd is \"x.local\", accepted is a zone of your own, as karo.example.org; what ends in .local is mDNS's",
+            ),
+            (
+                |c| c.discovery.dns_server = "ns.example.org".to_owned(),
+                "discovery.dns_server is \"ns.example.org\", accepted is an IP address, with a port or without, as 10.0.0.53 or [fd00::53]:5300",
             ),
             (
                 |c| c.mesh.peers = vec![peer(); 1025],

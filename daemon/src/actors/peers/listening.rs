@@ -11,6 +11,7 @@ use karo_protocol::peer::PORT;
 use karo_trust::tls;
 
 use super::actor::{PeersActor, failure};
+use crate::actors::discovery::{Here, Listens};
 use crate::actors::listener::{ListenerActor, Stop};
 
 /// Ports that are tried behind the usual one, for the daemons of other users of this machine.
@@ -38,6 +39,8 @@ impl PeersActor {
                 self.listener = Some(actor.start());
                 self.listening = vec![local.to_string()];
                 self.silent_because = None;
+                let fingerprint = karo_trust::fingerprint(&identity.node_id());
+                self.mesh.listens.do_send(Listens(Some(Here { fingerprint, at: local })));
                 tracing::info!(address = %local, "listening for peers");
             }
             Err(error) => {
@@ -52,8 +55,9 @@ impl PeersActor {
     /// Lets nobody in any more; links that are up stay.
     pub(super) fn stop_listening(&mut self) {
         if let Some(listener) = self.listener.take() {
-            // A note of the life cycle: it must not be lost, and there is one for each listener.
+            // Notes of the life cycle: they must not be lost, and there is one for each listener.
             listener.do_send(Stop);
+            self.mesh.listens.do_send(Listens(None));
             tracing::info!("no longer listening for peers");
         }
         self.listening.clear();

@@ -42,6 +42,7 @@ use karo_protocol::peer::Signed;
 use tokio::sync::watch;
 
 use crate::actors::audit::{Prove, WitnessHead};
+use crate::actors::discovery::Listens;
 use crate::actors::store::{Keep, NewLog, Signs};
 use crate::roster_desk::RosterDesk;
 
@@ -74,4 +75,6 @@ pub struct Mesh {
     pub witness: Recipient<WitnessHead>,
     /// Has the newest signed head of our own.
     pub heads: watch::Receiver<Option<Signed>>,
+    /// Is told where this machine listens.
+    pub listens: Recipient<Listens>,
 }
