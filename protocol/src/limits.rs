@@ -37,6 +37,12 @@ pub const PAGE_BYTES_TARGET: usize = 256 * 1024;
 /// Events in one page: each has some twenty items, and [`ITEMS_MAX`] holds for the whole page.
 pub const PAGE_EVENTS_MAX: usize = 512;
 
+/// Keys in one answer with counts: each has up to eight items, and [`ITEMS_MAX`] holds for all of them.
+pub const TALLIES_MAX: usize = 8192;
+
+/// Names of all keys in one answer with counts, in bytes: the rest of the frame is for their numbers.
+pub const TALLIES_TEXT_BYTES_MAX: usize = FRAME_BYTES_MAX as usize / 2;
+
 /// Lines in one `Import` request, for the same reason.
 pub const IMPORT_LINES_MAX: usize = 1024;
 

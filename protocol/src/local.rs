@@ -18,7 +18,7 @@ use crate::mesh::{
 };
 use crate::observation::{OBSERVATION_VERSION, Observation};
 use crate::peer::Signed;
-use crate::query::{Count, Filter, Query, Row, Tally};
+use crate::query::{Count, Filter, LeftOut, Query, Row, Tally};
 pub use crate::rules::{RefusedRule, Rule, RuleFile, RulesCheck, RulesPage, RulesStatus};
 use crate::{Bytes, EventId, RequestId, Timestamp, named_enum};
 
@@ -265,6 +265,9 @@ pub struct Tallies {
     pub tallies: Vec<Tally>,
     /// From when on everything was counted; `None` when all of it was.
     pub partial_since: Option<Timestamp>,
+    /// What did not fit the answer.
+    #[serde(default)]
+    pub left_out: LeftOut,
 }
 
 /// Lines of another history.

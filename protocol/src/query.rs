@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{FILTER_IDS_MAX, FILTER_WORDS_MAX};
+use crate::limits::{FILTER_IDS_MAX, FILTER_WORDS_MAX, TALLIES_MAX, TALLIES_TEXT_BYTES_MAX};
 use crate::{Axis, Bytes, Category, EventId, Risk, ShellId, ShellKind, State, Timestamp, named_enum};
 
 /// Which events are meant; everything that is set must hold.
@@ -204,6 +204,61 @@ pub struct Tally {
     pub failed: u64,
 }
 
+impl Tally {
+    /// Bytes of the name that was counted; all other keys are numbers.
+    const fn text_bytes(&self) -> usize {
+        match &self.key {
+            CountKey::Text(text) => text.0.len(),
+            CountKey::All
+            | CountKey::Category(_)
+            | CountKey::Hour(_)
+            | CountKey::Weekday(_)
+            | CountKey::Day(_)
+            | CountKey::Exit(_)
+            | CountKey::Risk(_) => 0,
+        }
+    }
+}
+
+/// The lines of counts that did not fit one answer: those with the least counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// How many lines.
+    pub keys: u64,
+    /// What they add up to.
+    pub count: u64,
+    /// How many of that ended with a status other than zero.
+    pub failed: u64,
+}
+
+/// Keeps of many lines those with the greatest counts, as many as fit a frame, in the order that they have.
+///
+/// Among lines with the same count the first ones are kept.
+pub fn keep_greatest(tallies: &mut Vec<Tally>) -> LeftOut {
+    let mut ranked: Vec<usize> = (0..tallies.len()).collect();
+    ranked.sort_by_key(|place| std::cmp::Reverse(tallies[*place].count));
+    let mut text_bytes = 0;
+    let fitting = ranked.iter().take(TALLIES_MAX).take_while(|place| {
+        text_bytes += tallies[**place].text_bytes();
+        text_bytes <= TALLIES_TEXT_BYTES_MAX
+    });
+    let kept = fitting.count();
+    let mut is_kept = vec![false; tallies.len()];
+    ranked[..kept].iter().for_each(|place| is_kept[*place] = true);
+    let mut left_out = LeftOut::default();
+    let mut kept = is_kept.into_iter();
+    tallies.retain(|tally| {
+        let is_kept = kept.next().unwrap_or_default();
+        if !is_kept {
+            left_out.keys += 1;
+            left_out.count += tally.count;
+            left_out.failed += tally.failed;
+        }
+        is_kept
+    });
+    left_out
+}
+
 /// What a line of counts is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CountKey {
@@ -227,7 +282,66 @@ pub enum CountKey {
 
 #[cfg(test)]
 mod tests {
+    use crate::RequestId;
+    use crate::frame::Header;
+    use crate::limits::FRAME_BYTES_MAX;
+    use crate::local::{Reply, Tallies};
+
     use super::*;
+
+    fn named(names: impl Iterator<Item = (String, u64)>) -> Vec<Tally> {
+        names
+            .map(|(name, count)| Tally { key: CountKey::Text(Bytes::from(name.as_str())), count, failed: 1 })
+            .collect()
+    }
+
+    #[test]
+    fn what_fits_is_kept_whole() {
+        let mut tallies = named((0..TALLIES_MAX).map(|number| (number.to_string(), 1)));
+        assert_eq!((keep_greatest(&mut tallies), tallies.len()), (LeftOut::default(), TALLIES_MAX));
+    }
+
+    #[test]
+    fn the_greatest_counts_are_kept_in_the_order_of_their_keys() {
+        // The key at every third place is counted often, and of the others only the first ones have room.
+        let all = TALLIES_MAX + 300;
+        let mut tallies =
+            named((0..all).map(|number| (format!("{number:06}"), if number % 3 == 0 { 9 } else { 2 })));
+        let rare: Vec<Tally> = tallies.iter().filter(|tally| tally.count == 2).cloned().collect();
+        let left_out = keep_greatest(&mut tallies);
+        assert_eq!(left_out, LeftOut { keys: 300, count: 600, failed: 300 });
+        assert_eq!(tallies.len(), TALLIES_MAX);
+        assert!(tallies.is_sorted_by(|one, other| one.key < other.key));
+        assert!(rare[..rare.len() - 300].iter().all(|tally| tallies.contains(tally)));
+    }
+
+    #[test]
+    fn long_names_count_by_their_bytes() {
+        let name = |number: u64| (format!("{number:04}{}", "/".repeat(4092)), number);
+        let mut tallies = named((0..1000).map(name));
+        let left_out = keep_greatest(&mut tallies);
+        assert_eq!(tallies.len(), TALLIES_TEXT_BYTES_MAX / 4096);
+        assert_eq!(left_out.keys as usize, 1000 - tallies.len());
+        assert!(tallies.iter().all(|tally| tally.count >= left_out.keys));
+    }
+
+    #[test]
+    fn the_most_that_is_kept_fits_a_frame() {
+        let longest = TALLIES_TEXT_BYTES_MAX / TALLIES_MAX;
+        let mut tallies =
+            named((0..TALLIES_MAX + 1).map(|number| (format!("{number:0longest$}"), u64::MAX / 2)));
+        for tally in &mut tallies {
+            (tally.count, tally.failed) =
+                (u64::MAX / TALLIES_MAX as u64 / 2, u64::MAX / TALLIES_MAX as u64 / 2);
+        }
+        let left_out = keep_greatest(&mut tallies);
+        assert_eq!((left_out.keys, tallies.len()), (1, TALLIES_MAX));
+        let reply = Reply::Tallies(Tallies { tallies, partial_since: Some(Timestamp::MAX), left_out });
+        let frame = reply.encode(RequestId(u64::MAX)).expect("it fits");
+        let (header, payload) = frame.split_first_chunk().expect("a frame has a header");
+        let header = Header::parse(header, FRAME_BYTES_MAX).expect("it is short enough");
+        assert_eq!(Reply::decode(header.kind, payload), Ok((RequestId(u64::MAX), reply)));
+    }
 
     #[test]
     fn a_zone_changes_at_its_steps() {

@@ -9,7 +9,7 @@ use karo_protocol::Outcome;
 use karo_protocol::frame::{FrameError, Header};
 use karo_protocol::limits::{DEPTH_MAX, FRAME_BYTES_MAX, ITEMS_MAX};
 use karo_protocol::local::{Import, Observe, Reply, Request, Tallies, peek_id};
-use karo_protocol::query::{CountKey, Tally};
+use karo_protocol::query::{CountKey, LeftOut, Tally};
 use karo_protocol::spool;
 use peak_alloc::PeakAlloc;
 use proptest::strategy::{Strategy, ValueTree};
@@ -128,7 +128,7 @@ fn messages() -> Vec<Vec<u8>> {
         full(|count| Reply::Events(vec![samples::event(Outcome::Running); count]).encode(id)),
         full(|count| {
             let tallies = vec![Tally { key: CountKey::All, count: 0, failed: 0 }; count];
-            Reply::Tallies(Tallies { tallies, partial_since: None }).encode(id)
+            Reply::Tallies(Tallies { tallies, partial_since: None, left_out: LeftOut::default() }).encode(id)
         }),
         full(|count| Request::Import(Import { lines: vec![samples::bare_line(); count] }).encode(id)),
     ];

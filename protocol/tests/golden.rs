@@ -18,7 +18,7 @@ use karo_protocol::mesh::MeshStatus;
 use karo_protocol::observation::OBSERVATION_VERSION;
 use karo_protocol::pair::{PAIR_FRAME_BYTES_MAX, PairMessage};
 use karo_protocol::peer::{Control, PEER_VERSION, SKIPPED_FROM};
-use karo_protocol::query::{Count, Query};
+use karo_protocol::query::{Count, LeftOut, Query};
 use karo_protocol::spool;
 
 fn directory() -> PathBuf {
@@ -90,13 +90,16 @@ fn older_requests() -> Vec<(&'static str, Request)> {
     requests
 }
 
-/// Frames as daemons wrote them before events had a risk, each with what it means today.
+/// Frames as daemons wrote them before events had a risk, and counts a bound, each with what it means today.
 fn older_replies() -> Vec<(&'static str, Reply)> {
     let mut replies = samples::replies();
-    replies.retain(|(name, _)| ["reply-rows", "reply-status"].contains(name));
+    replies.retain(|(name, _)| ["reply-rows", "reply-status", "reply-tallies"].contains(name));
     for (_, reply) in &mut replies {
         if let Reply::Rows(rows) = reply {
             rows.iter_mut().for_each(|row| (row.risk, row.axis) = (None, None));
+        }
+        if let Reply::Tallies(tallies) = reply {
+            tallies.left_out = LeftOut::default();
         }
         if let Reply::Status(status) = reply {
             status.rules = RulesStatus::default();

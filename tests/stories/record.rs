@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use karo_protocol::local::Verdict;
-use karo_protocol::query::{Directory, Exit, Filter};
+use karo_protocol::limits::{IMPORT_LINES_MAX, TALLIES_MAX};
+use karo_protocol::local::{Import, ImportLine, Reply, Request, Verdict};
+use karo_protocol::query::{Count, CountBy, CountKey, Directory, Exit, Filter, LeftOut, Zone};
 use karo_protocol::{Bytes, Micros, Outcome, State};
 use karo_tests::{Karo, Typist, until};
 
@@ -95,6 +96,32 @@ fn filters_narrow() {
     let there =
         Filter { directory: Some(Directory::Exactly(Bytes::from("/home/story"))), ..Filter::default() };
     assert_eq!(count(there), 2);
+}
+
+#[test]
+fn a_count_with_too_many_keys_is_answered_with_the_greatest() {
+    let karo = Karo::running();
+    let mut typist = Typist::new(1);
+    let texts = (0..TALLIES_MAX + 500).map(|number| format!("tool-{number:05} run"));
+    let often = (0..3).map(|_| "zz-often run".to_owned());
+    let line = |text| ImportLine {
+        observation: typist.ran(text, 0),
+        id: None,
+        is_lost: false,
+        redactions: Vec::new(),
+    };
+    let lines: Vec<ImportLine> = texts.chain(often).map(line).collect();
+    let mut session = karo.session();
+    for lines in lines.chunks(IMPORT_LINES_MAX) {
+        let import = Request::Import(Import { lines: lines.to_vec() });
+        let Ok(Reply::Imported(_)) = session.ask(&import) else { panic!("not imported") };
+    }
+    let count = Count { filter: Filter::default(), by: Some(CountBy::Tool), zone: Zone::default() };
+    let Ok(Reply::Tallies(found)) = session.ask(&Request::Count(count)) else { panic!("no counts") };
+    assert_eq!(found.tallies.len(), TALLIES_MAX);
+    assert_eq!(found.left_out, LeftOut { keys: 501, count: 501, failed: 0 });
+    let last = found.tallies.last().expect("there are many");
+    assert_eq!((&last.key, last.count), (&CountKey::Text(Bytes::from("zz-often")), 3));
 }
 
 #[test]

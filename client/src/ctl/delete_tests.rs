@@ -1,5 +1,5 @@
 use karo_protocol::local::Tallies;
-use karo_protocol::query::{CountKey, Filter, Tally};
+use karo_protocol::query::{CountKey, Filter, LeftOut, Tally};
 
 use super::*;
 use crate::ctl::cli::FilterArgs;
@@ -74,7 +74,10 @@ fn counts(count: u64) -> Script {
         let Request::Count(asked_count) = request else { panic!("first it is counted") };
         assert_eq!((asked_count.filter, asked_count.by), (asked(), None));
         let tallies = vec![Tally { key: CountKey::All, count, failed: count }];
-        session.reply(id, &Reply::Tallies(Tallies { tallies, partial_since: None }));
+        session.reply(
+            id,
+            &Reply::Tallies(Tallies { tallies, partial_since: None, left_out: LeftOut::default() }),
+        );
     })
 }
 

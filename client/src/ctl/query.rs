@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use karo_protocol::Timestamp;
 use karo_protocol::local::{End, Reply, Request, Tallies};
-use karo_protocol::query::{Count, CountBy, CountKey, Detail, Filter, Order, Query, Row, Tally};
+use karo_protocol::query::{Count, CountBy, CountKey, Detail, Filter, LeftOut, Order, Query, Row, Tally};
 use serde::Serialize;
 
 use super::cli::{CountKeyArg, Format, QueryArgs};
@@ -184,18 +184,34 @@ fn count(
     format: Format,
 ) -> Result<Exit, Trouble> {
     let mut tallied = tallies(scene, &mut scene.connect()?, filter.clone(), Some(by))?;
-    let total: u64 = tallied.tallies.iter().map(|tally| tally.count).sum();
+    let left_out = tallied.left_out;
+    let total = tallied.tallies.iter().map(|tally| tally.count).sum::<u64>() + left_out.count;
     let hidden = rank(&mut tallied.tallies, by, limit);
     if total > 0 {
         write_counts(scene, &tallied.tallies, by, total, format)?;
     }
-    if hidden > 0 {
-        scene.note(&format!("{hidden} more with fewer; --limit 0 shows all"));
+    if let Some(note) = not_shown(hidden, left_out) {
+        scene.note(&note);
     }
     match uncovered(scene, filter, tallied.partial_since) {
         true => Ok(Exit::NotCovered),
         false if total == 0 => Ok(Exit::NothingFound),
         false => Ok(Exit::Done),
+    }
+}
+
+/// Says what is not shown of many counts, if anything is.
+fn not_shown(hidden: usize, left_out: LeftOut) -> Option<String> {
+    let LeftOut { keys, count, .. } = left_out;
+    let narrower = "ask for a shorter time, or with more words";
+    match (hidden, keys) {
+        (0, 0) => None,
+        (_, 0) => Some(format!("{hidden} more with fewer; --limit 0 shows all")),
+        (0, _) => Some(format!("{keys} more with fewer do not fit an answer, {count} in all; {narrower}")),
+        (_, _) => Some(format!(
+            "{hidden} more with fewer, which --limit 0 shows, and {keys} that do not fit an answer, {count} in all; \
+             {narrower}"
+        )),
     }
 }
 

@@ -118,7 +118,7 @@ fn levels_are_counted_the_gravest_first() {
     let (text, exit) = ask(&["--count-by", "risk", "--json"], move |request| {
         let Request::Count(count) = request else { panic!("counts were asked for") };
         assert_eq!(count.by, Some(CountBy::Risk));
-        vec![Reply::Tallies(Tallies { tallies, partial_since: None })]
+        vec![Reply::Tallies(Tallies { tallies, partial_since: None, left_out: LeftOut::default() })]
     });
     assert_eq!(exit, Ok(Exit::Done));
     let expected = "\
@@ -152,7 +152,11 @@ fn counts_are_asked_in_the_zone_and_ranked() {
         let Request::Count(count) = request else { panic!("counts were asked for") };
         assert_eq!(count.by, Some(CountBy::Tool));
         assert_eq!(count.zone.offset_seconds(ago(0)), 3600);
-        vec![Reply::Tallies(Tallies { tallies: tallies.clone(), partial_since: None })]
+        vec![Reply::Tallies(Tallies {
+            tallies: tallies.clone(),
+            partial_since: None,
+            left_out: LeftOut::default(),
+        })]
     };
     let (text, exit) = ask(&["--count-by", "tool", "--json", "--limit", "2"], answer.clone());
     assert_eq!(exit, Ok(Exit::Done));
@@ -162,6 +166,35 @@ fn counts_are_asked_in_the_zone_and_ranked() {
     );
     let (text, _) = ask(&["--count-by", "tool", "--format", "csv"], answer);
     assert_eq!(text, "tool,count,failed\r\nls,7,1\r\ngit,2,1\r\nvi,1,1\r\n");
+}
+
+#[test]
+fn what_does_not_fit_an_answer_is_said_and_has_its_share() {
+    let out = |keys, count| LeftOut { keys, count, failed: 0 };
+    assert_eq!(not_shown(0, out(0, 0)), None);
+    let cases = [
+        (4, out(0, 0), "4 more with fewer; --limit 0 shows all"),
+        (
+            0,
+            out(7, 9),
+            "7 more with fewer do not fit an answer, 9 in all; ask for a shorter time, or with more words",
+        ),
+        (
+            4,
+            out(7, 9),
+            "4 more with fewer, which --limit 0 shows, and 7 that do not fit an answer, 9 in all; ask for a shorter \
+             time, or with more words",
+        ),
+    ];
+    for (hidden, left_out, expected) in cases {
+        assert_eq!(not_shown(hidden, left_out).as_deref(), Some(expected));
+    }
+    let tallies = vec![Tally { key: CountKey::Text(Bytes::from("ls")), count: 25, failed: 0 }];
+    let (text, exit) = ask(&["--count-by", "tool"], move |_| {
+        vec![Reply::Tallies(Tallies { tallies, partial_since: None, left_out: out(75, 75) })]
+    });
+    assert_eq!(exit, Ok(Exit::Done));
+    assert!(text.ends_with(" 25.0%\n"), "{text}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use actix::{Actor, Context, Handler, Message, MessageResponse, MessageResult};
 use karo_core::rollup::{Delta, Rollup};
 use karo_core::search::{Change, Columns, Cursor, Hit, Key, Position};
 use karo_protocol::local::Tallies;
-use karo_protocol::query::{Count, Detail, Filter, Query, Row};
+use karo_protocol::query::{Count, Detail, Filter, Query, Row, keep_greatest};
 use karo_protocol::{Event, Shell, Timestamp};
 use karo_store::Reader;
 
@@ -223,8 +223,9 @@ impl Handler<Tallying> for QueryActor {
 
     fn handle(&mut self, Tallying(count): Tallying, _: &mut Self::Context) -> Self::Result {
         let only = self.only(&count.filter);
-        let tallies = self.columns.count(&count, only.as_deref());
-        MessageResult(Tallies { tallies, partial_since: self.columns.partial_since() })
+        let mut tallies = self.columns.count(&count, only.as_deref());
+        let left_out = keep_greatest(&mut tallies);
+        MessageResult(Tallies { tallies, partial_since: self.columns.partial_since(), left_out })
     }
 }
 

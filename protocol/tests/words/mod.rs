@@ -11,7 +11,9 @@ use karo_protocol::local::{
 };
 use karo_protocol::mesh::MeshStatus;
 use karo_protocol::observation::{Ending, ShellProcess};
-use karo_protocol::query::{Count, CountBy, CountKey, Detail, Directory, Exit, Order, Row, Tally, Zone};
+use karo_protocol::query::{
+    Count, CountBy, CountKey, Detail, Directory, Exit, LeftOut, Order, Row, Tally, Zone,
+};
 use karo_protocol::{
     Axis, BootId, Bytes, Category, Event, EventId, Filter, Micros, Observation, Outcome, Phase, Precision,
     Query, RawCommand, Redaction, Risk, Shell, ShellId, ShellKind, State, Timestamp,
@@ -289,8 +291,9 @@ fn any_count_key() -> impl Strategy<Value = CountKey> {
 fn any_tallies() -> impl Strategy<Value = Tallies> {
     let tally = (any_count_key(), any::<u64>(), any::<u64>());
     let tally = tally.prop_map(|(key, count, failed)| Tally { key, count, failed });
-    (vec(tally, 0..5), option::of(any_time()))
-        .prop_map(|(tallies, partial_since)| Tallies { tallies, partial_since })
+    let left_out = any::<[u64; 3]>().prop_map(|[keys, count, failed]| LeftOut { keys, count, failed });
+    (vec(tally, 0..5), option::of(any_time()), left_out)
+        .prop_map(|(tallies, partial_since, left_out)| Tallies { tallies, partial_since, left_out })
 }
 
 prop_compose! {
