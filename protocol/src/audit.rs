@@ -37,7 +37,7 @@ named_enum! {
         PeerAdded = "peer-added",
         /// A peer's trust was changed.
         TrustChanged = "trust-changed",
-        /// A peer was removed or revoked.
+        /// A peer's key is refused from then on.
         Revoked = "revoked",
         /// A peer's new key was taken over.
         PeerRotated = "peer-rotated",
@@ -67,6 +67,8 @@ named_enum! {
         SummarySent = "summary-sent",
         /// Reserved: a summary was received.
         SummaryReceived = "summary-received",
+        /// A peer was forgotten: nothing is known of its key any more.
+        PeerRemoved = "peer-removed",
     }
 }
 

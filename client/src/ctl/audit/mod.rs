@@ -174,6 +174,7 @@ const fn deed_colour(deed: Deed) -> Option<&'static str> {
         | Deed::BackupMade
         | Deed::IdentityRestored
         | Deed::PeerAdded
+        | Deed::PeerRemoved
         | Deed::TrustChanged
         | Deed::PeerRotated
         | Deed::Connected

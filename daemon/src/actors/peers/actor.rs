@@ -219,7 +219,7 @@ impl PeersActor {
             }
             // A name is for the eye of this machine's user: the audit knows peers by their keys.
             Change::Rename(name) => (roster.rename(&node, name, at), None),
-            Change::Remove => (roster.remove(&node, at), Some(deeds::by_command(Deed::Revoked, node))),
+            Change::Remove => (roster.remove(&node, at), Some(deeds::by_command(Deed::PeerRemoved, node))),
             Change::Revoke => (roster.revoke(&node, at), Some(deeds::by_command(Deed::Revoked, node))),
             Change::Confirm => {
                 drop(roster);
