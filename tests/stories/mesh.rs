@@ -155,3 +155,54 @@ fn what_cannot_be_a_peer_is_refused() {
         assert!(failure.message.contains(expected), "{request:?}: {}", failure.message);
     }
 }
+
+/// Returns the first step of a test of a connection that went wrong, and why.
+fn wrong_step(node: &Node, name: &str) -> Option<(String, String)> {
+    let karo_protocol::local::Reply::PeerTested(steps) = node.ask(&Request::PeerTest(name.to_owned())) else {
+        panic!("no test of {name}");
+    };
+    steps.into_iter().find_map(|step| Some((step.step, step.error?)))
+}
+
+#[test]
+fn a_test_of_a_connection_says_at_which_step_it_ends() {
+    let (one, other, third) = (Node::running(), Node::running(), Node::running());
+    // The other listens, for it trusts somebody, but not this one; the third trusts nobody, and does not listen.
+    other.trust(NodeId([7; 32]), &[], Trust::Member);
+    let trust = |node: &Node, address: &str, name: &str| {
+        one.ask(&Request::PeerAdd(PeerAdd {
+            node_id: node.node_id(),
+            addresses: vec![address.to_owned()],
+            trust: Trust::Member,
+            name: Some(name.to_owned()),
+            owner: None,
+            expires_at: None,
+        }));
+    };
+    trust(&other, &other.address, "stranger");
+    trust(&third, &other.address, "mistaken");
+    let refused = count(&other, Deed::Refused);
+    for (name, step, error) in
+        [("stranger", "being let in", "does not trust"), ("mistaken", "TLS handshake", "another node")]
+    {
+        let found = wrong_step(&one, name);
+        let fits = found.as_ref().is_some_and(|(at, why)| at == step && why.contains(error));
+        assert!(fits, "{name}: {found:?}");
+    }
+    until("both are in the audit", || (count(&other, Deed::Refused) >= refused + 2).then_some(()));
+    one.change("mistaken", Change::Remove);
+    trust(&third, &third.address, "silent");
+    let (step, error) = wrong_step(&one, "silent").expect("nobody listens there");
+    assert_eq!((step, error.as_str()), (format!("connect {}", third.address), "connection refused"));
+    third.trust(one.node_id(), &[], Trust::Member);
+    one.wait_for(third.node_id(), LinkState::Connected);
+    assert_eq!(wrong_step(&one, "silent"), None);
+}
+
+#[test]
+fn who_is_forgotten_is_not_revoked() {
+    let (one, other) = (Node::running(), Node::running());
+    let name = one.trust(other.node_id(), &[], Trust::Member).name;
+    one.change(&name, Change::Remove);
+    assert_eq!((count(&one, Deed::PeerRemoved), count(&one, Deed::Revoked)), (1, 0));
+}

@@ -511,7 +511,9 @@ impl Machine {
             return (LinkState::Authenticating, None);
         }
         match self.dialling {
-            Dialling::Trying { is_authenticating: true, .. } => (LinkState::Authenticating, None),
+            Dialling::Trying { is_authenticating: true, .. } => {
+                (LinkState::Authenticating, self.because.1.clone())
+            }
             Dialling::Trying { is_authenticating: false, .. } => {
                 (LinkState::Connecting, self.because.1.clone())
             }

@@ -139,33 +139,45 @@ impl AsyncWrite for Stream {
 }
 
 /// Tells what an error of a socket or of TLS means for a link.
-pub(crate) fn loss(error: &io::Error) -> Loss {
+pub fn loss(error: &io::Error) -> Loss {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match (inner, error.kind()) {
         (Some(error), _) => loss_of_tls(error),
         (None, io::ErrorKind::UnexpectedEof) => {
             Loss::Broken("the connection ended within a message".to_owned())
         }
-        (None, _) => Loss::Broken(error.to_string()),
+        (None, _) => Loss::Broken(plain(error)),
     }
 }
 
+/// Says an error of the system in its words, without its number.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_lowercase()
+}
+
 /// Alerts by which a peer says that it does not want this node, as rustls sends them.
-const UNWANTED: [AlertDescription; 6] = [
+const UNWANTED: [AlertDescription; 4] = [
     AlertDescription::CertificateUnknown,
     AlertDescription::BadCertificate,
-    AlertDescription::AccessDenied,
     AlertDescription::UnknownCA,
     AlertDescription::CertificateRequired,
-    AlertDescription::UnrecognisedName,
 ];
+
+/// Alerts by which a node says that it does not hold the key that it was asked for.
+const STRANGER: [AlertDescription; 2] = [AlertDescription::AccessDenied, AlertDescription::UnrecognisedName];
 
 fn loss_of_tls(error: &rustls::Error) -> Loss {
     if let Some(refused) = tls::refused(error) {
         return Loss::Refused(refused.to_string());
     }
+    if let rustls::Error::InvalidMessage(_) = error {
+        return Loss::Protocol("what answers there is no karod".to_owned());
+    }
     let rustls::Error::AlertReceived(alert) = error else { return Loss::Protocol(error.to_string()) };
-    if UNWANTED.contains(alert) {
+    if STRANGER.contains(alert) {
+        Loss::Refused("another node answers there: its key is not the one that was asked for".to_owned())
+    } else if UNWANTED.contains(alert) {
         Loss::Refused("the peer does not trust this node's key; its owner can add it".to_owned())
     } else if *alert == AlertDescription::NoApplicationProtocol {
         Loss::Protocol("the peer speaks another protocol".to_owned())

@@ -225,8 +225,10 @@ fn shown(local: SocketAddr) -> Vec<String> {
         return vec![local.to_string()];
     }
     let found = crate::network::own_addresses();
+    // Who listens on every address of IPv4 hears nobody who dials one of IPv6; the other way round both are heard.
     let mut shown: Vec<String> = found
         .into_iter()
+        .filter(|ip| ip.is_ipv4() || local.is_ipv6())
         .take(ADDRESSES_SHOWN_MAX)
         .map(|ip| SocketAddr::new(ip, local.port()).to_string())
         .collect();

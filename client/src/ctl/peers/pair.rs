@@ -181,7 +181,14 @@ fn text(surface: &Surface, pairing: &Pairing) -> String {
         }
         Pairing::Waited => "You said yes. Waiting for the other side to say yes as well.\n".to_owned(),
         Pairing::Paired(row) => {
-            format!("{} is trusted as {}; `karoctl peers` shows its link\n", both(row), row.trust)
+            let way = match row.address {
+                Some(_) => "`karoctl peers` shows its link",
+                None => {
+                    "it says of no address where it could be dialled, so it must dial this machine; if this one listens on \
+                     loopback only as well, see [mesh] listen of the configuration, on either"
+                }
+            };
+            format!("{} is trusted as {}; {way}\n", both(row), row.trust)
         }
         // The reason is said with the exit code.
         Pairing::Failed { .. } => String::new(),

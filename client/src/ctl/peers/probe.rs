@@ -5,7 +5,7 @@ use karo_protocol::local::{Reply, Request};
 use karo_protocol::mesh::{Candidate, Pinged, TestStep};
 use serde_json::json;
 
-use super::rows::{millis, safe, skew};
+use super::rows::{millis, rtt, safe, skew};
 use crate::connection::{ConnectionError, Patience};
 use crate::ctl::exit::{Exit, Trouble};
 use crate::ctl::grid::Cell;
@@ -24,7 +24,7 @@ pub(super) fn ping(scene: &mut Scene, name: &str) -> Result<Exit, Trouble> {
         let line = json!({ "name": name, "rtt_ms": rtt_ms, "skew_ms": skew_ms, "path": path });
         json::write_line(&mut scene.out, &line)?;
     } else {
-        let (rtt, clock) = (when::humanised(Micros(rtt_us)), skew(skew_us));
+        let (rtt, clock) = (rtt(rtt_us), skew(skew_us));
         writeln!(scene.out, "{} answered in {rtt}, its clock {clock}, by {}", safe(&name), safe(&path))?;
     }
     Ok(Exit::Done)

@@ -68,6 +68,14 @@ pub(super) fn both(row: &PeerRow) -> String {
     format!("{} ({})", safe(&row.name), row.fingerprint)
 }
 
+/// Writes a round trip: between neighbours it is some milliseconds, and their tenths tell.
+pub(super) fn rtt(us: u64) -> String {
+    match us {
+        1_000..100_000 => format!("{}.{}ms", us / 1_000, us / 100 % 10),
+        _ => when::humanised(Micros(us)),
+    }
+}
+
 /// Writes a difference of clocks: ours is the one that is compared with.
 pub(super) fn skew(us: i64) -> String {
     let sign = if us < 0 { '-' } else { '+' };
@@ -85,21 +93,52 @@ pub(super) const fn state_colour(state: LinkState) -> &'static str {
     }
 }
 
-/// Writes the table; why a link is down is a column of its own where there is such a link.
+/// Columns of the table that every row fills; what no row has anything for is left out behind them.
+const COLUMNS_FILLED: usize = 6;
+
+/// Writes the table. Why a link is down is a column of its own, and on a terminal, where ten columns leave no room
+/// for a sentence, stands below.
 pub(super) fn table(surface: &Surface, rows: &[PeerRow]) -> String {
-    let mut names =
-        vec!["NAME", "FINGERPRINT", "STATE", "SINCE", "ADDRESS", "TRUST", "OWNER", "RTT", "CLOCK", "VERSION"];
-    let reasons: Vec<Cell> = rows.iter().map(reason).collect();
-    let has_reasons = reasons.iter().any(|cell| !cell.is_empty());
-    if has_reasons {
+    let names =
+        ["NAME", "FINGERPRINT", "STATE", "SINCE", "ADDRESS", "TRUST", "OWNER", "RTT", "CLOCK", "VERSION"];
+    let is_below = surface.columns.is_some();
+    let mut names = names.to_vec();
+    let mut lines: Vec<Vec<Cell>> = rows.iter().map(|row| cells(surface, row)).collect();
+    if !is_below {
         names.push("REASON");
+        lines.iter_mut().zip(rows).for_each(|(line, row)| line.push(reason(row)));
     }
-    let lines = rows.iter().zip(reasons).map(|(row, reason)| {
-        let mut line = cells(surface, row);
-        line.extend(has_reasons.then_some(reason));
-        line
-    });
-    surface.grid(&names, &lines.collect::<Vec<_>>())
+    let is_filled = |place: usize| place < COLUMNS_FILLED || lines.iter().any(|line| !line[place].is_empty());
+    let filled: Vec<bool> = (0..names.len()).map(is_filled).collect();
+    let keep = |place: &mut usize| {
+        *place += 1;
+        filled[*place - 1]
+    };
+    let mut place = 0;
+    names.retain(|_| keep(&mut place));
+    for line in &mut lines {
+        let mut place = 0;
+        line.retain(|_| keep(&mut place));
+    }
+    let mut text = surface.grid(&names, &lines);
+    if is_below {
+        text.push_str(&reasons(surface, rows));
+    }
+    text
+}
+
+/// Writes why links are down, a line each.
+fn reasons(surface: &Surface, rows: &[PeerRow]) -> String {
+    let mut text = String::new();
+    for row in rows.iter().filter(|row| !reason(row).is_empty()) {
+        if text.is_empty() {
+            text.push('\n');
+        }
+        surface.coloured(&safe(&row.name), Some(state_colour(row.state)), &mut text);
+        let why = row.reason.as_deref().unwrap_or_default();
+        text.push_str(&format!(": {}\n", safe(why)));
+    }
+    text
 }
 
 fn reason(row: &PeerRow) -> Cell {
@@ -117,7 +156,7 @@ fn cells(surface: &Surface, row: &PeerRow) -> Vec<Cell> {
         Cell::maybe(row.address.as_deref()),
         Cell::new(row.trust.name()),
         Cell::maybe(row.owner.as_deref()),
-        Cell::maybe(row.rtt_us.map(|us| when::humanised(Micros(us)))),
+        Cell::maybe(row.rtt_us.map(rtt)),
         Cell::maybe(row.skew_us.map(skew)).in_colour(is_far_off.then_some(YELLOW)),
         Cell::maybe(row.version.as_deref()).in_colour(Some(DIM)),
     ]

@@ -1,11 +1,10 @@
 //! `karoctl peers show`: all that is known of a peer, and what to do.
 
-use karo_protocol::Micros;
 use karo_protocol::local::{Reply, Request};
 use karo_protocol::mesh::{LinkMoment, PeerRow, PeerShown};
 use serde::Serialize;
 
-use super::rows::{PeerLine, safe, skew, state_colour};
+use super::rows::{PeerLine, rtt, safe, skew, state_colour};
 use crate::connection::{Connection, ConnectionError};
 use crate::ctl::exit::{Exit, Trouble};
 use crate::ctl::grid::Cell;
@@ -110,7 +109,7 @@ fn lines(surface: &Surface, shown: &PeerShown) -> Vec<(&'static str, String)> {
         lines.push(("dialled at", shown.addresses.join(", ")));
     }
     lines.extend(shown.next_try_at.map(|at| ("next try", long(at))));
-    lines.extend(row.rtt_us.map(|us| ("round trip", when::humanised(Micros(us)))));
+    lines.extend(row.rtt_us.map(|us| ("round trip", rtt(us))));
     lines.extend(row.skew_us.map(|us| ("its clock", format!("{} against this one", skew(us)))));
     lines.extend(row.version.clone().map(|version| ("version", version)));
     if !shown.capabilities.is_empty() {

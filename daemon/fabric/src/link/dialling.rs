@@ -51,7 +51,12 @@ impl Machine {
     pub(super) fn failed_dial(&mut self, loss: &Loss, at: Moment, outputs: &mut Vec<Output>) {
         let Dialling::Trying { began, .. } = self.dialling else { return };
         self.dialling = Dialling::Resting;
-        self.because = (loss.state(), Some(loss.reason()));
+        // A connection that breaks before the handshake is done was none.
+        let state = match loss {
+            Loss::Closed | Loss::Broken(_) => LinkState::Failed,
+            Loss::Unreachable(_) | Loss::TimedOut(_) | Loss::Refused(_) | Loss::Protocol(_) => loss.state(),
+        };
+        self.because = (state, Some(loss.reason()));
         if let Loss::Refused(message) = loss {
             outputs.push(refused(Parting::Untrusted, message.clone(), false));
         }

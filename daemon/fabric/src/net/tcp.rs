@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use super::{Remote, loss};
+use super::{Remote, loss, plain};
 use crate::link::Loss;
 
 /// How long one address may keep the next one waiting (RFC 8305, section 5, has 250 ms): a dead one costs little,
@@ -86,11 +86,20 @@ impl Dialled {
 
 /// Why no address led to the peer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{}", .0.first().map_or_else(|| "no address to dial".to_owned(), |(address, loss)| format!("{address}: {}", loss.reason())))]
+#[error("{}", told(.0))]
 pub struct DialFailed(
     /// What became of each address, the most telling first.
     pub Vec<(SocketAddr, Loss)>,
 );
+
+/// Says the most telling failure, and of which address it is where there are several.
+fn told(failures: &[(SocketAddr, Loss)]) -> String {
+    match failures {
+        [] => "no address to dial".to_owned(),
+        [(_, loss)] => loss.reason(),
+        [(address, loss), ..] => format!("{address}: {}", loss.reason()),
+    }
+}
 
 impl DialFailed {
     /// Returns what the link is told: a peer that was met and refused says more than an address that is away.
@@ -140,7 +149,9 @@ pub async fn dial(
                 let tried = timeout(patience, dial_one(&dialled, address, on_transport)).await;
                 (
                     address,
-                    tried.unwrap_or_else(|_| Err(Loss::TimedOut(format!("no answer within {patience:?}")))),
+                    tried.unwrap_or_else(|_| {
+                        Err(Loss::TimedOut(format!("no answer within {} s", patience.as_secs())))
+                    }),
                 )
             });
         }
@@ -169,7 +180,7 @@ async fn dial_one(
     address: SocketAddr,
     on_transport: impl Fn(SocketAddr),
 ) -> Result<Connection, Loss> {
-    let tcp = TcpStream::connect(address).await.map_err(|error| Loss::Unreachable(error.to_string()))?;
+    let tcp = TcpStream::connect(address).await.map_err(|error| Loss::Unreachable(plain(&error)))?;
     on_transport(address);
     tcp.set_nodelay(true).map_err(|error| loss(&error))?;
     let connector = TlsConnector::from(Arc::clone(&dialled.config));

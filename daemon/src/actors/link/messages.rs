@@ -77,7 +77,7 @@ pub struct Close {
 impl Close {
     /// Makes the end of a link to somebody who is trusted no more.
     pub const fn untrusted() -> Self {
-        Self { parting: Parting::Untrusted, message: "this node is not trusted there any more" }
+        Self { parting: Parting::Untrusted, message: "it was taken out of the roster there" }
     }
 
     /// Makes the end of a link under a key that another one took the place of.

@@ -40,7 +40,7 @@ pub(super) struct Neighbour {
     pub was_up: bool,
     /// Why a person has to decide first, if so.
     pub held: Option<String>,
-    history: VecDeque<LinkMoment>,
+    history: History,
 }
 
 impl Neighbour {
@@ -61,20 +61,16 @@ impl Neighbour {
             new_log: None,
             was_up: false,
             held: None,
-            history: VecDeque::new(),
+            history: History::default(),
         }
     }
 
     /// Takes that the link is otherwise.
     pub(super) fn is(&mut self, status: Status) {
-        let Status { state, since, reason, address } = status.clone();
-        if self.history.len() >= HISTORY_MAX {
-            self.history.pop_front();
-        }
-        self.history.push_back(LinkMoment { at: since, state, reason, address });
-        if state != LinkState::Connected {
+        if status.state != LinkState::Connected {
             (self.up, self.rtt) = (None, None);
         }
+        self.history.add(status.clone());
         self.status = status;
     }
 
@@ -93,7 +89,7 @@ impl Neighbour {
             node_id: peer.node_id,
             fingerprint: peer.fingerprint(),
             state,
-            since: self.status.since,
+            since: self.history.since(&self.status),
             reason,
             address: self.status.address.clone().or_else(|| peer.addresses.first().map(ToString::to_string)),
             trust: trust.unwrap_or(Trust::Untrusted),
@@ -112,11 +108,52 @@ impl Neighbour {
             advice: advice(peer, &row),
             row,
             addresses: peer.addresses.iter().map(ToString::to_string).collect(),
-            history: self.history.iter().cloned().collect(),
+            history: self.history.0.iter().cloned().collect(),
             next_try_at: self.next_try.map(|(_, at)| at),
             witnessed,
             capabilities: self.capabilities.clone(),
         }
+    }
+}
+
+/// What happened to a link, the newest last.
+#[derive(Debug, Default)]
+struct History(VecDeque<LinkMoment>);
+
+impl History {
+    /// Remembers what the link came to. A try that came to the same as the one before it is no news: a peer that
+    /// is away for a night would leave nothing else to be seen.
+    fn add(&mut self, Status { state, since, reason, address }: Status) {
+        if self.0.back().is_some_and(|last| is_passing(last.state)) {
+            self.0.pop_back();
+        }
+        let is_same = |last: &LinkMoment| last.state == state && last.reason == reason;
+        if self.0.back().is_some_and(is_same) {
+            return;
+        }
+        if self.0.len() >= HISTORY_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(LinkMoment { at: since, state, reason, address });
+    }
+
+    /// Returns since when a link is as it is.
+    fn since(&self, status: &Status) -> Timestamp {
+        let last = self.0.back().filter(|last| last.state == status.state);
+        last.map_or(status.since, |last| last.at)
+    }
+}
+
+/// Tells whether a link is on its way to another state.
+const fn is_passing(state: LinkState) -> bool {
+    match state {
+        LinkState::Connecting | LinkState::Authenticating | LinkState::Disconnecting => true,
+        LinkState::Disconnected
+        | LinkState::Connected
+        | LinkState::Failed
+        | LinkState::Rejected
+        | LinkState::TimedOut
+        | LinkState::Held => false,
     }
 }
 
@@ -142,7 +179,10 @@ fn advice(peer: &Peer, row: &PeerRow) -> Vec<String> {
             vec![format!("no address of {name} is known here, so it has to dial this machine")]
         }
         LinkState::Disconnected | LinkState::Failed | LinkState::TimedOut => vec![
-            format!("see whether karod runs on {name} and listens where this machine can reach it"),
+            format!(
+                "see whether karod runs on {name}, trusts this machine (with no peers it does not listen), and listens \
+                 where this machine can reach it"
+            ),
             format!("`karoctl peers test {name}` tries each step of a connection"),
         ],
     };
@@ -150,4 +190,45 @@ fn advice(peer: &Peer, row: &PeerRow) -> Vec<String> {
         advice.push("set the clocks: past five minutes there is no link".to_owned());
     }
     advice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(seconds: i64, state: LinkState, reason: Option<&str>) -> Status {
+        let since = Timestamp::from_micros(seconds * 1_000_000);
+        Status { state, since, reason: reason.map(str::to_owned), address: None }
+    }
+
+    #[test]
+    fn tries_that_come_to_the_same_are_one_moment() {
+        let mut history = History::default();
+        history.add(status(1, LinkState::Connected, None));
+        for seconds in (10..2000).step_by(10) {
+            history.add(status(seconds, LinkState::Connecting, Some("refused")));
+            history.add(status(seconds + 1, LinkState::Failed, Some("refused")));
+        }
+        let now = status(2000, LinkState::Connecting, Some("refused"));
+        assert_eq!(history.since(&status(1991, LinkState::Failed, Some("refused"))).as_micros(), 11_000_000);
+        history.add(now.clone());
+        let seen: Vec<(i64, LinkState)> =
+            history.0.iter().map(|moment| (moment.at.as_micros() / 1_000_000, moment.state)).collect();
+        let expected = [(1, LinkState::Connected), (11, LinkState::Failed), (2000, LinkState::Connecting)];
+        assert_eq!(seen, expected);
+        assert_eq!(history.since(&now).as_micros(), 2_000_000_000);
+        history.add(status(2001, LinkState::Failed, Some("no route")));
+        assert_eq!(history.0.len(), 3);
+    }
+
+    #[test]
+    fn only_so_many_moments_are_remembered() {
+        let mut history = History::default();
+        for seconds in 0..200 {
+            let state = if seconds % 2 == 0 { LinkState::Connected } else { LinkState::Disconnected };
+            history.add(status(seconds, state, None));
+        }
+        assert_eq!(history.0.len(), HISTORY_MAX);
+        assert_eq!(history.0.back().map(|moment| moment.at.as_micros()), Some(199_000_000));
+    }
 }
