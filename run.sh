@@ -11,8 +11,11 @@ readonly demo_commands=400
 readonly demo_data=$checkout/tests/data/history/kypo-part.jsonl
 
 daemon=
+other_daemon=
 short=
 place=
+other=
+other_places=()
 
 usage() {
     cat <<'USAGE'
@@ -21,7 +24,8 @@ usage: ./run.sh [--demo | --help]
   (nothing)   builds, starts karod on a store in .karo/ and opens your shell with recording on;
               karod stops when the shell ends, and what was recorded is there the next time
   --demo      replays real sessions through the real client and socket into a store of its own,
-              asks questions about them, kills karod with -9 and asks again
+              asks questions about them, kills karod with -9 and asks again; then starts a second
+              karod, pairs the two, cuts their link, heals it and shows the audit of it
 
 Your own configuration, rc files and history stay as they are. To install Karo for good, see README.md.
 USAGE
@@ -35,11 +39,19 @@ fi
 
 say() { printf '%s%s%s\n' "$bold" "$*" "$plain"; }
 
-# Shows a command of karoctl and runs it.
-show() {
-    printf '\n%s$ karoctl' "$dim"
+# Shows a command of karoctl, here or at the other machine.
+show_at() {
+    printf '\n%s%s karoctl' "$dim" "$1"
+    shift
     printf ' %q' "$@"
     printf '%s\n' "$plain"
+}
+show_line() { show_at '$' "$@"; }
+show_line_there() { show_at 'there$' "$@"; }
+
+# Shows a command of karoctl and runs it.
+show() {
+    show_line "$@"
     karoctl "$@"
 }
 
@@ -83,12 +95,113 @@ start_daemon() {
 }
 
 stop_daemon() {
+    stop_other
     if [[ -n $daemon ]]; then
         kill "$daemon" 2>/dev/null || true
         wait "$daemon" 2>/dev/null || true
         daemon=
     fi
     [[ -z $short ]] || rm -rf "$short"
+}
+
+# Runs a program at the other machine of the demo: the same programs, in places of their own.
+there() { env "${other_places[@]}" "$@"; }
+
+# Waits until a command succeeds, ten seconds at most.
+wait_until() {
+    local what=$1 tries
+    shift
+    for ((tries = 0; tries < 500; tries++)); do
+        if "$@" >/dev/null 2>&1; then return 0; fi
+        sleep 0.02
+    done
+    echo "run.sh: waited in vain: $what" >&2
+    tail -n 20 "$place/karod.log" "$other/karod.log" >&2
+    exit 1
+}
+
+start_other() {
+    # Not through the function: the process that is stopped later must be karod itself.
+    env "${other_places[@]}" karod 2>>"$other/karod.log" &
+    other_daemon=$!
+    wait_until "the other karod answers" there karoctl status
+}
+
+stop_other() {
+    if [[ -n $other_daemon ]]; then
+        kill "$other_daemon" 2>/dev/null || true
+        wait "$other_daemon" 2>/dev/null || true
+        other_daemon=
+    fi
+}
+
+# Prints a port of loopback on which nothing listens, at or behind that one.
+free_port() {
+    local port=$1
+    while (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+    echo "$port"
+}
+
+# Prints the words that a side shows in its frame, once it does.
+words_of() { sed -n -E 's/^ *│ +([a-z].*[a-z]) +│$/\1/p' "$1" | tr -s ' ' | grep .; }
+
+# Pairs the two machines, as two people would: each reads the words of the other side and says yes if they are its own.
+pair() {
+    local at=127.0.0.1:$1 here=$place/here.said there=$place/there.said code first second
+    mkfifo "$place/here.words" "$place/there.words"
+    # Open both ways, so that nobody waits for a reader who has left.
+    exec 3<>"$place/here.words" 4<>"$place/there.words"
+    show_line peers pair --listen "$at" --name laptop
+    karoctl peers pair --listen "$at" --name laptop --words-from "$place/there.words" >"$here" 2>&1 &
+    first=$!
+    wait_until "the pairing waits" grep -q @ "$here"
+    code=$(sed -n -E 's/.*peers pair ([^ ]+)$/\1/p' "$here" | head -n 1)
+    there karoctl peers pair "$code" --name desk --words-from "$place/here.words" >"$there" 2>&1 &
+    second=$!
+    wait_until "this side shows words" words_of "$here"
+    wait_until "the other side shows words" words_of "$there"
+    words_of "$here" >&3
+    words_of "$there" >&4
+    wait "$first" "$second"
+    exec 3>&- 4>&-
+    cat "$here"
+    show_line_there peers pair "$code" --name desk
+    cat "$there"
+}
+
+is_connected() { karoctl peers --json | grep -q '"state":"connected"'; }
+
+is_cut() { ! is_connected; }
+
+# Two machines on this one: paired, cut, healed, and what the audit says of it.
+mesh() {
+    other=$place/other
+    mkdir -p "$other"
+    other_places=("KARO_DATA_DIR=$other/data" "KARO_SPOOL_DIR=$other/spool" "KARO_CONFIG=$other/config.toml"
+        "KARO_SOCKET=${short:-$other}/other.sock")
+    local port
+    port=$(free_port 19338)
+    printf '[mesh]\nlisten = "127.0.0.1:%s"\n' "$port" >"$KARO_CONFIG"
+    port=$(free_port $((port + 1)))
+    printf '[mesh]\nlisten = "127.0.0.1:%s"\n' "$port" >"$other/config.toml"
+    port=$(free_port $((port + 1)))
+    kill -HUP "$daemon"
+    start_other
+    show identity show
+    pair "$port"
+    wait_until "the two are linked" is_connected
+    show peers
+    show peers ping laptop
+    say $'\n'"the other karod stops, and starts again"
+    stop_other
+    wait_until "the cut is seen" is_cut
+    show peers
+    start_other
+    wait_until "the two are linked again" is_connected
+    show peers show laptop
+    show audit
+    show audit verify
+    stop_other
 }
 
 # Opens the user's shell with its own rc first and the hook behind it, as an installed hook would be.
@@ -168,6 +281,8 @@ demo() {
     after=$(karoctl export | wc -l)
     say "$before commands before, $after after"
     show store verify
+    say $'\n'"two machines that trust each other: a second karod in a second directory"
+    mesh
     stop_daemon
     if ((before < demo_commands || before != after)); then
         echo "run.sh: the demo lost something" >&2
