@@ -9,15 +9,19 @@ use std::time::{Duration, Instant};
 /// How long alike deeds are counted before they become an entry.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many of a kind go through in each: a link that comes back a few times is read as it happened.
-const AT_ONCE_MAX: u32 = 8;
-
-/// Kinds that are counted at once; further ones are counted together, under the last word of [`Floodgate::offer`].
-const KINDS_MAX: usize = 256;
+/// How much goes through a gate.
+#[derive(Debug, Clone, Copy)]
+pub struct Width {
+    /// How many of a kind go through in each window.
+    pub at_once_max: u32,
+    /// Kinds that are counted apart; further ones are counted together, under the last word of [`Floodgate::offer`].
+    pub kinds_max: usize,
+}
 
 /// Counts what is alike. `K` says what is.
 #[derive(Debug)]
 pub struct Floodgate<K> {
+    width: Width,
     open: BTreeMap<K, Window>,
 }
 
@@ -36,16 +40,17 @@ impl Window {
 
 impl<K: Ord + Clone> Floodgate<K> {
     /// Makes one that has seen nothing.
-    pub const fn new() -> Self {
-        Self { open: BTreeMap::new() }
+    pub const fn new(width: Width) -> Self {
+        Self { width, open: BTreeMap::new() }
     }
 
     /// Takes one of a kind, or of `rest` when there are too many kinds. Returns the kind if it is to be written down
     /// at once.
     pub fn offer(&mut self, kind: K, rest: K, now: Instant) -> Option<K> {
-        let kind = if self.open.len() < KINDS_MAX || self.open.contains_key(&kind) { kind } else { rest };
+        let kind =
+            if self.open.len() < self.width.kinds_max || self.open.contains_key(&kind) { kind } else { rest };
         let window = self.open.entry(kind.clone()).or_insert_with(|| Window::begin(now));
-        if window.passed < AT_ONCE_MAX {
+        if window.passed < self.width.at_once_max {
             window.passed += 1;
             return Some(kind);
         }
@@ -65,6 +70,7 @@ impl<K: Ord + Clone> Floodgate<K> {
 
     fn take(&mut self, is_over: impl Fn(&Window) -> bool, now: Instant) -> Vec<(K, u64)> {
         let mut counted = Vec::new();
+        let passed = self.width.at_once_max;
         self.open.retain(|kind, window| {
             if !is_over(window) {
                 return true;
@@ -73,16 +79,10 @@ impl<K: Ord + Clone> Floodgate<K> {
             if is_coming {
                 counted.push((kind.clone(), window.count));
             }
-            *window = Window { passed: AT_ONCE_MAX, ..Window::begin(now) };
+            *window = Window { passed, ..Window::begin(now) };
             is_coming
         });
         counted
-    }
-}
-
-impl<K: Ord + Clone> Default for Floodgate<K> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -90,10 +90,12 @@ impl<K: Ord + Clone> Default for Floodgate<K> {
 mod tests {
     use super::*;
 
+    const WIDTH: Width = Width { at_once_max: 8, kinds_max: 256 };
+
     #[test]
     fn a_flood_is_a_few_entries_and_then_one_a_minute() {
         let begun = Instant::now();
-        let mut gate = Floodgate::new();
+        let mut gate = Floodgate::new(WIDTH);
         let mut written = 0;
         for tenth in 0..6000_u32 {
             let now = begun + Duration::from_millis(100) * tenth;
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_in_the_counting() {
         let begun = Instant::now();
-        let mut gate = Floodgate::new();
+        let mut gate = Floodgate::new(WIDTH);
         let mut counted = 0;
         for second in 0..1000_u32 {
             let now = begun + Duration::from_secs(1) * second;
@@ -123,10 +125,10 @@ mod tests {
     #[test]
     fn too_many_kinds_are_counted_together() {
         let now = Instant::now();
-        let mut gate = Floodgate::new();
+        let mut gate = Floodgate::new(WIDTH);
         let at_once = (0..10_000_usize).filter(|kind| gate.offer(*kind, usize::MAX, now).is_some()).count();
-        assert_eq!(at_once, KINDS_MAX + AT_ONCE_MAX as usize);
-        assert!(gate.open.len() <= KINDS_MAX + 1);
+        assert_eq!(at_once, WIDTH.kinds_max + WIDTH.at_once_max as usize);
+        assert!(gate.open.len() <= WIDTH.kinds_max + 1);
         let all: u64 = gate.rest(now).iter().map(|(_, count)| count).sum();
         assert_eq!(all + at_once as u64, 10_000);
     }

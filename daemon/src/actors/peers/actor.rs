@@ -31,7 +31,7 @@ use crate::actors::link::{self, LinkActor};
 use crate::actors::listener::ListenerActor;
 use crate::actors::store::Keep;
 use crate::clock;
-use crate::floodgate::Floodgate;
+use crate::floodgate::{Floodgate, Width};
 use crate::lease::Lease;
 use crate::shelves;
 
@@ -40,6 +40,13 @@ const MAILBOX: usize = 1024;
 
 /// How often is looked whether a minute of counting is over: an idle machine wakes up for it with its heartbeats.
 const FLUSH: Duration = Duration::from_secs(30);
+
+/// What goes into the audit at once about peers: a link that comes back a few times is read as it happened.
+const PEERS_WIDTH: Width = Width { at_once_max: 8, kinds_max: 256 };
+
+/// What goes into the audit at once about strangers. They have a gate of their own, and a narrow one: keys cost
+/// nothing, and whoever comes with hundreds must neither fill the audit nor take the place of peers in it.
+const STRANGERS_WIDTH: Width = Width { at_once_max: 2, kinds_max: 16 };
 
 /// What is counted together in the audit: a deed, with whom, and why.
 pub(super) type Kind = (Deed, Option<NodeId>, Reason);
@@ -56,6 +63,7 @@ pub struct PeersActor {
     pub(super) silent_because: Option<String>,
     pub(super) changes: watch::Sender<u64>,
     pub(super) flood: Floodgate<Kind>,
+    pub(super) strangers: Floodgate<Kind>,
     pub(super) is_stopping: bool,
     _lease: Lease,
 }
@@ -80,7 +88,8 @@ impl PeersActor {
             listening: Vec::new(),
             silent_because: None,
             changes,
-            flood: Floodgate::new(),
+            flood: Floodgate::new(PEERS_WIDTH),
+            strangers: Floodgate::new(STRANGERS_WIDTH),
             is_stopping: false,
         }
     }
@@ -135,7 +144,13 @@ impl PeersActor {
 
     /// Puts a deed into the audit behind the back of whoever did it; alike ones are counted together.
     pub(super) fn note(&mut self, deed: Deed, peer: Option<NodeId>, reason: Reason) {
-        let kind = self.flood.offer((deed, peer, reason), (deed, None, Reason::Flood), Instant::now());
+        let now = Instant::now();
+        let is_known = peer.is_some_and(|peer| self.neighbours.contains_key(&peer));
+        let kind = if is_known {
+            self.flood.offer((deed, peer, reason), (deed, None, Reason::Flood), now)
+        } else {
+            self.strangers.offer((deed, peer, reason), (deed, None, reason), now)
+        };
         if let Some((deed, peer, reason)) = kind {
             self.write_down(vec![AuditEntry { peer, reason, ..deeds::entry(deed) }]);
         }
@@ -150,9 +165,10 @@ impl PeersActor {
     /// Writes down what was counted together and is due.
     fn flush(&mut self, is_last: bool) {
         let now = Instant::now();
-        let counted = if is_last { self.flood.rest(now) } else { self.flood.due(now) };
+        let gates = [&mut self.flood, &mut self.strangers];
+        let counted = gates.into_iter().flat_map(|gate| if is_last { gate.rest(now) } else { gate.due(now) });
         let entry = |((deed, peer, reason), count)| AuditEntry { peer, reason, count, ..deeds::entry(deed) };
-        let entries: Vec<AuditEntry> = counted.into_iter().map(entry).collect();
+        let entries: Vec<AuditEntry> = counted.map(entry).collect();
         if !entries.is_empty() {
             self.write_down(entries);
         }
