@@ -304,6 +304,7 @@ impl Actor for PeersActor {
         ctx.run_interval(FLUSH, |actor, ctx| {
             actor.flush(false);
             actor.end_grace(ctx);
+            actor.listen_again(ctx);
         });
         ctx.spawn(pass_heads_on(self.mesh.heads.clone(), ctx.address()).into_actor(self));
         self.follow_roster(ctx);
@@ -436,8 +437,9 @@ impl Handler<Settle> for PeersActor {
 impl Handler<Woken> for PeersActor {
     type Result = ();
 
-    fn handle(&mut self, _: Woken, _: &mut Self::Context) {
+    fn handle(&mut self, _: Woken, ctx: &mut Self::Context) {
         tracing::debug!("the network changed, or the machine woke up");
+        self.listen_again(ctx);
         self.neighbours.values().for_each(|neighbour| link::tell(&neighbour.link, link::Wake));
     }
 }

@@ -46,9 +46,20 @@ impl PeersActor {
             Err(error) => {
                 let reason =
                     format!("could not listen on {address}: {error}; see mesh.listen in the configuration");
-                tracing::error!("{reason}");
+                // It is tried again and again, and said once.
+                if self.silent_because.as_ref() != Some(&reason) {
+                    tracing::error!("{reason}");
+                }
                 self.silent_because = Some(reason);
             }
+        }
+    }
+
+    /// Listens where it could not before: a machine's address may come later than its daemon.
+    pub(super) fn listen_again(&mut self, ctx: &mut Context<Self>) {
+        if self.listener.is_none() && !self.is_stopping {
+            let has_peers = self.mesh.roster.read().peers().iter().any(|peer| peer.trust.is_linked());
+            self.listen(has_peers, ctx);
         }
     }
 
