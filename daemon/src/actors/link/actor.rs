@@ -108,7 +108,7 @@ impl LinkActor {
 
     fn carry_out_one(&mut self, output: Output, ctx: &mut Context<Self>) -> Vec<Output> {
         match output {
-            Output::Dial => self.dial(ctx),
+            Output::Dial => return self.dial(ctx),
             Output::Abandon => {
                 if let Some(dialling) = self.dialling.take() {
                     ctx.cancel_future(dialling);
@@ -192,7 +192,11 @@ impl LinkActor {
         }
     }
 
-    fn dial(&mut self, ctx: &mut Context<Self>) {
+    fn dial(&mut self, ctx: &mut Context<Self>) -> Vec<Output> {
+        // Whoever is not to have a link is not dialled either: nothing leaves for a trust that has run out.
+        if let Err(refusal) = self.mesh.roster.admit(self.node, None) {
+            return self.machine.on_dial_failed(&Loss::Refused(refusal.to_string()), moment());
+        }
         let me = ctx.address();
         let on_transport = move |_| drop(me.try_send(Authenticating));
         let dialled = self.route.clone().dial(on_transport).into_actor(self).map(|dialled, actor, ctx| {
@@ -209,6 +213,7 @@ impl LinkActor {
             actor.carry_out(outputs, ctx);
         });
         self.dialling = Some(ctx.spawn(dialled));
+        Vec::new()
     }
 
     /// Takes a connection whose handshake is done.
