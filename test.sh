@@ -32,6 +32,7 @@ usage: ./test.sh [quick | gates | tests [FILTER]... | protections [NAME]... | --
   protections   takes each protection out of a copy and demands that its test turns red (by hand, not in CI)
 
 Environment: KARO_ROUNDS        rounds of the kill -9 and power-cut stories (20)
+             KARO_MESH_SECONDS  seconds of mixed faults in a mesh of five machines (60)
              KARO_TEST_BASH     another bash to run the shell cases in
              KARO_TEST_USER     the ordinary user that tests run as (karo-test)
 USAGE
@@ -92,7 +93,7 @@ copy_tree() {
 # directory of mode 0700 is copied to a place where it can, and the rest happens there.
 prepare_user() {
     if ((EUID != 0)); then
-        skipped+=("tests that need root (mounts, foreign users)")
+        skipped+=("tests that need root (mounts, foreign users, networks)")
         return 0
     fi
     export KARO_TEST_USER=${KARO_TEST_USER:-karo-test}

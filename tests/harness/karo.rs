@@ -16,6 +16,9 @@ use crate::binaries::binaries;
 use crate::session::Session;
 use crate::wait::{until, within};
 
+/// The kernel's number for a TCP connection that stands, in `/proc/net/tcp`.
+const ESTABLISHED: &str = "01";
+
 /// One user's Karo in a temporary directory; the daemon in it is killed and the directory removed at the end.
 #[derive(Debug)]
 pub struct Karo {
@@ -280,6 +283,70 @@ impl Karo {
         let kib =
             line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
         kib.expect("the kernel tells resident memory in KiB") * 1024
+    }
+
+    /// Returns how many descriptors the daemon holds, sessions of the story among them.
+    ///
+    /// # Panics
+    ///
+    /// When none runs.
+    pub fn descriptors(&self) -> usize {
+        self.counted("fd")
+    }
+
+    /// Returns how many threads the daemon has.
+    ///
+    /// # Panics
+    ///
+    /// When none runs.
+    pub fn threads(&self) -> usize {
+        self.counted("task")
+    }
+
+    fn counted(&self, what: &str) -> usize {
+        let entries = fs::read_dir(format!("/proc/{}/{what}", self.pid().as_raw_nonzero()));
+        entries.expect("the daemon runs").count()
+    }
+
+    /// Returns the daemon's TCP connections that stand, by their addresses as the kernel prints them: its own and
+    /// the other end's.
+    ///
+    /// # Panics
+    ///
+    /// When none runs.
+    pub fn connections(&self) -> Vec<(String, String)> {
+        self.standing().into_iter().map(|(own, other, _)| (own, other)).collect()
+    }
+
+    /// Returns how many bytes have come for the daemon over TCP that it has not read yet.
+    ///
+    /// # Panics
+    ///
+    /// When none runs.
+    pub fn unread_bytes(&self) -> u64 {
+        self.standing().into_iter().map(|(.., unread)| unread).sum()
+    }
+
+    fn standing(&self) -> Vec<(String, String, u64)> {
+        let process = format!("/proc/{}", self.pid().as_raw_nonzero());
+        let own: Vec<String> = fs::read_dir(format!("{process}/fd"))
+            .expect("the daemon runs")
+            .flatten()
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .filter_map(|to| Some(to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+            .collect();
+        // That of the daemon's own namespace.
+        let table = fs::read_to_string(format!("{process}/net/tcp")).expect("the kernel tells of TCP");
+        let standing = |line: &str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let &[_, local, remote, ESTABLISHED, queues, _, _, _, _, inode, ..] = &fields[..] else {
+                return None;
+            };
+            let (_, unread) = queues.split_once(':')?;
+            let unread = u64::from_str_radix(unread, 16).ok()?;
+            own.iter().any(|own| own == inode).then(|| (local.to_owned(), remote.to_owned(), unread))
+        };
+        table.lines().skip(1).filter_map(standing).collect()
     }
 
     /// Opens a session.

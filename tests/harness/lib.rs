@@ -11,6 +11,7 @@
 //! | [`dice`] | [`Dice`]: chance that repeats exactly, from a seed |
 //! | [`ledger`] | [`Ledger`]: what was acknowledged, kept outside the daemon |
 //! | [`binaries`] | where the programs under test lie, freshly built |
+//! | [`wires`] | [`Wires`](wires::Wires): machines with a network of their own, whose wires can be cut |
 //! | [`wait`] | the only way to wait: for a condition, until a deadline |
 //!
 //! Nothing here asserts on time, and nothing leaves the machine.
@@ -30,6 +31,7 @@ pub mod namespace;
 pub mod session;
 pub mod typist;
 pub mod wait;
+pub mod wires;
 
 pub use dice::Dice;
 pub use karo::Karo;

@@ -3,9 +3,11 @@
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use karo_protocol::audit::{AuditFilter, AuditRow, AuditVerified};
+use karo_protocol::audit::{AuditFilter, AuditRow, AuditVerified, Deed, LogVerified, Reason};
 use karo_protocol::local::{Failure, Reply, Request};
-use karo_protocol::mesh::{Change, IdentityShown, LinkState, PeerAdd, PeerChange, PeerRow, PeersAsk};
+use karo_protocol::mesh::{
+    Change, IdentityShown, LinkState, PeerAdd, PeerChange, PeerRow, PeerShown, PeersAsk, Pinged,
+};
 use karo_protocol::{NodeId, Trust};
 
 use crate::karo::Karo;
@@ -48,6 +50,12 @@ impl Node {
     /// Writes its configuration: where it listens, and what else is said.
     pub fn configure(&self, more: &str) {
         self.karo.configure(&format!("[mesh]\nlisten = \"{}\"\n{more}", self.address));
+    }
+
+    /// Listens elsewhere from its next start on.
+    pub fn configure_at(&mut self, address: &str) {
+        address.clone_into(&mut self.address);
+        self.configure("");
     }
 
     /// Asks and returns the first answer.
@@ -155,6 +163,61 @@ impl Node {
                 other => panic!("no audit but {other:?}"),
             }
         }
+    }
+
+    /// Returns how many deeds of that kind, and for that reason if one is given, its audit tells of.
+    pub fn audited(&self, deed: Deed, reason: Option<Reason>) -> u64 {
+        let rows = self.audit(AuditFilter { deeds: vec![deed], ..AuditFilter::default() });
+        let entries = rows.into_iter().filter_map(|row| row.entry);
+        entries
+            .filter(|entry| reason.is_none_or(|reason| entry.reason == reason))
+            .map(|entry| entry.count.max(1))
+            .sum()
+    }
+
+    /// Pings a peer.
+    ///
+    /// # Errors
+    ///
+    /// Why there was no answer.
+    ///
+    /// # Panics
+    ///
+    /// When the daemon says something else.
+    pub fn ping(&self, peer: &str) -> Result<Pinged, Failure> {
+        match self.ask(&Request::PeerPing(peer.to_owned())) {
+            Reply::Pinged(pinged) => Ok(pinged),
+            Reply::Failure(failure) => Err(failure),
+            other => panic!("neither pinged nor refused: {other:?}"),
+        }
+    }
+
+    /// Returns all that is known of a peer.
+    ///
+    /// # Panics
+    ///
+    /// When the daemon does not say.
+    pub fn shown(&self, peer: &str) -> PeerShown {
+        match self.ask(&Request::PeerShow(peer.to_owned())) {
+            Reply::PeerShown(shown) => *shown,
+            other => panic!("nothing is shown of {peer}: {other:?}"),
+        }
+    }
+
+    /// Tells whether a link to that peer was up since the daemon started, as far back as is remembered.
+    pub fn was_connected(&self, peer: &str) -> bool {
+        self.shown(peer).history.iter().any(|moment| moment.state == LinkState::Connected)
+    }
+
+    /// Demands that nothing is wrong with its audit.
+    ///
+    /// # Panics
+    ///
+    /// When something is.
+    pub fn check_audit(&self) {
+        let verified = self.audit_verified();
+        let is_whole = |log: &LogVerified| log.bad.is_empty() && log.faults.is_empty();
+        assert!(verified.logs.iter().all(is_whole), "{verified:?}");
     }
 
     /// Has the audit checked.

@@ -51,7 +51,7 @@ fn with_no_peers_nothing_listens() {
     assert!(std::net::TcpStream::connect(&one.address).is_err());
     one.trust(NodeId([7; 32]), &[], Trust::Member);
     until("it listens", || std::net::TcpStream::connect(&one.address).ok());
-    assert_eq!(one.identity().listening, [one.address.clone()]);
+    assert_eq!(one.identity().listening, std::slice::from_ref(&one.address));
     let name = one.peers()[0].name.clone();
     one.change(&name, Change::Remove);
     until("it listens no more", || std::net::TcpStream::connect(&one.address).is_err().then_some(()));
@@ -84,7 +84,7 @@ fn revoking_closes_the_link_for_good() {
     let connected = count(&one, Deed::Connected);
     let add = PeerAdd {
         node_id: second,
-        addresses: vec![other.address.clone()],
+        addresses: vec![other.address],
         trust: Trust::Member,
         name: None,
         owner: None,
