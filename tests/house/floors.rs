@@ -183,7 +183,7 @@ fn every_protection_can_be_taken_out() {
         let tried = Command::new("patch")
             .args(["-p1", "--dry-run", "--silent", "--force", "--input"])
             .arg(path)
-            .current_dir(&checkout)
+            .current_dir(checkout)
             .output();
         !tried.expect("patch can be run").status.success()
     });
