@@ -118,7 +118,9 @@ impl Auditor {
         batch.extend(entries);
         store.append(batch, now)?;
         self.log = log;
-        self.sign_if(store, HEAD_ENTRIES, now);
+        // Peers believe no head that another key has signed.
+        let is_rotated = deeds.iter().any(|deed| deed.deed == Deed::KeyRotated);
+        self.sign_if(store, if is_rotated { 1 } else { HEAD_ENTRIES }, now);
         Ok(())
     }
 

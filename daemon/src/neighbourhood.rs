@@ -13,7 +13,7 @@ use karo_trust::identity::Identity;
 use karo_trust::roster::{Roster, RosterChange};
 use karo_trust::rotation::Succession;
 
-use crate::actors::peers::{known_as, successions};
+use crate::actors::peers::{known_as, rotated_from, successions};
 use crate::auditor::{Auditor, entry};
 use crate::roster_desk::RosterDesk;
 use crate::{clock, identity_file, shelves};
@@ -31,14 +31,16 @@ pub struct Neighbourhood {
     pub successions: Vec<Succession>,
     /// Where the key lies.
     pub identity_path: PathBuf,
-    is_new: bool,
+    /// The key that the log remembers.
+    pub known: Option<NodeId>,
 }
 
 impl Neighbourhood {
     /// Reads the key, or makes the first one, and what the store keeps of peers.
     pub fn found(places: &Places, store: &Store, settings: &Settings) -> Self {
         let identity_path = places.data.join(IDENTITY_FILE);
-        let opened = identity_file::open(&identity_path, known(store), clock::now());
+        let known = known(store);
+        let opened = identity_file::open(&identity_path, known, clock::now());
         let is_new = opened.as_ref().is_ok_and(|opened| opened.is_new);
         let own = opened.map(|opened| Arc::new(opened.identity)).map_err(|refused| refused.to_string());
         match &own {
@@ -49,7 +51,7 @@ impl Neighbourhood {
         }
         let roster = RosterDesk::new(roster(store, own.as_deref().ok(), settings));
         let successions = successions(store.kept(shelves::PEERS)).collect();
-        Self { own, roster, successions, identity_path, is_new }
+        Self { own, roster, successions, identity_path, known }
     }
 
     /// Goes on with the audit, and writes down a new identity, and damage of the store if the start found any.
@@ -60,12 +62,15 @@ impl Neighbourhood {
             deeds.push(AuditEntry { count: damage, ..entry(Deed::Damage) });
         }
         if let Ok(identity) = &self.own {
-            if known(store) != Some(identity.node_id()) {
-                entries.push(known_as(identity.node_id()));
-            }
-            if self.is_new {
-                deeds.push(AuditEntry { peer: Some(identity.node_id()), ..entry(Deed::IdentityCreated) });
-            }
+            let node = identity.node_id();
+            let deed = match self.known {
+                Some(known) if known == node => None,
+                // A crash came between the file and the log.
+                Some(known) => Some(rotated_from(known)),
+                None => Some(AuditEntry { peer: Some(node), ..entry(Deed::IdentityCreated) }),
+            };
+            entries.extend(deed.iter().map(|_| known_as(node)));
+            deeds.extend(deed);
         }
         write_down(&mut auditor, store, entries, &deeds);
         auditor

@@ -6,9 +6,10 @@
 //! | [`OWN`] | [`OWN_LOG`] | the audit log that is written: 16 bytes |
 //! | [`ROSTER`] | a peer's key | its last [`RosterChange`](karo_trust::roster::RosterChange), MessagePack |
 //! | [`PEERS`] | a peer's key | what its rotations are judged by, MessagePack |
-//! | [`WITNESS`] | a peer's key | the last head of its audit that was seen, MessagePack |
+//! | [`WITNESS`] | a peer's key | the last head of its audit that was seen, and as it was signed, MessagePack |
+//! | [`WITNESSED`] | a peer's key | the last head of our audit that it has seen, as we signed it, MessagePack |
 //! | [`SEEN`] | the id of a signed object | until when it is remembered, MessagePack |
-//! | [`HEADS`] | an audit log | its newest signed head, MessagePack |
+//! | [`HEADS`] | an audit log and a size | the signed head of that size, MessagePack |
 //!
 //! Shelf 0 is the store's own.
 
@@ -35,3 +36,6 @@ pub const SEEN: u8 = 5;
 
 /// Own signed heads.
 pub const HEADS: u8 = 6;
+
+/// What peers know of our audit.
+pub const WITNESSED: u8 = 7;

@@ -12,7 +12,7 @@ use karo_protocol::mesh::MeshStatus;
 use tokio::time::timeout;
 
 use crate::actors::rules::RulesDesk;
-use crate::actors::{query, spool, store};
+use crate::actors::{audit, peers, query, spool, store};
 use crate::clock;
 use crate::counters::Counters;
 
@@ -35,6 +35,10 @@ pub struct StatusDesk {
     pub spool: Recipient<spool::Report>,
     /// The rules.
     pub rules: RulesDesk,
+    /// The peers.
+    pub peers: Recipient<peers::Report>,
+    /// The audit.
+    pub audit: Recipient<audit::Standing>,
 }
 
 /// What is the same for all of a daemon's life.
@@ -56,16 +60,23 @@ impl StatusDesk {
     /// Asks everybody, and says who did not answer.
     pub async fn report(&self) -> Status {
         let mut notices = Vec::new();
-        let (store, found, spools) = tokio::join!(
+        let (store, found, spools, mesh, stood) = tokio::join!(
             timeout(PATIENCE, self.store.send(store::Report)),
             timeout(PATIENCE, self.query.send(query::Report)),
             timeout(PATIENCE, self.spool.send(spool::Report)),
+            timeout(PATIENCE, self.peers.send(peers::Report)),
+            timeout(PATIENCE, self.audit.send(audit::Standing)),
         );
         let mut store: StoreStatus = answered(store, "the store", &mut notices).unwrap_or_default();
         // Without an answer nothing is known to be searchable.
         let unknown = query::Found { partial_since: Some(Timestamp::MAX), ..query::Found::default() };
         let found = answered(found, "the search", &mut notices).unwrap_or(unknown);
         let spools = answered(spools, "the spool", &mut notices).unwrap_or_default();
+        let mesh = answered(mesh, "the mesh", &mut notices).unwrap_or_default();
+        let stood = answered(stood, "the audit", &mut notices).unwrap_or_default();
+        notices.extend(mesh.notices);
+        notices.extend(stood.faults.iter().map(|fault| format!("the audit: {fault}")));
+        let mesh = MeshStatus { audit_size: stood.size, audit_witnessed: stood.witnessed, ..mesh.status };
         store.events = found.events;
         store.texts = found.texts;
         store.oldest = found.oldest;
@@ -98,7 +109,7 @@ impl StatusDesk {
             resident_bytes: resident_bytes(),
             notices,
             rules,
-            mesh: MeshStatus::default(),
+            mesh,
         }
     }
 }

@@ -267,6 +267,8 @@ fn wire(
             query: query.clone().recipient(),
             spool: spool.clone().recipient(),
             rules: desk.clone(),
+            peers: peers.clone().recipient(),
+            audit: audit.recipient(),
         },
         rules: desk,
         mesh,
@@ -316,7 +318,7 @@ fn wire_mesh(
     heads: watch::Receiver<Option<Signed>>,
     lease: Lease,
 ) -> (Addr<PeersActor>, Addr<DiscoveryActor>, MeshDesk) {
-    let Neighbourhood { own, roster, successions, identity_path, .. } = neighbourhood;
+    let Neighbourhood { own, roster, successions, identity_path, known } = neighbourhood;
     let arbiter = Arbiter::new();
     let discovery = {
         let (settings, roster) = (settings.discovery.clone(), roster.clone());
@@ -327,12 +329,14 @@ fn wire_mesh(
     let mesh = Mesh {
         run: Nonce(Randomness::default().draw()),
         identity_path,
-        roster,
+        known,
+        roster: roster.clone(),
         keep: store.clone().recipient(),
         signs: store.clone().recipient(),
         new_log: store.clone().recipient(),
         prove: audit.clone().recipient(),
         witness: audit.clone().recipient(),
+        seen: audit.clone().recipient(),
         heads,
         listens: discovery.clone().recipient(),
     };
@@ -345,13 +349,12 @@ fn wire_mesh(
     };
     let pairing = {
         let (own, add) = (peers.clone().recipient(), peers.clone().recipient());
-        PairingActor::start_in_arbiter(&arbiter.handle(), move |_| PairingActor::new(own, add))
+        PairingActor::start_in_arbiter(&arbiter.handle(), move |_| PairingActor::new(own, add, roster))
     };
     let woken = peers.clone().recipient();
     Watch::start_in_arbiter(&arbiter.handle(), move |_| Watch::new(woken));
     let desk = MeshDesk {
         table: peers.clone().recipient(),
-        report: peers.clone().recipient(),
         add: peers.clone().recipient(),
         alter: peers.clone().recipient(),
         show: peers.clone().recipient(),
@@ -363,6 +366,7 @@ fn wire_mesh(
         seen: discovery.clone().recipient(),
         pair: pairing.recipient(),
         audit: audit.clone(),
+        sign: store.clone().recipient(),
         changes: watching,
     };
     (peers, discovery, desk)

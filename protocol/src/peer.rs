@@ -115,6 +115,8 @@ messages! {
         AuditAsk(AuditAsk) = 0x1009,
         /// That proof.
         AuditProof(AuditProof) = 0x100a,
+        /// The newest head of the receiver's audit log that the sender has witnessed, as the receiver signed it.
+        AuditSeen(Signed) = 0x100b,
     }
 }
 

@@ -279,6 +279,11 @@ impl Machine {
             Ok(Progress::Left(goodbye)) => self.on_goodbye(connection, goodbye, at, &mut outputs),
             Err(goodbye) => self.refuse(connection, goodbye, at, &mut outputs),
         }
+        if self.primary != Some(connection) {
+            // Heads keep their order over one connection alone: over two, an old one would look like a log that was
+            // cut.
+            outputs.retain(|output| !matches!(output, Output::Tell(LinkEvent::Head(_))));
+        }
         self.settle(at, outputs)
     }
 

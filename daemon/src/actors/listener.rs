@@ -7,6 +7,7 @@
 //! | message | from | answer |
 //! | --- | --- | --- |
 //! | [`Stop`] | peers | none; nobody is let in any more |
+//! | [`Offer`] | peers | none; whoever comes from here on is met with other keys |
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -49,9 +50,14 @@ pub struct ListenerActor {
     door: Rc<Door>,
 }
 
+/// Meet whoever comes with other keys. Sent by peers, when this machine has another identity: the port stays open.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Offer(pub Listening);
+
 /// What each handshake works with.
 struct Door {
-    listening: Listening,
+    listening: RefCell<Rc<Listening>>,
     peers: Addr<PeersActor>,
     handshakes: RefCell<Handshakes>,
 }
@@ -59,6 +65,7 @@ struct Door {
 impl ListenerActor {
     /// Makes the actor of a bound socket.
     pub fn new(socket: std::net::TcpListener, listening: Listening, peers: Addr<PeersActor>) -> Self {
+        let listening = RefCell::new(Rc::new(listening));
         let door = Door { listening, peers, handshakes: RefCell::default() };
         Self { socket: Some(socket), door: Rc::new(door) }
     }
@@ -88,6 +95,14 @@ impl Handler<Stop> for ListenerActor {
     }
 }
 
+impl Handler<Offer> for ListenerActor {
+    type Result = ();
+
+    fn handle(&mut self, Offer(listening): Offer, _: &mut Self::Context) {
+        self.door.listening.replace(Rc::new(listening));
+    }
+}
+
 async fn accept(door: Rc<Door>, socket: TcpListener) {
     loop {
         match socket.accept().await {
@@ -104,9 +119,10 @@ impl Door {
     /// Begins a handshake; gives up the oldest one when there are too many.
     fn let_in(self: &Rc<Self>, tcp: TcpStream, address: SocketAddr) {
         let door = Rc::clone(self);
+        let listening = Rc::clone(&self.listening.borrow());
         let number = self.handshakes.borrow_mut().next_number();
         let task = tokio::task::spawn_local(async move {
-            let accepted = net::accept(&door.listening, tcp, address, HANDSHAKE_PATIENCE).await;
+            let accepted = net::accept(&listening, tcp, address, HANDSHAKE_PATIENCE).await;
             door.handshakes.borrow_mut().done(number);
             match accepted {
                 Ok(connection) => {

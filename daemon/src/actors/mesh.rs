@@ -16,7 +16,8 @@ use super::audit::{AuditActor, Export, List, NewestHead, Verify};
 use super::discovery::Seen;
 use super::link::{self, Ping};
 use super::pairing::Begin;
-use super::peers::{Add, Alter, Backup, Find, Found, Report, Restore, Rotate, Show, Table, Who};
+use super::peers::{Add, Alter, Backup, Find, Found, Restore, Rotate, Show, Table, Who};
+use super::store::SignHead;
 use karo_trust::roster::Origin;
 
 /// How long a client may wait for a change of the table before it is told that there is none.
@@ -30,8 +31,6 @@ const PING_PATIENCE: Duration = Duration::from_secs(10);
 pub struct MeshDesk {
     /// The table of peers.
     pub table: Recipient<Table>,
-    /// How the mesh is.
-    pub report: Recipient<Report>,
     /// Trusts a node.
     pub add: Recipient<Add>,
     /// Changes what is known of a peer.
@@ -54,6 +53,8 @@ pub struct MeshDesk {
     pub pair: Recipient<Begin>,
     /// Reads the audit.
     pub audit: Addr<AuditActor>,
+    /// Signs what is not signed yet.
+    pub sign: Recipient<SignHead>,
     /// Tells of each change of the table.
     pub changes: watch::Receiver<u64>,
 }
@@ -124,6 +125,9 @@ impl MeshDesk {
 
     /// Returns entries with their proofs.
     pub async fn audit_export(&self, filter: AuditFilter) -> Answer {
+        if self.sign.send(SignHead).await.is_err() {
+            return stopping();
+        }
         fallible(self.audit.send(Export(filter)).await, Answer::AuditExport)
     }
 

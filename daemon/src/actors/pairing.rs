@@ -26,13 +26,19 @@ use karo_trust::{System, fingerprint, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tokio_rustls::TlsStream;
 
 use super::peers::{Add, Ours, Own};
+use crate::clock;
+use crate::roster_desk::RosterDesk;
 
 /// How long a handshake may take: a stranger who dawdles must not use the window up.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Handshakes at once while a pairing waits: the others wait behind them, for as long as one of them may take.
+const HANDSHAKES_MAX: usize = 8;
 
 /// How long the last word may take to leave.
 const PARTING_PATIENCE: Duration = Duration::from_secs(2);
@@ -59,13 +65,14 @@ pub struct Begin {
 pub struct PairingActor {
     own: Recipient<Own>,
     add: Recipient<Add>,
+    roster: RosterDesk,
     is_busy: Rc<Cell<bool>>,
 }
 
 impl PairingActor {
-    /// Makes the actor; `own` knows who this machine is, and `add` trusts the other.
-    pub fn new(own: Recipient<Own>, add: Recipient<Add>) -> Self {
-        Self { own, add, is_busy: Rc::default() }
+    /// Makes the actor; `own` knows who this machine is, `add` trusts the other, and `roster` says whether it may.
+    pub fn new(own: Recipient<Own>, add: Recipient<Add>, roster: RosterDesk) -> Self {
+        Self { own, add, roster, is_busy: Rc::default() }
     }
 }
 
@@ -82,13 +89,14 @@ impl Handler<Begin> for PairingActor {
 
     fn handle(&mut self, begin: Begin, _: &mut Self::Context) -> Self::Result {
         let (own, add, is_busy) = (self.own.clone(), self.add.clone(), Rc::clone(&self.is_busy));
+        let roster = self.roster.clone();
         Box::pin(async move {
             let progress = begin.progress.clone();
             let ended = if is_busy.replace(true) {
                 Err("another pairing of this machine is under way; end it first".to_owned())
             } else {
                 let _free = Freed(is_busy);
-                pair(begin, own, add).await
+                pair(begin, own, add, &roster).await
             };
             let told = match ended {
                 Ok(row) => Progress::Paired(row),
@@ -117,30 +125,62 @@ fn message(failure: Failure) -> String {
 }
 
 /// Pairs, and returns the row of the new peer, or why there is none.
-async fn pair(begin: Begin, own: Recipient<Own>, add: Recipient<Add>) -> Result<Box<PeerRow>, String> {
-    let Begin { pair, answers, progress } = begin;
+async fn pair(
+    begin: Begin,
+    own: Recipient<Own>,
+    add: Recipient<Add>,
+    roster: &RosterDesk,
+) -> Result<Box<PeerRow>, String> {
+    let Begin { pair, mut answers, progress } = begin;
     let stopped = || "the daemon is stopping".to_owned();
     let ours = own.send(Own).await.map_err(|_| stopped())?.map_err(message)?;
-    let (connection, machine) = match pair.side.clone() {
-        PairSide::Listen { address } => listen(&ours, address, &progress).await?,
-        PairSide::Dial { code, address } => dial(&ours, &code, &address).await?,
+    let met = tokio::select! {
+        met = meet(&ours, pair.side.clone(), &progress) => met?,
+        () = left(&mut answers) => return Err(LEFT.to_owned()),
     };
-    let (tls, remote) = connection.into_parts();
-    let mut session = Session { machine, tls, inbox: Vec::new(), answers, progress: progress.clone() };
-    let partner = session.run(&ours, &remote).await?;
-    let address = (partner.port != 0).then(|| SocketAddr::new(remote.address.ip(), partner.port).to_string());
-    let add_peer = PeerAdd {
-        node_id: partner.node,
-        addresses: address.into_iter().collect(),
+    let (tls, remote) = met.connection.into_parts();
+    let mut add_peer = PeerAdd {
+        node_id: remote.peer,
+        addresses: Vec::new(),
         trust: pair.trust,
         name: pair.name,
         owner: pair.owner,
         expires_at: None,
     };
+    // Before anybody says yes: what is refused afterwards would leave the other side alone with its trust.
+    roster.read().add(add_peer.clone(), Origin::Pairing, clock::now()).map_err(|error| error.to_string())?;
+    let mut session =
+        Session { machine: met.machine, tls, inbox: Vec::new(), answers, progress: progress.clone() };
+    let partner = session.run(&ours, &remote).await?;
+    let address = (partner.port != 0).then(|| SocketAddr::new(remote.address.ip(), partner.port).to_string());
+    add_peer.addresses = address.into_iter().collect();
     let added = Add { add: add_peer, origin: Origin::Pairing, next_key: Some(partner.next_key) };
     let row = add.send(added).await.map_err(|_| stopped())?.map_err(message)?;
     tracing::info!(peer = %fingerprint(&partner.node), "paired");
     Ok(row)
+}
+
+/// What is said of a person who left before the other side came.
+const LEFT: &str = "whoever wanted to pair has left";
+
+/// Waits until the person has left, or says no before there is anything to say yes to.
+async fn left(answers: &mut mpsc::Receiver<bool>) {
+    // A yes to words that nobody has seen is none.
+    while answers.recv().await == Some(true) {}
+}
+
+/// The other side, and the machine that deals with it.
+struct Met {
+    connection: Connection,
+    machine: Pairing,
+}
+
+/// Finds the other side. Dropped, it has let go of its port.
+async fn meet(ours: &Ours, side: PairSide, progress: &mpsc::Sender<Progress>) -> Result<Met, String> {
+    match side {
+        PairSide::Listen { address } => listen(ours, address, progress).await,
+        PairSide::Dial { code, address } => dial(ours, &code, &address).await,
+    }
 }
 
 /// Says where this machine listens for its peers, as far as the other side can reach that.
@@ -158,7 +198,7 @@ async fn listen(
     ours: &Ours,
     address: Option<String>,
     progress: &mpsc::Sender<Progress>,
-) -> Result<(Connection, Pairing), String> {
+) -> Result<Met, String> {
     let address = match address {
         None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PAIR_PORT)),
         Some(text) => parse(&text)?,
@@ -174,32 +214,44 @@ async fn listen(
         seconds: WINDOW.as_secs() as u32,
     };
     if progress.send(waiting).await.is_err() {
-        return Err("whoever wanted to pair has left".to_owned());
+        return Err(LEFT.to_owned());
     }
     let begun = Instant::now();
     let listening = Listening::pairing(ours.identity.node_id(), tls::pair_server_config(&ours.identity));
     let late = sleep_until((begun + WINDOW).into());
-    tokio::pin!(late);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut late => return Err("nobody came; the window is closed".to_owned()),
-            () = progress.closed() => return Err("whoever wanted to pair has left".to_owned()),
-        };
-        let Ok((tcp, other)) = accepted else { continue };
-        match net::accept(&listening, tcp, other, HANDSHAKE_PATIENCE).await {
+    tokio::select! {
+        (connection, other) = stranger(&listener, &listening) => {
             // The listener is dropped with this: there is one stranger, and no second one.
-            Ok(connection) => {
-                let own = own_side(ours, other.ip());
-                return Ok((connection, Pairing::listen(own, code, &mut System::default(), begun)));
+            let own = own_side(ours, other.ip());
+            Ok(Met { connection, machine: Pairing::listen(own, code, &mut System::default(), begun) })
+        }
+        () = late => Err("nobody came; the window is closed".to_owned()),
+    }
+}
+
+/// Waits for the first who comes through the handshake. One who dawdles keeps nobody else out.
+async fn stranger(listener: &TcpListener, listening: &Listening) -> (Connection, SocketAddr) {
+    let mut handshakes = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if handshakes.len() < HANDSHAKES_MAX => {
+                let Ok((tcp, other)) = accepted else { continue };
+                let listening = listening.clone();
+                handshakes.spawn(async move {
+                    net::accept(&listening, tcp, other, HANDSHAKE_PATIENCE).await.map(|connection| (connection, other))
+                });
             }
-            // Whoever speaks another protocol has not found the session, and does not end it.
-            Err(error) => tracing::debug!(%other, %error, "not a pairing"),
+            Some(done) = handshakes.join_next() => match done {
+                Ok(Ok(met)) => return met,
+                // Whoever speaks another protocol has not found the session, and does not end it.
+                Ok(Err(error)) => tracing::debug!(%error, "not a pairing"),
+                Err(error) => tracing::debug!(%error, "a handshake was given up"),
+            },
         }
     }
 }
 
-async fn dial(ours: &Ours, code: &str, address: &str) -> Result<(Connection, Pairing), String> {
+async fn dial(ours: &Ours, code: &str, address: &str) -> Result<Met, String> {
     let code: Code = code.parse().map_err(|error| format!("{code:?} is no code: {error}"))?;
     let address = parse(address)?;
     let dialled = Dialled::pairing(ours.identity.node_id(), tls::pair_client_config(&ours.identity));
@@ -208,7 +260,7 @@ async fn dial(ours: &Ours, code: &str, address: &str) -> Result<(Connection, Pai
         format!("{failed}; is `karoctl peers pair --listen` open there, and does a firewall let {address} through?")
     })?;
     let own = own_side(ours, address.ip());
-    Ok((connection, Pairing::dial(own, code, &mut System::default(), Instant::now())))
+    Ok(Met { connection, machine: Pairing::dial(own, code, &mut System::default(), Instant::now()) })
 }
 
 /// Reads an address, with the usual port where none is said.

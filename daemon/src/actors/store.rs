@@ -11,6 +11,7 @@
 //! | [`Keep`] | peers, pairing, audit, root | when it is on disk, with its deeds in the audit |
 //! | [`NewLog`] | peers, when an identity was restored | when another audit log has begun |
 //! | [`Signs`] | peers | none; heads of the audit are signed by it |
+//! | [`SignHead`] | sessions, before an export | when every entry has a signed head over it |
 //! | [`Delete`] | session | how many, after the rewritten segments are synced |
 //! | [`Compact`] | session | what it did |
 //! | [`Revise`] | session, until it is done | how far it is, when what it changed can be found |
@@ -40,7 +41,8 @@ use karo_store::{AppendError, Appended, Entry, RetentionRule, Revision, Store};
 use tokio::sync::oneshot;
 
 pub use self::messages::{
-    Append, Compact, Compare, Delete, Keep, Lose, NewLog, Report, Retain, Revise, Revising, Searchable, Signs,
+    Append, Compact, Compare, Delete, Keep, Lose, NewLog, Report, Retain, Revise, Revising, Searchable,
+    SignHead, Signs,
 };
 
 use super::query::{Apply, Whole};
@@ -410,6 +412,15 @@ impl Handler<Signs> for StoreActor {
 
     fn handle(&mut self, Signs(identity): Signs, _: &mut Self::Context) {
         self.auditor.sign_by(identity);
+    }
+}
+
+impl Handler<SignHead> for StoreActor {
+    type Result = ();
+
+    fn handle(&mut self, _: SignHead, ctx: &mut Self::Context) {
+        self.keep(ctx);
+        self.auditor.sign_if(&mut self.store, 1, clock::now());
     }
 }
 

@@ -104,6 +104,13 @@ impl Identity {
         self.previous(now).filter(|previous| previous.node_id() == node)
     }
 
+    /// Tells whether that key is the one before this, and still kept, be its grace over or not: whoever knew this node
+    /// by it knows this node.
+    pub fn follows(&self, node: NodeId) -> bool {
+        let previous = self.rotated.as_ref().and_then(|takeover| takeover.previous.as_ref());
+        previous.is_some_and(|previous| previous.node_id() == node)
+    }
+
     /// Returns the identity without its previous key once the grace is over; `None` when nothing is to be done.
     ///
     /// What is returned is written to disk, and configurations of TLS are made anew from it: a listener offers

@@ -38,6 +38,7 @@ pub(crate) fn controls() -> Vec<(&'static str, Control)> {
         ("peer-rotation-ack", Control::KeyRotationAck(KeyRotationAck { key: NODE, is_accepted: true })),
         ("peer-audit-ask", Control::AuditAsk(ask)),
         ("peer-audit-proof", Control::AuditProof(proof)),
+        ("peer-audit-seen", Control::AuditSeen(signed())),
     ]
 }
 

@@ -300,6 +300,7 @@ impl Session {
             Control::KeyRotationAck(ack) => LinkEvent::RotationAnswered(ack),
             Control::AuditAsk(ask) => LinkEvent::AuditAsk { connection, ask },
             Control::AuditProof(proof) => LinkEvent::AuditProof(proof),
+            Control::AuditSeen(head) => LinkEvent::AuditSeen(head),
             again @ (Control::Hello(_) | Control::HelloAck(_)) => {
                 return Err(violation(format!("a second {}", again.name())));
             }

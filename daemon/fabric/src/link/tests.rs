@@ -1,5 +1,5 @@
 use karo_protocol::Timestamp;
-use karo_protocol::node::{NodeId, Nonce};
+use karo_protocol::node::{NodeId, Nonce, Signature};
 use karo_protocol::peer::{Capabilities, Hello, HelloAck, Ping, Pong};
 
 use super::*;
@@ -553,4 +553,24 @@ fn a_flapping_link_is_no_storm() {
         count += dials(&stage.wait(seconds(1)));
     }
     assert!((10..=30).contains(&count), "{count} dials in ten minutes");
+}
+
+#[test]
+fn heads_are_heard_of_the_link_alone() {
+    let mut stage = Stage::new();
+    let older = stage.up();
+    stage.pass(seconds(11));
+    let (newer, _) = stage.open(true, RUN);
+    assert_eq!(stage.machine.primary(), Some(older), "the older one is asked first");
+    let signed = Signed { bytes: karo_protocol::Bytes(vec![1]), signature: Signature([0; 64]) };
+    let is_told = |stage: &mut Stage, connection| {
+        let ping = Ping { number: 9, now: stage.at.wall, head: Some(signed.clone()) };
+        let outputs = stage.hear(connection, Control::Ping(ping));
+        tells(&outputs, |event| matches!(event, LinkEvent::Head(_)))
+    };
+    assert!(is_told(&mut stage, older));
+    assert!(!is_told(&mut stage, newer), "it may be older than one that is told already");
+    stage.wait(seconds(3));
+    assert_eq!(stage.machine.primary(), Some(newer), "the older one was silent");
+    assert!(is_told(&mut stage, newer));
 }

@@ -198,6 +198,8 @@ pub enum LinkEvent {
     },
     /// The proof that was asked for.
     AuditProof(AuditProof),
+    /// The newest head of our audit log that the peer has witnessed.
+    AuditSeen(Signed),
     /// One side refused the other.
     Refused {
         /// Why.

@@ -73,7 +73,9 @@ impl LinkActor {
         let program = concat!("karod ", env!("CARGO_PKG_VERSION")).to_owned();
         let settings = Settings::new(mesh.run, identity.next_hash(), program);
         let seed = u64::from_le_bytes(System::default().draw());
-        let known_as = identity.node_id();
+        // During the grace of a rotation the key before is known to those who have followed, and to those who have
+        // not: a peer that met the new key first would have to hold it.
+        let known_as = identity.previous(clock::now()).unwrap_or_else(|| identity.current()).node_id();
         Self {
             node,
             machine: Machine::new(settings, seed, moment()),
@@ -175,6 +177,7 @@ impl LinkActor {
             | LinkEvent::RotationAnswered(_)
             | LinkEvent::AuditAsk { .. }
             | LinkEvent::AuditProof(_)
+            | LinkEvent::AuditSeen(_)
             | LinkEvent::Refused { .. }
             | LinkEvent::Twins { .. } => {}
         }

@@ -22,7 +22,8 @@ use karo_trust::rotation::Succession;
 use tokio::sync::watch;
 
 use super::messages::{
-    Add, Alter, Arriving, Find, Found, NewHead, Noted, Ours, Own, Report, Settle, Show, Table, Who, Woken,
+    Add, Alter, Arriving, Find, Found, NewHead, Noted, Ours, Own, Report, Reported, Settle, Show, Table, Who,
+    Woken,
 };
 use super::neighbour::Neighbour;
 use super::{Mesh, deeds, rotations};
@@ -306,6 +307,7 @@ impl Actor for PeersActor {
             actor.end_grace(ctx);
             actor.listen_again(ctx);
         });
+        self.end_grace(ctx);
         ctx.spawn(pass_heads_on(self.mesh.heads.clone(), ctx.address()).into_actor(self));
         self.follow_roster(ctx);
     }
@@ -403,14 +405,22 @@ impl Handler<Report> for PeersActor {
         let own = self.own.as_ref().ok().map(|identity| identity.node_id());
         let connected =
             self.neighbours.values().filter(|one| one.status.state == LinkState::Connected).count();
-        MessageResult(MeshStatus {
+        let roster = self.mesh.roster.read();
+        let status = MeshStatus {
             node_id: own,
             fingerprint: own.map(|own| karo_trust::fingerprint(&own)),
             listening: self.listening.clone(),
-            peers: self.neighbours.len() as u32,
+            peers: roster.peers().len() as u32,
             connected: connected as u32,
             ..MeshStatus::default()
-        })
+        };
+        let mut notices: Vec<String> =
+            self.own.as_ref().err().map(|reason| format!("no peers: {reason}")).into_iter().collect();
+        for peer in roster.peers() {
+            let neighbour = self.neighbours.get(&peer.node_id);
+            notices.extend(neighbour.into_iter().flat_map(|one| one.notices(&peer.name)));
+        }
+        MessageResult(Reported { status, notices })
     }
 }
 

@@ -43,6 +43,7 @@ impl Handler<News> for PeersActor {
             LinkEvent::RotationAnswered(ack) => self.on_rotation_answered(node, &ack),
             LinkEvent::AuditAsk { connection, ask } => self.on_audit_ask(node, connection, ask, ctx),
             LinkEvent::AuditProof(proof) => self.on_audit_proof(node, proof, ctx),
+            LinkEvent::AuditSeen(head) => self.on_seen(node, head, ctx),
             LinkEvent::Refused { parting, message, by_us } => {
                 tracing::info!(peer = %karo_trust::fingerprint(&node), %parting, message, by_us, "no link");
                 if by_us {
@@ -54,6 +55,7 @@ impl Handler<News> for PeersActor {
                     peer = %karo_trust::fingerprint(&node), %older, %newer,
                     "two daemons live with the key of this peer; both links are down"
                 );
+                self.with(node, |one| one.twins = true);
                 self.note(Deed::Equivocation, Some(node), Reason::Twins);
             }
         }
@@ -101,6 +103,8 @@ impl PeersActor {
         self.with(node, |one| {
             one.program = Some(up.program.clone());
             one.up = Some(up);
+            one.told_seen = None;
+            one.twins = false;
         });
         if is_new {
             self.note(Deed::Connected, Some(node), Reason::None);

@@ -8,11 +8,12 @@ use karo_fabric::net::Listening;
 use karo_protocol::address::Address;
 use karo_protocol::local::{Failure, FailureCode};
 use karo_protocol::peer::PORT;
+use karo_trust::identity::Identity;
 use karo_trust::tls;
 
 use super::actor::{PeersActor, failure};
 use crate::actors::discovery::{Here, Listens};
-use crate::actors::listener::{ListenerActor, Stop};
+use crate::actors::listener::{ListenerActor, Offer, Stop};
 
 /// Ports that are tried behind the usual one, for the daemons of other users of this machine.
 const PORTS_TRIED: u16 = 16;
@@ -33,9 +34,7 @@ impl PeersActor {
         let listener = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
         match listener {
             Ok((local, listener)) => {
-                let config = tls::server_config(&identity, Arc::new(self.mesh.roster.clone()));
-                let actor =
-                    ListenerActor::new(listener, Listening::links(identity.node_id(), config), ctx.address());
+                let actor = ListenerActor::new(listener, self.offered(&identity), ctx.address());
                 self.listener = Some(actor.start());
                 self.listening = vec![local.to_string()];
                 self.silent_because = None;
@@ -60,6 +59,19 @@ impl PeersActor {
         if self.listener.is_none() && !self.is_stopping {
             let has_peers = self.mesh.roster.read().peers().iter().any(|peer| peer.trust.is_linked());
             self.listen(has_peers, ctx);
+        }
+    }
+
+    fn offered(&self, identity: &Arc<Identity>) -> Listening {
+        let config = tls::server_config(identity, Arc::new(self.mesh.roster.clone()));
+        Listening::links(identity.node_id(), config)
+    }
+
+    /// Meets whoever comes with the keys of another identity; the port stays open.
+    pub(super) fn listen_as(&self, identity: &Arc<Identity>) {
+        if let Some(listener) = &self.listener {
+            // A note of the life cycle: it must not be lost, and there is one for each identity.
+            listener.do_send(Offer(self.offered(identity)));
         }
     }
 

@@ -27,10 +27,19 @@ use crate::actors::link::LinkActor;
 #[rtype(result = "PeersTable")]
 pub struct Table;
 
-/// How the mesh is. Sent by sessions.
+/// How the mesh is. Sent by status.
 #[derive(Debug, Message)]
-#[rtype(result = "MeshStatus")]
+#[rtype(result = "Reported")]
 pub struct Report;
+
+/// How the mesh is.
+#[derive(Debug, Default)]
+pub struct Reported {
+    /// In numbers; nothing of the audit.
+    pub status: MeshStatus,
+    /// What a person has to see to, each a sentence.
+    pub notices: Vec<String>,
+}
 
 /// Trust a node. Sent by sessions, and by [`pairing`](crate::actors::pairing) when both said yes.
 #[derive(Debug, Message)]

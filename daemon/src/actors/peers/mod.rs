@@ -37,21 +37,22 @@ mod rotations;
 mod witness;
 
 use actix::Recipient;
+use karo_protocol::NodeId;
 use karo_protocol::node::Nonce;
 use karo_protocol::peer::Signed;
 use tokio::sync::watch;
 
-use crate::actors::audit::{Prove, WitnessHead};
+use crate::actors::audit::{Prove, Seen, WitnessHead};
 use crate::actors::discovery::Listens;
 use crate::actors::store::{Keep, NewLog, Signs};
 use crate::roster_desk::RosterDesk;
 
 pub use actor::{PeersActor, moment};
 pub use messages::{
-    Add, Alter, Arriving, Backup, Find, Found, NewHead, News, Noted, Ours, Own, Report, Restore, Rotate,
-    Settle, Show, Table, Who, Woken,
+    Add, Alter, Arriving, Backup, Find, Found, NewHead, News, Noted, Ours, Own, Report, Reported, Restore,
+    Rotate, Settle, Show, Table, Who, Woken,
 };
-pub use own::known_as;
+pub use own::{known_as, rotated_from};
 pub use rotations::successions;
 
 /// What everything of the mesh works with.
@@ -61,6 +62,8 @@ pub struct Mesh {
     pub run: Nonce,
     /// Where the key lies.
     pub identity_path: std::path::PathBuf,
+    /// The key that the log remembered at the start.
+    pub known: Option<NodeId>,
     /// Who is trusted.
     pub roster: RosterDesk,
     /// Writes down, with the audit.
@@ -73,6 +76,8 @@ pub struct Mesh {
     pub prove: Recipient<Prove>,
     /// Judges the heads of peers' audits.
     pub witness: Recipient<WitnessHead>,
+    /// Takes what peers have seen of our audit.
+    pub seen: Recipient<Seen>,
     /// Has the newest signed head of our own.
     pub heads: watch::Receiver<Option<Signed>>,
     /// Is told where this machine listens.

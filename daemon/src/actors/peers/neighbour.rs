@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use actix::Addr;
 use karo_fabric::link::{Status, Up};
 use karo_protocol::mesh::{HISTORY_MAX, LinkMoment, LinkState, PeerRow, PeerShown};
+use karo_protocol::peer::Signed;
 use karo_protocol::{Timestamp, Trust};
 use karo_trust::roster::{Peer, Refusal};
 
@@ -32,6 +33,10 @@ pub(super) struct Neighbour {
     pub next_try: Option<(Instant, Timestamp)>,
     /// Entries of its audit that we can witness.
     pub witnessed: Option<u64>,
+    /// The head of its audit that it was told last over this link.
+    pub told_seen: Option<Signed>,
+    /// Whether two daemons were seen with its key, since it was last linked.
+    pub twins: bool,
     /// What was found of its audit, if it was cut or rewritten.
     pub rewritten: Option<String>,
     /// That it has begun another audit log, until a person has said that this is known.
@@ -57,6 +62,8 @@ impl Neighbour {
             capabilities: Vec::new(),
             next_try: None,
             witnessed: None,
+            told_seen: None,
+            twins: false,
             rewritten: None,
             new_log: None,
             was_up: false,
@@ -72,6 +79,15 @@ impl Neighbour {
         }
         self.history.add(status.clone());
         self.status = status;
+    }
+
+    /// Returns what a person is told of this peer whenever they look, each a sentence.
+    pub(super) fn notices(&self, name: &str) -> Vec<String> {
+        let twins = self.twins.then(|| format!("two daemons live with the key of {name}; stop one of them"));
+        let held = self.held.as_ref().map(|why| format!("{name} waits for `karoctl peers confirm`: {why}"));
+        let rewritten = self.rewritten.as_ref().map(|why| format!("{name}: {why}"));
+        let new_log = self.new_log.as_ref().map(|why| format!("{name}: {why}"));
+        [twins, held, rewritten, new_log].into_iter().flatten().collect()
     }
 
     /// Returns the row of the table.
@@ -104,8 +120,12 @@ impl Neighbour {
 
     /// Returns everything, for `karoctl peers show`.
     pub(super) fn shown(&self, peer: &Peer, row: PeerRow, witnessed: Option<u64>) -> PeerShown {
+        let mut advice = advice(peer, &row);
+        if self.new_log.is_some() {
+            advice.push(format!("if its owner has restored it: `karoctl peers confirm {}`", peer.name));
+        }
         PeerShown {
-            advice: advice(peer, &row),
+            advice,
             row,
             addresses: peer.addresses.iter().map(ToString::to_string).collect(),
             history: self.history.0.iter().cloned().collect(),

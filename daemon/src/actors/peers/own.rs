@@ -10,6 +10,7 @@ use karo_protocol::audit::{AuditEntry, Deed, Reason};
 use karo_protocol::local::{Failure, FailureCode};
 use karo_protocol::mesh::{IdentityRestore, IdentityShown};
 use karo_protocol::node::Hash;
+use karo_protocol::peer::Parting;
 use karo_protocol::{Bytes, NodeId};
 use karo_store::Entry;
 use karo_trust::identity::Identity;
@@ -25,6 +26,12 @@ use crate::{clock, identity_file, shelves};
 /// Returns the record of the key that this machine is known by.
 pub fn known_as(node: NodeId) -> Entry {
     Entry::Put { shelf: shelves::OWN, key: shelves::OWN_KEY.to_vec(), value: node.as_bytes().to_vec() }
+}
+
+/// Makes the entry of a key that took over from that one.
+pub fn rotated_from(old: NodeId) -> AuditEntry {
+    let other = Some(Hash(*old.as_bytes()));
+    AuditEntry { other, reason: Reason::Command, ..deeds::entry(Deed::KeyRotated) }
 }
 
 impl PeersActor {
@@ -59,8 +66,25 @@ impl PeersActor {
         for neighbour in self.neighbours.values() {
             link::tell(&neighbour.link, link::Identified(Arc::clone(identity)));
         }
-        self.stop_listening();
+        self.listen_as(identity);
         self.follow_roster(ctx);
+    }
+
+    /// Ends every link of the identity that was here before: whoever is linked to it is not linked to this one.
+    fn part_from_all(&mut self) {
+        for neighbour in std::mem::take(&mut self.neighbours).into_values() {
+            let close =
+                link::Close { parting: Parting::Stopping, message: "another identity was restored there" };
+            link::tell(&neighbour.link, close);
+        }
+    }
+
+    /// Puts everything back to the identity before a rotation that the log could not take.
+    fn take_back(&self, before: &Arc<Identity>) {
+        self.mesh.signs.do_send(Signs(Arc::clone(before)));
+        if let Err(error) = identity_file::write(&self.mesh.identity_path, before) {
+            tracing::error!(%error, "the key is rotated in its file, and not in the log; the next start goes on with it");
+        }
     }
 }
 
@@ -80,19 +104,26 @@ impl Handler<Rotate> for PeersActor {
             let rotated = identity.rotate(&mut System::default(), now);
             let written = identity_file::write(&self.mesh.identity_path, &rotated.identity);
             written.map_err(|error| failure(FailureCode::Unwritable, error.to_string()))?;
-            Ok((identity.node_id(), Arc::new(rotated.identity)))
+            Ok((Arc::clone(identity), Arc::new(rotated.identity)))
         });
         match rotated {
             Err(failure) => AtomicResponse::new(Box::pin(async move { Err(failure) }.into_actor(self))),
             Ok((old, identity)) => {
-                let other = Some(Hash(*old.as_bytes()));
-                let deed = AuditEntry { other, reason: Reason::Command, ..deeds::entry(Deed::KeyRotated) };
                 self.mesh.signs.do_send(Signs(Arc::clone(&identity)));
-                self.keep_then(vec![known_as(identity.node_id())], vec![deed], move |actor, ctx| {
+                let entries = vec![known_as(identity.node_id())];
+                let keep = Keep { entries, deeds: vec![rotated_from(old.node_id())] };
+                let kept = self.mesh.keep.send(keep).into_actor(self);
+                AtomicResponse::new(Box::pin(kept.map(move |kept, actor, ctx| {
+                    let kept =
+                        kept.unwrap_or_else(|_| Err(failure(FailureCode::Stopping, "the store has stopped")));
+                    if let Err(failure) = kept {
+                        actor.take_back(&old);
+                        return Err(failure);
+                    }
                     actor.take_over(&identity, ctx);
                     actor.announce_to_all();
                     Ok(Box::new(actor.shown(&identity)))
-                })
+                })))
             }
         }
     }
@@ -129,8 +160,9 @@ impl Handler<Restore> for PeersActor {
         let opening = tokio::task::spawn_blocking(move || {
             let bytes = backup::open(&backup.0, &passphrase.0);
             let bytes = bytes.map_err(|error| failure(FailureCode::Refused, error.to_string()))?;
-            Identity::from_file(&bytes)
-                .map_err(|error| failure(FailureCode::Refused, format!("what is in the backup {error}")))
+            Identity::from_file(&bytes).map_err(|error| {
+                failure(FailureCode::Refused, format!("what is in the backup is no key: {error}"))
+            })
         });
         let opened = opening.into_actor(self).map(|opened, _, _| match opened {
             Ok(opened) => opened,
@@ -153,6 +185,7 @@ impl Handler<Restore> for PeersActor {
         });
         AtomicResponse::new(Box::pin(restored.map(|restored, actor, ctx| {
             let identity = restored?;
+            actor.part_from_all();
             actor.take_over(&identity, ctx);
             Ok(Box::new(actor.shown(&identity)))
         })))
@@ -162,14 +195,13 @@ impl Handler<Restore> for PeersActor {
 impl PeersActor {
     /// Writes a restored identity to its place, if it may take that.
     fn take_from_backup(&self, identity: Identity, replace: bool) -> Result<Arc<Identity>, Failure> {
-        if let Ok(own) = &self.own
-            && own.node_id() != identity.node_id()
-            && !replace
-            && !self.neighbours.is_empty()
-        {
+        // A key that is lost is still the one that peers know.
+        let known = self.own.as_ref().map(|own| own.node_id()).ok().or(self.mesh.known);
+        let has_peers = !self.mesh.roster.read().peers().is_empty();
+        if let Some(known) = known.filter(|known| *known != identity.node_id() && has_peers && !replace) {
             let message = format!(
                 "this machine is {} to its peers, and the backup holds {}; to replace it: --replace",
-                fingerprint(&own.node_id()),
+                fingerprint(&known),
                 fingerprint(&identity.node_id())
             );
             return Err(failure(FailureCode::Refused, message));

@@ -11,7 +11,8 @@ use karo_trust::fingerprint;
 use karo_trust::roster::Peer;
 
 use super::actor::{PeersActor, failure};
-use crate::actors::audit::{Judged, Prove, WitnessHead};
+use super::neighbour::Neighbour;
+use crate::actors::audit::{Judged, Prove, Seen, WitnessHead};
 use crate::actors::link;
 
 impl PeersActor {
@@ -38,23 +39,67 @@ impl PeersActor {
     fn on_judged(&mut self, node: NodeId, judged: Judged) {
         match judged {
             Judged::Known => {}
-            Judged::Witnessed(size) => self.with(node, |one| one.witnessed = Some(size)),
-            Judged::Ask(ask) => {
-                if let Some(neighbour) = self.neighbours.get(&node) {
-                    let say = link::Say { connection: None, control: Control::AuditAsk(ask) };
-                    link::tell(&neighbour.link, say);
+            Judged::Witnessed(seen) => self.witnessed(node, seen),
+            Judged::Ask(ask) => self.say(node, Control::AuditAsk(ask)),
+            Judged::Rewritten { why, seen } => {
+                seen.into_iter().for_each(|head| self.tell_seen(node, head));
+                if self.finds(node, &why, |one| &mut one.rewritten) {
+                    tracing::error!(peer = %fingerprint(&node), "{why}");
+                    self.note(Deed::Equivocation, Some(node), Reason::Rewritten);
                 }
             }
-            Judged::Rewritten(why) => {
-                tracing::error!(peer = %fingerprint(&node), "{why}");
-                self.with(node, |one| one.rewritten = Some(why));
-                self.note(Deed::Equivocation, Some(node), Reason::Rewritten);
-            }
-            Judged::NewLog(why) => {
-                tracing::warn!(peer = %fingerprint(&node), "{why}");
-                self.with(node, |one| one.new_log = Some(why));
+            Judged::NewLog { why, seen } => {
+                self.witnessed(node, seen);
+                if self.finds(node, &why, |one| &mut one.new_log) {
+                    tracing::warn!(peer = %fingerprint(&node), "{why}");
+                }
             }
         }
+    }
+
+    /// Puts down what was found of a peer's audit; tells whether it is news. Each heartbeat finds it again.
+    fn finds(&mut self, node: NodeId, why: &str, place: fn(&mut Neighbour) -> &mut Option<String>) -> bool {
+        let mut is_news = false;
+        self.with(node, |one| {
+            is_news = place(one).replace(why.to_owned()).is_none_or(|before| before != why)
+        });
+        is_news
+    }
+
+    fn witnessed(&mut self, node: NodeId, seen: Seen) {
+        self.with(node, |one| one.witnessed = Some(seen.size));
+        self.tell_seen(node, seen.head);
+    }
+
+    /// Tells a peer which head of its audit is known here, once over each link: a copy of its disk may not know it.
+    fn tell_seen(&mut self, node: NodeId, head: Signed) {
+        let mut is_news = false;
+        self.with(node, |one| {
+            is_news =
+                one.up.is_some() && one.told_seen.replace(head.clone()).is_none_or(|before| before != head);
+        });
+        if is_news {
+            self.say(node, Control::AuditSeen(head));
+        }
+    }
+
+    fn say(&self, node: NodeId, control: Control) {
+        if let Some(neighbour) = self.neighbours.get(&node) {
+            link::tell(&neighbour.link, link::Say { connection: None, control });
+        }
+    }
+
+    /// Takes which head of our audit a peer has: what it has seen and our disk has not is gone from here.
+    pub(super) fn on_seen(&mut self, node: NodeId, head: Signed, ctx: &mut Context<Self>) {
+        let told = self.mesh.seen.send(Seen { node, size: 0, head }).into_actor(self);
+        let done = told.map(move |told, actor, _| {
+            if let Ok(Some(fault)) = told {
+                tracing::error!(peer = %fingerprint(&node), "{fault}");
+                let own = actor.own.as_ref().ok().map(|own| own.node_id());
+                actor.note(Deed::Equivocation, own, Reason::Rewritten);
+            }
+        });
+        done.spawn(ctx);
     }
 
     /// Proves to a peer that our audit only grew.
@@ -84,16 +129,15 @@ impl PeersActor {
         let (node, peer) = (peer.node_id, peer.clone());
         let accepted = self.mesh.witness.send(WitnessHead::Accept { node }).into_actor(self);
         AtomicResponse::new(Box::pin(accepted.map(move |accepted, actor, _| match accepted {
-            Ok(Judged::Witnessed(size)) => {
-                actor.with(node, |one| {
-                    (one.new_log, one.rewritten, one.witnessed) = (None, None, Some(size));
-                });
+            Ok(Judged::Witnessed(seen)) => {
+                actor.with(node, |one| (one.new_log, one.rewritten) = (None, None));
+                actor.witnessed(node, seen);
                 let row = actor.row(&peer);
                 row.map(Box::new).ok_or_else(|| {
                     failure(FailureCode::Refused, format!("{} is no peer any more", peer.name))
                 })
             }
-            Ok(Judged::Known | Judged::Ask(_) | Judged::Rewritten(_) | Judged::NewLog(_)) => {
+            Ok(Judged::Known | Judged::Ask(_) | Judged::Rewritten { .. } | Judged::NewLog { .. }) => {
                 Err(failure(FailureCode::Refused, format!("nothing of {} waits for you", peer.name)))
             }
             Err(_) => Err(failure(FailureCode::Stopping, "the daemon is stopping")),

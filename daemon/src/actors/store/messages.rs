@@ -51,6 +51,12 @@ pub struct NewLog {
     pub deeds: Vec<AuditEntry>,
 }
 
+/// Sign a head over the entries that have none yet. Sent by sessions, before an export: what is not signed is not
+/// proven.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SignHead;
+
 /// Heads of the audit are signed by this identity. Sent by [`peers`](super::peers).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -32,6 +32,6 @@ pub use check::{Checked, check};
 pub use export::{ExportFault, Proven, verify_export};
 pub use log::{AuditLog, Leaf, Line, Tile};
 pub use proof::{consistency_proof, inclusion_proof, verify_consistency, verify_inclusion};
-pub use stored::{Missing, Stored, forgettable};
+pub use stored::{Missing, Stored, forgettable, root_at};
 pub use tree::{empty_root, leaf_hash, node_hash};
 pub use witness::{Offered, Refutation, Witness};

@@ -28,6 +28,15 @@ pub const fn forgettable(size: u64, below: u64) -> u64 {
     if below < tiled { below } else { tiled }
 }
 
+/// Returns the root that the log had when it had so many entries.
+///
+/// # Errors
+///
+/// [`Missing`] when a line or tile is lost that it stands on.
+pub fn root_at(stored: &impl Stored, size: u64) -> Result<Hash, Missing> {
+    range_hash(stored, 0, size)
+}
+
 /// Returns the hash at a place of a level of tiles: the root over `256^level` leaves.
 pub(super) fn hash_at(stored: &(impl Stored + ?Sized), level: u8, place: u64) -> Result<Hash, Missing> {
     let tile = stored.tile(level, place >> TILE_BITS).filter(|tile| tile.len() == TILE_HASHES);

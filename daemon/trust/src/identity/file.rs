@@ -43,7 +43,7 @@ pub enum IdentityError {
     #[error("the file is empty; restore the identity from a backup: karoctl identity restore FILE")]
     Empty,
     /// It is something else.
-    #[error("this is not an identity of Karo")]
+    #[error("this is not an identity of Karo; restore one from a backup: karoctl identity restore FILE")]
     NotAnIdentity,
     /// It was written by a newer Karo.
     #[error("it is of version {0}, and this Karo reads version {VERSION}; run the newer one")]
