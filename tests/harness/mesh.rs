@@ -1,5 +1,8 @@
 //! Several daemons on one machine that can trust each other: each listens on a loopback address of its own.
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -97,6 +100,47 @@ impl Node {
     /// Returns its key.
     pub fn node_id(&self) -> NodeId {
         self.identity().node_id
+    }
+
+    /// Changes a peer's trust so often: each change is an entry of the audit, and each hundred have a signed head.
+    pub fn do_much(&self, times: usize) {
+        let somebody = NodeId([7; 32]);
+        if self.peer(somebody).is_none() {
+            self.trust(somebody, &[], Trust::Member);
+        }
+        let name = self.peer(somebody).expect("it was added").name;
+        for time in 0..times {
+            let trust = if time % 2 == 0 { Trust::ShareTo } else { Trust::Member };
+            self.change(&name, Change::Trust(trust));
+        }
+    }
+
+    /// Tells whether a notice of its status says that.
+    pub fn notices(&self, text: &str) -> bool {
+        self.karo.status().notices.iter().any(|notice| notice.contains(text))
+    }
+
+    /// Counts what was done so, as its audit has it.
+    pub fn count(&self, deed: Deed, reason: Option<Reason>) -> usize {
+        let rows = self.audit(AuditFilter { deeds: vec![deed], ..AuditFilter::default() });
+        let entries = rows.into_iter().filter_map(|row| row.entry);
+        entries.filter(|entry| reason.is_none_or(|reason| entry.reason == reason)).count()
+    }
+
+    /// Puts another node's data, as it lies on its disk, in the place of its own. Neither of the two may run.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be copied.
+    pub fn copy_data(&self, from: &Path) {
+        let own = self.karo.data();
+        fs::remove_dir_all(&own).expect("it is ours");
+        copy(from, &own);
+    }
+
+    /// Returns the file that holds its key.
+    pub fn key_file(&self) -> PathBuf {
+        self.karo.data().join("identity.key")
     }
 
     /// Returns the table of its peers.
@@ -236,6 +280,24 @@ impl Node {
 impl Default for Node {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Copies a directory and all in it, with its modes.
+///
+/// # Panics
+///
+/// When that is not possible.
+pub fn copy(from: &Path, to: &Path) {
+    DirBuilder::new().mode(0o700).create(to).expect("there is nothing yet");
+    for entry in fs::read_dir(from).expect("it is ours") {
+        let entry = entry.expect("it is ours");
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("it is there").is_dir() {
+            true => copy(&entry.path(), &target),
+            // Modes are copied with it.
+            false => drop(fs::copy(entry.path(), target).expect("there is room")),
+        }
     }
 }
 

@@ -12,12 +12,12 @@ use crate::crowds::deliver;
 use crate::load::Load;
 
 /// A file system of its own, taken away at the end.
-struct Disk {
+pub(crate) struct Disk {
     root: TempDir,
 }
 
 impl Disk {
-    fn at(&self) -> PathBuf {
+    pub(crate) fn at(&self) -> PathBuf {
         self.root.path().join("mount")
     }
 
@@ -26,7 +26,7 @@ impl Disk {
     }
 
     /// Makes a tmpfs; `None`, with a word on stderr, where this machine does not let us.
-    fn tmpfs(mib: u64) -> Option<Self> {
+    pub(crate) fn tmpfs(mib: u64) -> Option<Self> {
         let disk = Self::unmounted();
         let size = format!("size={mib}m,mode=0700");
         run("mount", &["-t", "tmpfs", "-o", &size, "karo-test"], &disk.at()).then_some(disk)

@@ -7,6 +7,7 @@
     reason = "a story names the replies that it wants; every other one is its failure"
 )]
 
+mod audits;
 mod canaries;
 mod crowds;
 mod discovery;
@@ -15,11 +16,20 @@ mod follow;
 mod foreigners;
 mod frames;
 mod handshakes;
+mod keys;
 mod kills;
 mod layouts;
 mod links;
 mod load;
 mod mesh;
+mod pairs;
+#[path = "../shells/pty.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "what shells need of a terminal is more than what these stories do"
+)]
+mod pty;
 mod record;
 mod rules;
 mod signals;
