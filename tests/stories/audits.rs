@@ -80,7 +80,7 @@ fn entries_are_proven_to_others() {
     // Another random number before one entry: it is not the one that was hashed.
     let place = text.find("\"entries\"").expect("there are entries");
     let digit = place + text[place..].find(|c: char| ('1'..='8').contains(&c)).expect("there are numbers");
-    let mut forged = text.clone().into_bytes();
+    let mut forged = text.into_bytes();
     forged[digit] += 1;
     fs::write(&file, forged).expect("it is ours");
     assert!(!verify().status.success());

@@ -44,26 +44,26 @@ fn number_of(name: &str) -> u64 {
 fn a_key_that_is_not_as_it_was_left_is_refused_with_the_mend() {
     type Break = fn(&Path);
     let cases: [(&str, Break, &[&str]); 7] = [
-        ("missing", |path| fs::remove_file(path).unwrap(), &["is missing", "identity restore"]),
-        ("empty", |path| fs::write(path, b"").unwrap(), &["empty", "identity restore"]),
+        ("missing", |path| fs::remove_file(path).expect("it is ours"), &["is missing", "identity restore"]),
+        ("empty", |path| fs::write(path, b"").expect("it is ours"), &["empty", "identity restore"]),
         (
             "truncated",
             |path| {
-                let bytes = fs::read(path).unwrap();
-                fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+                let bytes = fs::read(path).expect("it is ours");
+                fs::write(path, &bytes[..bytes.len() / 2]).expect("it is ours");
             },
             &["bytes", "identity restore"],
         ),
         (
             "world-readable",
-            |path| fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap(),
+            |path| fs::set_permissions(path, Permissions::from_mode(0o644)).expect("it is ours"),
             &["chmod 600", "identity rotate"],
         ),
         (
             "a directory",
             |path| {
-                fs::remove_file(path).unwrap();
-                fs::create_dir(path).unwrap();
+                fs::remove_file(path).expect("it is ours");
+                fs::create_dir(path).expect("it is ours");
             },
             &["a directory", "put the key back"],
         ),
@@ -71,17 +71,17 @@ fn a_key_that_is_not_as_it_was_left_is_refused_with_the_mend() {
             "a link",
             |path| {
                 let moved = path.with_file_name("elsewhere");
-                fs::rename(path, &moved).unwrap();
-                std::os::unix::fs::symlink(&moved, path).unwrap();
+                fs::rename(path, &moved).expect("it is ours");
+                std::os::unix::fs::symlink(&moved, path).expect("it is ours");
             },
             &["a link", "put the key back"],
         ),
         (
             "a flipped bit",
             |path| {
-                let mut bytes = fs::read(path).unwrap();
+                let mut bytes = fs::read(path).expect("it is ours");
                 bytes[40] ^= 1;
-                fs::write(path, bytes).unwrap();
+                fs::write(path, bytes).expect("it is ours");
             },
             &["damaged", "identity restore"],
         ),
@@ -100,11 +100,11 @@ fn a_key_that_is_not_as_it_was_left_is_refused_with_the_mend() {
         assert_eq!(fs::read(&path).ok(), before, "{what}: nothing is made anew");
         assert!(node.karo.stop().success());
         if path.is_dir() {
-            fs::remove_dir(&path).unwrap();
+            fs::remove_dir(&path).expect("it is ours");
         }
         fs::remove_file(&path).unwrap_or_default();
-        fs::write(&path, &key).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, &key).expect("it is ours");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("it is ours");
     }
     node.karo.launch();
     assert_eq!(node.node_id(), first, "put back, it is the same");
@@ -116,7 +116,7 @@ fn a_key_of_another_is_refused() {
     let (mut one, other) = (Node::running(), Node::running());
     let known = one.identity().fingerprint.to_string();
     assert!(one.karo.stop().success());
-    fs::copy(other.key_file(), one.key_file()).unwrap();
+    fs::copy(other.key_file(), one.key_file()).expect("it is ours");
     one.karo.launch();
     refuses(&one, "swapped", &["is known as", &known, "identity restore"]);
 }
@@ -126,7 +126,7 @@ fn a_key_that_cannot_be_written_is_made_when_it_can() {
     let mut node = Node::new();
     // The name under which it is written first is taken.
     let blocked = node.karo.data().join("identity.key.new");
-    fs::create_dir(&blocked).unwrap();
+    fs::create_dir(&blocked).expect("it is ours");
     node.karo.launch();
     refuses(&node, "blocked", &["could not write"]);
     assert!(!node.key_file().exists());
@@ -135,7 +135,7 @@ fn a_key_that_cannot_be_written_is_made_when_it_can() {
     node.karo.ctl_ok(&["delete", "--yes", "--word", "ls"]);
     assert_eq!(node.count(Deed::Deleted, None), 1);
     assert!(node.karo.stop().success());
-    fs::remove_dir(&blocked).unwrap();
+    fs::remove_dir(&blocked).expect("it is ours");
     node.karo.launch();
     node.identity();
     assert_eq!((node.count(Deed::Deleted, None), node.count(Deed::IdentityCreated, None)), (1, 1));
@@ -165,7 +165,7 @@ fn root_on_a_full_disk_the_key_stays_what_it_was() {
     node.karo.configure("[store]\nreserve_mib = 1\n");
     node.karo.launch();
     let first = node.node_id();
-    let key = fs::read(disk.at().join("data/identity.key")).unwrap();
+    let key = fs::read(disk.at().join("data/identity.key")).expect("it is ours");
     let ballast = disk.at().join("ballast");
     // As much as there is room for: the last write is refused.
     let mut room = Vec::new();
@@ -175,8 +175,8 @@ fn root_on_a_full_disk_the_key_stays_what_it_was() {
     let failure = node.refusal(&Request::IdentityRotate(()));
     assert!(!failure.message.is_empty(), "{failure:?}");
     assert_eq!(node.node_id(), first);
-    assert_eq!(fs::read(disk.at().join("data/identity.key")).unwrap(), key);
-    fs::remove_file(&ballast).unwrap();
+    assert_eq!(fs::read(disk.at().join("data/identity.key")).expect("it is ours"), key);
+    fs::remove_file(&ballast).expect("it is ours");
     node.karo.kill();
     node.karo.launch();
     assert_eq!(node.node_id(), first);
@@ -263,7 +263,7 @@ fn a_key_that_peers_know_is_replaced_only_when_that_is_said() {
     assert_eq!(one.node_id(), node);
     // Lost, it is still the one that peers know.
     assert!(one.karo.stop().success());
-    fs::remove_file(one.key_file()).unwrap();
+    fs::remove_file(one.key_file()).expect("it is ours");
     one.karo.launch();
     refused(&one);
     assert!(!one.key_file().exists());
@@ -346,9 +346,9 @@ fn a_rotation_hides_no_cut() {
     let new = rotate(&one);
     other.wait_for(new, LinkState::Connected);
     one.karo.kill();
-    let key = fs::read(one.key_file()).unwrap();
+    let key = fs::read(one.key_file()).expect("it is ours");
     one.copy_data(&older);
-    fs::write(one.key_file(), key).unwrap();
+    fs::write(one.key_file(), key).expect("it is ours");
     one.karo.launch();
     until("the other reports it", || {
         other.peer(new).filter(|row| row.reason.as_ref().is_some_and(|reason| reason.contains("it was cut")))
@@ -360,11 +360,11 @@ const ROTATION: usize = 82;
 
 /// Writes a key file with its checksum.
 fn forge(path: &Path, change: impl FnOnce(&mut [u8])) {
-    let mut bytes = fs::read(path).unwrap();
+    let mut bytes = fs::read(path).expect("it is ours");
     let (body, sum) = bytes.split_at_mut(124);
     change(body);
     sum.copy_from_slice(blake3::hash(body).as_bytes());
-    fs::write(path, bytes).unwrap();
+    fs::write(path, bytes).expect("it is ours");
 }
 
 #[test]
@@ -378,14 +378,14 @@ fn who_was_away_for_longer_than_a_day_holds_the_new_key() {
     // As it is 25 hours later: no clock is set, the rotation is moved back.
     let path = one.key_file();
     forge(&path, |body| {
-        let at = i64::from_be_bytes(body[ROTATION + 1..][..8].try_into().unwrap());
+        let at = i64::from_be_bytes(body[ROTATION + 1..][..8].try_into().expect("it is ours"));
         let at = Timestamp::from_micros(at - 25 * 3_600_000_000);
         body[ROTATION + 1..][..8].copy_from_slice(&at.as_micros().to_be_bytes());
     });
     one.karo.launch();
     assert_eq!(one.node_id(), new);
     until("the old key is forgotten", || {
-        (fs::read(&path).unwrap()[ROTATION..124][9..].iter().all(|byte| *byte == 0)).then_some(())
+        (fs::read(&path).expect("it is ours")[ROTATION..124][9..].iter().all(|byte| *byte == 0)).then_some(())
     });
     other.karo.launch();
     let row = other.wait_for(old, LinkState::Held);
@@ -416,7 +416,9 @@ fn a_key_that_was_not_announced_is_held() {
     assert_ne!(one.node_id(), old);
     let row = other.wait_for(old, LinkState::Held);
     assert!(row.reason.is_some_and(|reason| reason.contains("not the one that it announced")));
-    assert!(other.count(Deed::Refused, Some(Reason::Unannounced)) >= 1);
+    until("it is in the audit", || {
+        (other.count(Deed::Refused, Some(Reason::Unannounced)) >= 1).then_some(())
+    });
 }
 
 fn one_hour_ago() -> Timestamp {
@@ -433,12 +435,13 @@ fn a_rotation_goes_on_after_a_crash_between_the_file_and_the_log() {
     one.karo.launch();
     let new = rotate(&one);
     one.karo.kill();
-    let rotated = fs::read(one.key_file()).unwrap();
+    let rotated = fs::read(one.key_file()).expect("it is ours");
     one.copy_data(&before);
-    fs::write(one.key_file(), rotated).unwrap();
+    fs::write(one.key_file(), rotated).expect("it is ours");
     // It may lie so for longer than both keys are kept.
     forge(&one.key_file(), |body| {
-        let at = i64::from_be_bytes(body[ROTATION + 1..][..8].try_into().unwrap()) - 25 * 3_600_000_000;
+        let at = i64::from_be_bytes(body[ROTATION + 1..][..8].try_into().expect("it is ours"))
+            - 25 * 3_600_000_000;
         body[ROTATION + 1..][..8].copy_from_slice(&at.to_be_bytes());
     });
     one.karo.launch();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use karo_protocol::audit::{AuditFilter, Deed, Reason};
 use karo_protocol::local::{FailureCode, Reply, Request};
-use karo_protocol::mesh::{Change, LinkState, PeerAdd};
+use karo_protocol::mesh::{Change, LinkState, PeerAdd, PeerRow};
 use karo_protocol::{NodeId, Timestamp, Trust};
 use karo_tests::mesh::link;
 use karo_tests::{Karo, Node, Session, Typist, number_from, until};
@@ -243,14 +243,14 @@ fn revocation_closes_the_link_and_what_is_open() {
         panic!("a ping was answered by a peer that stands still");
     };
     assert_eq!(failure.code, FailureCode::Refused, "{failure:?}");
-    assert!(failure.message.contains("not trusted there any more"), "{failure:?}");
+    assert!(failure.message.contains("taken out of the roster there"), "{failure:?}");
     assert!(one.peer(second).is_none());
     until("the connection is gone", || one.karo.connections().is_empty().then_some(()));
     // The last word was said, though nobody listened then.
     other.karo.thaw();
     let row = other.wait_for(first, LinkState::Rejected);
     assert!(
-        row.reason.as_ref().is_some_and(|reason| reason.contains("not trusted there any more")),
+        row.reason.as_ref().is_some_and(|reason| reason.contains("taken out of the roster there")),
         "{row:?}"
     );
 
@@ -429,7 +429,7 @@ fn a_clean_stop_says_so() {
     link(&one, &other, Trust::Member);
     let second = other.node_id();
     other.karo.signal(Signal::TERM);
-    let row = until("the peer is gone", || one.peer(second).filter(|row| row.state != LinkState::Connected));
+    let is_told = |row: &PeerRow| row.reason.as_ref().is_some_and(|reason| reason.contains("stopped"));
+    until("the peer is known to have stopped", || one.peer(second).filter(is_told));
     assert_eq!(other.karo.wait_for_end().code(), Some(0));
-    assert!(row.reason.as_ref().is_some_and(|reason| reason.contains("stopped")), "{row:?}");
 }

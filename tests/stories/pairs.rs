@@ -35,9 +35,13 @@ impl Side {
     }
 
     fn next(&mut self) -> Pairing {
-        match self.session.receive() {
-            Ok((id, Reply::Pairing(pairing))) if id == self.id => pairing,
-            other => panic!("not how far the pairing is: {other:?}"),
+        loop {
+            match self.session.receive() {
+                Ok((id, Reply::Pairing(pairing))) if id == self.id => return pairing,
+                // The other side was faster with its no than our answer with its way.
+                Ok((id, Reply::Failure(_))) if id != self.id => {}
+                other => panic!("not how far the pairing is: {other:?}"),
+            }
         }
     }
 

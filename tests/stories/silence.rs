@@ -91,7 +91,7 @@ fn root_no_name_is_looked_up_unless_allowed() {
     node.configure("");
     let command = here.daemon_command(&node.karo);
     node.karo.launch_as(command);
-    let Reply::PeerTested(steps) = node.ask(&Request::PeerTest(name.clone())) else { panic!("not tested") };
+    let Reply::PeerTested(steps) = node.ask(&Request::PeerTest(name)) else { panic!("not tested") };
     let errors: Vec<_> = steps.into_iter().filter_map(|step| step.error).collect();
     assert!(errors.iter().any(|error| error.contains("mesh.resolve is false")), "{errors:?}");
     until("the link says why it rests", || {

@@ -135,7 +135,7 @@ fn service(announcement: &Announcement) -> Result<ServiceInfo, Error> {
         IpAddr::V4(any) if any.is_unspecified() => IfKind::IPv4,
         // A socket of IPv6 that listens everywhere takes IPv4 as well.
         IpAddr::V6(any) if any.is_unspecified() => IfKind::All,
-        one => IfKind::Addr(one),
+        one @ (IpAddr::V4(_) | IpAddr::V6(_)) => IfKind::Addr(one),
     }]);
     Ok(service)
 }
