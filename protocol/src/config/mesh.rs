@@ -21,8 +21,8 @@ const DNS_PORT: u16 = 53;
 table! {
     /// Other machines: who may link to this one, and where. With nobody in the roster nothing listens.
     MeshTable {
-        /// Where peers reach this machine, as "ADDR:PORT" with an IP address: "0.0.0.0:9238" or "[::]:9238"
-        /// for all of its own. Empty for 127.0.0.1:9238, which no other machine reaches.
+        /// Where peers reach this machine, as "ADDR:PORT" with an IP address: "0.0.0.0:9238" for
+        /// all of its own; one of IPv6 stands in brackets. Empty for 127.0.0.1:9238, which no other machine reaches.
         listen: String = String::new(),
         /// Whether host names among the addresses of peers are looked up; without it, they are refused
         /// and nothing is asked of any name server.

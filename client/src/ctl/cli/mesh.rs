@@ -78,7 +78,7 @@ pub enum PeersCommand {
     /// Trust a node.
     #[command(after_long_help = TRUST_HELP)]
     Add {
-        /// Its key, and where it is dialled if it can be: NODE_ID@ADDR[:PORT].
+        /// Its key, and where it is dialled if it can be: NODE_ID@ADDR or NODE_ID@ADDR:PORT.
         #[arg(value_name = "NODE_ID[@ADDR[:PORT]]")]
         node: String,
         /// Another address of it; up to 8 in all are tried together.
@@ -164,7 +164,7 @@ pub struct CalledArgs {
 /// `karoctl peers pair`.
 #[derive(Debug, Clone, Args)]
 pub struct PairArgs {
-    /// What the other machine shows: CODE@ADDR[:PORT], port 9239 if not said.
+    /// What the other machine shows: CODE@ADDR or CODE@ADDR:PORT, port 9239 if not said.
     #[arg(value_name = "CODE@ADDR[:PORT]", required_unless_present = "listen", conflicts_with = "listen")]
     pub target: Option<String>,
     /// Wait for the other machine, on every address of this one or on this one; port 9239 if not said.

@@ -249,7 +249,8 @@ mod tests {
             Key::of(Origin::Clean, text.as_bytes(), surroundings, reads)
         };
         assert_ne!(of("ls", "/a", "b", all), of("ls", "/", "ab", all));
-        assert_ne!(of("ls", "/a", "", all), of("/als", "", "", all));
+        assert_ne!(of("ls", "/a", "", all), of("/a.ls", "", "", all));
+        assert_ne!(of("cd", "/a", "", all), of("/acd", "", "", all));
         assert_ne!(of("ls", "/a", "", all), of("ls", "/b", "", all));
         let user = Reads { user: true, ..Reads::default() };
         assert_eq!(of("ls", "/a", "x", user), of("ls", "/b", "x", user));

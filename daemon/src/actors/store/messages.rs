@@ -39,7 +39,7 @@ pub struct Keep {
     pub deeds: Vec<AuditEntry>,
 }
 
-/// Another identity is in force, and its audit begins anew. Sent by [`peers`](super::peers).
+/// Another identity is in force, and its audit begins anew. Sent by [`peers`](crate::actors::peers).
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), Failure>")]
 pub struct NewLog {
@@ -57,12 +57,12 @@ pub struct NewLog {
 #[rtype(result = "()")]
 pub struct SignHead;
 
-/// Heads of the audit are signed by this identity. Sent by [`peers`](super::peers).
+/// Heads of the audit are signed by this identity. Sent by [`peers`](crate::actors::peers).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Signs(pub Arc<Identity>);
 
-/// These events' shells are gone. Sent by [`shells`](super::shells).
+/// These events' shells are gone. Sent by [`shells`](crate::actors::shells).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Lose(pub Vec<Key>);
