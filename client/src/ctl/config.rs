@@ -84,7 +84,7 @@ mod tests {
         expected.mesh.peers.push(PeerTable::default());
         assert_eq!(read(&uncommented), expected);
         let keys = uncommented.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
-        assert_eq!(keys, 24);
+        assert_eq!(keys, 25);
     }
 
     #[test]

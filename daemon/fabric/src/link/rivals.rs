@@ -1,4 +1,4 @@
-//! Several connections to one peer: which of them is the link, as [`several`](crate::several) has it.
+//! Several connections to one peer: which of them is the link, as [`crate::several`] has it.
 
 use std::time::Instant;
 
