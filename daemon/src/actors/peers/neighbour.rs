@@ -41,6 +41,8 @@ pub(super) struct Neighbour {
     pub rewritten: Option<String>,
     /// That it has begun another audit log, until a person has said that this is known.
     pub new_log: Option<String>,
+    /// When a person last confirmed something of its audit.
+    pub confirmed: Option<Instant>,
     /// Whether the link has just gone down, and its next state says how.
     pub was_up: bool,
     /// Why a person has to decide first, if so.
@@ -66,6 +68,7 @@ impl Neighbour {
             twins: false,
             rewritten: None,
             new_log: None,
+            confirmed: None,
             was_up: false,
             held: None,
             history: History::default(),

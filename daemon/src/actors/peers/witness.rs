@@ -1,5 +1,7 @@
 //! The audits of peers: their heads are judged, kept and shown; and our own is proven to them.
 
+use std::time::Instant;
+
 use actix::{ActorFutureExt, AtomicResponse, Context, ContextFutureSpawner, WrapFuture};
 use karo_fabric::link::ConnectionId;
 use karo_protocol::NodeId;
@@ -27,9 +29,14 @@ impl PeersActor {
     }
 
     fn judge(&self, question: WitnessHead, node: NodeId, ctx: &mut Context<Self>) {
+        let asked = Instant::now();
         let judged = self.mesh.witness.send(question).into_actor(self);
         let done = judged.map(move |judged, actor, _| {
-            if let Ok(judged) = judged {
+            // What was asked before a person confirmed says again what that person knows.
+            let confirmed = actor.neighbours.get(&node).and_then(|one| one.confirmed);
+            if let Ok(judged) = judged
+                && confirmed.is_none_or(|confirmed| asked > confirmed)
+            {
                 actor.on_judged(node, judged);
             }
         });
@@ -130,7 +137,8 @@ impl PeersActor {
         let accepted = self.mesh.witness.send(WitnessHead::Accept { node }).into_actor(self);
         AtomicResponse::new(Box::pin(accepted.map(move |accepted, actor, _| match accepted {
             Ok(Judged::Witnessed(seen)) => {
-                actor.with(node, |one| (one.new_log, one.rewritten) = (None, None));
+                let now = Instant::now();
+                actor.with(node, |one| (one.new_log, one.rewritten, one.confirmed) = (None, None, Some(now)));
                 actor.witnessed(node, seen);
                 let row = actor.row(&peer);
                 row.map(Box::new).ok_or_else(|| {
