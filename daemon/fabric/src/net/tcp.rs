@@ -12,6 +12,7 @@ use karo_trust::tls::{self, Refused};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -23,6 +24,12 @@ use crate::link::Loss;
 /// How long one address may keep the next one waiting (RFC 8305, section 5, has 250 ms): a dead one costs little,
 /// and a living one is seldom dialled in vain.
 pub const DIAL_STAGGER: Duration = Duration::from_millis(250);
+
+/// How long a refused connection is held for its alert to arrive.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What is read of it meanwhile, in bytes: a dialler sends its first frame behind the handshake.
+const LINGER_BYTES_MAX: usize = 16 * 1024;
 
 /// An authenticated connection over which nothing was said yet.
 #[derive(Debug)]
@@ -237,13 +244,41 @@ pub async fn accept(
 ) -> Result<Connection, NotAccepted> {
     let handshake = within(patience, async {
         tcp.set_nodelay(true)?;
-        TlsAcceptor::from(Arc::clone(&listening.config)).accept(tcp).await
+        let handshake = TlsAcceptor::from(Arc::clone(&listening.config)).accept(tcp).into_fallible();
+        match handshake.await {
+            Ok(tls) => Ok(tls),
+            Err((error, mut tcp)) => {
+                linger(&mut tcp).await;
+                Err(error)
+            }
+        }
     });
     let tls = handshake.await?;
     // A node may be asked for by the key it had before.
     let asked = tls.get_ref().1.server_name().and_then(NodeId::from_server_name);
     let own = asked.unwrap_or(listening.own);
     Connection::settle(TlsStream::Server(tls), own, listening.alpn, address).map_err(NotAccepted::Refused)
+}
+
+/// Lets the alert of a handshake that failed arrive: a connection that is closed with something unread in it is
+/// reset, and the other side would hear of that reset alone and dial again at once.
+async fn linger(tcp: &mut TcpStream) {
+    let drain = async {
+        tcp.shutdown().await?;
+        let mut left = LINGER_BYTES_MAX;
+        let mut bytes = [0; 1024];
+        loop {
+            match tcp.read(&mut bytes).await? {
+                0 => return io::Result::Ok(()),
+                read => left = left.saturating_sub(read),
+            }
+            if left == 0 {
+                return Ok(());
+            }
+        }
+    };
+    // Whoever sends on or says nothing is cut: it was refused anyway.
+    drop(timeout(LINGER, drain).await);
 }
 
 async fn within<T>(

@@ -410,6 +410,29 @@ fn a_stranger_is_refused_and_told() {
     });
 }
 
+/// With its first message on the way already: a reset would look like a bad network, and be dialled again at once.
+#[test]
+fn a_stranger_who_speaks_at_once_is_told_all_the_same() {
+    run(async {
+        for _ in 0..50 {
+            let pair = Pair::new().await;
+            let (dialled, listening) = (pair.dialled(), pair.listening(&[]));
+            let addresses = [pair.address()];
+            let talk = async {
+                let mut one =
+                    side(dial(&dialled, &addresses, PATIENCE, |_| {}).await.unwrap(), &pair.dialler);
+                let ping = Control::Ping(Ping { number: 0, now: Timestamp::from_micros(0), head: None });
+                // Whether it still leaves is the network's affair.
+                drop(one.sender.send(1, &ping).await);
+                one.receiver.next().await.unwrap_err()
+            };
+            let (ended, accepted) = tokio::join!(talk, pair.accept_one(&listening, PATIENCE));
+            accepted.unwrap_err();
+            assert!(matches!(&ended, Ended::Lost(Loss::Refused(_))), "{ended:?}");
+        }
+    });
+}
+
 #[test]
 fn another_key_than_the_one_that_was_dialled_is_refused() {
     run(async {
