@@ -13,6 +13,8 @@
 //! | [`rules`] | the rules that risk is decided by, as they are told and asked about |
 //! | [`peer`] | what two nodes say to each other; can name nothing raw |
 //! | [`node`] | who a machine is to others: its key, and what it is trusted with |
+//! | [`group`] | who makes numbers together: a signed file |
+//! | [`atom`] | the numbers of a group on a day, and how two aggregators make them |
 //! | [`audit`] | what Karo itself did, as it is told and proven |
 //! | [`mesh`] | what a user asks the daemon about its identity, peers and audit |
 //! | [`pair`] | what two strangers say to each other in a pairing |
@@ -26,12 +28,14 @@
 #![warn(missing_docs)]
 
 pub mod address;
+pub mod atom;
 pub mod audit;
 pub mod category;
 pub mod config;
 pub mod event;
 pub mod explain;
 pub mod frame;
+pub mod group;
 pub mod id;
 pub mod limits;
 pub mod local;
