@@ -8,6 +8,7 @@
 pub mod classify;
 pub mod history;
 pub mod line;
+pub mod public;
 pub mod redact;
 pub mod risk;
 pub mod rollup;

@@ -57,6 +57,11 @@ pub fn table_fingerprint() -> u32 {
     table::fingerprint()
 }
 
+/// Returns the category of the table's row of exactly that name.
+pub(crate) fn table_category(name: &[u8]) -> Option<Category> {
+    table::find(&table::Name::of(name)?).map(|row| row.category)
+}
+
 /// Classifies a line; parse it from redacted text, because a word of it may become a tool's name.
 pub fn classify(line: &Line) -> Classified {
     let decisions = decide::decide(line);
