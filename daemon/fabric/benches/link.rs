@@ -1,7 +1,7 @@
 //! What a link costs, beside bare TLS 1.3 over TCP in the same run: the same configurations (ring, mutual, the key
 //! pinned), the same two threads, in turn.
 //!
-//! `cargo bench -p karo-fabric --bench link`. The dialler and the listener have a thread and a runtime each. The
+//! `cargo bench -p karo-fabric --bench link [-- connects|round-trips|frames|bulk|idle]...`. The dialler and the listener have a thread and a runtime each. The
 //! floor of a round trip with signatures is that of bare TLS and two signs and two verifies of ring.
 
 #![expect(clippy::print_stdout, reason = "a benchmark is read by people")]
@@ -69,12 +69,28 @@ fn main() {
     let config = tls::client_config(dialler.as_ref(), listener.node_id());
     let world = World { dialler, listener, config, addresses };
     runtime().block_on(async {
-        connects(&world).await;
-        round_trips(&world).await;
-        frames(&world).await;
-        bulk(&world).await;
-        idle(&world).await;
+        if is_wanted("connects") {
+            connects(&world).await;
+        }
+        if is_wanted("round-trips") {
+            round_trips(&world).await;
+        }
+        if is_wanted("frames") {
+            frames(&world).await;
+        }
+        if is_wanted("bulk") {
+            bulk(&world).await;
+        }
+        if is_wanted("idle") {
+            idle(&world).await;
+        }
     });
+}
+
+/// Whether a part is named in the arguments, or none is.
+fn is_wanted(part: &str) -> bool {
+    let mut named = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    named.peek().is_none() || named.any(|argument| argument == part)
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -10,6 +10,7 @@
 pub mod control;
 mod driver;
 pub mod frames;
+mod gather;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use self::driver::Tcp;
+use self::gather::Turn;
 pub use self::tcp::{Connection, DialFailed, Dialled, Listening, NotAccepted, accept, dial};
 use crate::link::Loss;
 
@@ -39,8 +41,9 @@ pub const STREAMS_MAX: usize = 32;
 /// its two ends at different times, and one too many would end the connection.
 pub const STREAMS_OPENED_MAX: usize = 12;
 
-/// What a connection may hold of what was not read yet, in bytes: 256 KiB a stream, as yamux has it.
-pub const WINDOW_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a connection may hold of what was not read yet, in bytes: 256 KiB for each stream, as yamux has it, and as
+/// much again for those that prove, by being read faster than the window comes back, that it holds them up.
+pub const WINDOW_BYTES_MAX: usize = 2 * STREAMS_MAX * 256 * 1024;
 
 /// The number of the control stream in the signatures of its frames.
 pub const CONTROL: u32 = 0;
@@ -101,6 +104,7 @@ pub struct Stream {
     io: Box<dyn Duplex>,
     /// Makes room for the next one that this side opens.
     _permit: Option<OwnedSemaphorePermit>,
+    turn: Turn,
 }
 
 /// Bytes both ways.
@@ -126,7 +130,13 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        if self.turn.is_over(cx) {
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
+        let written = if let Poll::Ready(Ok(written)) = polled { written } else { 0 };
+        self.turn.took(&polled, written);
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use karo_trust::Signer;
-use tokio::io::BufWriter;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio_rustls::TlsStream;
@@ -17,6 +16,7 @@ use yamux::{Config, ConnectionError, FrameDecodeError, Mode};
 
 use super::control::{Incoming, Receiver, Sender};
 use super::frames::FrameWriter;
+use super::gather::{FRAME_BYTES_MAX, Gathered, Turn};
 use super::tcp::Connection;
 use super::{
     CONTROL, Link, Pending, Remote, STREAMS_MAX, STREAMS_OPENED_MAX, Stream, WINDOW_BYTES_MAX, loss,
@@ -25,10 +25,6 @@ use crate::link::Loss;
 
 /// A stream of yamux, as tokio reads and writes.
 pub(super) type MuxStream = Compat<yamux::Stream>;
-
-/// What is gathered before it is encrypted, in bytes: yamux writes its headers one by one, and each write would be
-/// a record of TLS and a system call of its own. Two of its largest frames fit.
-const GATHERED_BYTES: usize = 2 * (16 * 1024 + 12);
 
 /// Orders that wait for the task of a connection: each waits for its answer, so there are few.
 const ORDERS_MAX: usize = STREAMS_OPENED_MAX;
@@ -57,8 +53,9 @@ impl Connection {
         let mut config = Config::default();
         config.set_max_num_streams(STREAMS_MAX);
         config.set_max_connection_receive_window(Some(WINDOW_BYTES_MAX));
+        config.set_split_send_size(FRAME_BYTES_MAX);
         let mode = if remote.is_dialled { Mode::Client } else { Mode::Server };
-        let io = BufWriter::with_capacity(GATHERED_BYTES, tls).compat();
+        let io = Gathered::new(tls).compat();
         let mut connection = yamux::Connection::new(io, config, mode);
         let Poll::Ready(Ok(mine)) = connection.poll_new_outbound(&mut Context::from_waker(Waker::noop()))
         else {
@@ -157,7 +154,7 @@ impl Link for Tcp {
 
 impl Stream {
     fn new(stream: yamux::Stream, permit: Option<tokio::sync::OwnedSemaphorePermit>) -> Self {
-        Self { number: stream.id().val(), io: Box::new(stream.compat()), _permit: permit }
+        Self { number: stream.id().val(), io: Box::new(stream.compat()), _permit: permit, turn: Turn::NEW }
     }
 }
 
@@ -179,7 +176,7 @@ enum Ending {
 
 /// The task of a connection.
 struct Driver {
-    connection: yamux::Connection<Compat<BufWriter<TlsStream<TcpStream>>>>,
+    connection: yamux::Connection<Compat<Gathered<TlsStream<TcpStream>>>>,
     orders: mpsc::Receiver<Order>,
     ending: Ending,
     opening: VecDeque<Order>,
