@@ -1,11 +1,14 @@
-//! What Karo understands of a command, and how it finds it again.
+//! What Karo understands of a command, how it finds it again, and what is told of a group.
 //!
 //! Pure: no files, no sockets, no clock, no randomness, and nothing here can fail; an unknown
 //! command is `Category::Other`, not an error.
 
 #![warn(missing_docs)]
 
+pub mod atom;
 pub mod classify;
+pub mod cohort;
+pub mod group;
 pub mod history;
 pub mod line;
 pub mod public;
