@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use karo_protocol::{Category, Event, Micros, Risk, Timestamp};
+use karo_protocol::{Axis, Category, Event, Micros, Risk, Timestamp};
 
 /// Length of a cell: the finest step of any time zone in use, so that hours and days of every zone
 /// are made of whole cells.
@@ -62,6 +62,8 @@ pub struct Delta {
     pub tools: Box<[u8]>,
     /// The highest level of risk, if rules looked at it.
     pub risk: Option<Risk>,
+    /// The axis of the rule that gave it.
+    pub axis: Option<Axis>,
     /// Exit status, if known.
     pub exit: Option<i32>,
     /// From start to end, if known.
@@ -78,6 +80,7 @@ impl Delta {
             category: event.understanding.category,
             tools: event.understanding.tools.join("\0").into_bytes().into(),
             risk: event.understanding.risk,
+            axis: event.understanding.axis,
             exit: ending.and_then(|ending| ending.exit),
             duration: ending.and_then(|ending| ending.duration),
         }
@@ -178,10 +181,11 @@ impl Tally {
 pub struct Cell {
     /// By the most telling category: each event is in one of them.
     pub categories: BTreeMap<Category, Tally>,
-    /// By level of risk: each event that rules looked at is in one of them.
-    pub risks: BTreeMap<Risk, Tally>,
-    /// By program: an event is in all that its line runs.
-    pub tools: BTreeMap<Box<[u8]>, Tally>,
+    /// By level of risk and the axis of the rule that gave it: each event that rules looked at is in one of them.
+    pub risks: BTreeMap<(Risk, Option<Axis>), Tally>,
+    /// By the most telling category of the event and by program: an event is in all that its line runs. So what is
+    /// kept back by category is kept back of the programs as well.
+    pub tools: BTreeMap<Category, BTreeMap<Box<[u8]>, Tally>>,
 }
 
 impl Cell {
@@ -189,18 +193,11 @@ impl Cell {
     pub fn apply(&mut self, delta: &Delta) {
         let tally = delta.tally();
         add(&mut self.categories, &delta.category, &tally);
-        if let Some(risk) = &delta.risk {
-            add(&mut self.risks, risk, &tally);
+        if let Some(risk) = delta.risk {
+            add(&mut self.risks, &(risk, delta.axis), &tally);
         }
         for tool in delta.tools() {
-            if let Some(known) = self.tools.get_mut(tool) {
-                known.add(&tally);
-                if known.is_zero() {
-                    self.tools.remove(tool);
-                }
-            } else {
-                self.tools.insert(tool.into(), tally);
-            }
+            self.add_tool(delta.category, tool, &tally);
         }
     }
 
@@ -208,7 +205,29 @@ impl Cell {
     pub fn merge(&mut self, other: &Self) {
         other.categories.iter().for_each(|(category, tally)| add(&mut self.categories, category, tally));
         other.risks.iter().for_each(|(risk, tally)| add(&mut self.risks, risk, tally));
-        other.tools.iter().for_each(|(tool, tally)| add(&mut self.tools, tool, tally));
+        other.tools().for_each(|(category, tool, tally)| self.add_tool(category, tool, tally));
+    }
+
+    fn add_tool(&mut self, category: Category, tool: &[u8], tally: &Tally) {
+        let tools = self.tools.entry(category).or_default();
+        if let Some(known) = tools.get_mut(tool) {
+            known.add(tally);
+            if known.is_zero() {
+                tools.remove(tool);
+            }
+        } else {
+            tools.insert(tool.into(), *tally);
+        }
+        if tools.is_empty() {
+            self.tools.remove(&category);
+        }
+    }
+
+    /// Returns the sums of each program under each category of events, in the order of both.
+    pub fn tools(&self) -> impl Iterator<Item = (Category, &[u8], &Tally)> {
+        self.tools
+            .iter()
+            .flat_map(|(category, tools)| tools.iter().map(|(tool, tally)| (*category, &**tool, tally)))
     }
 
     /// Returns the sums over all events of the cell.
@@ -226,7 +245,7 @@ impl Cell {
 
     /// Returns how many tallies it holds: what its size goes by.
     pub fn tallies(&self) -> usize {
-        self.categories.len() + self.risks.len() + self.tools.len()
+        self.categories.len() + self.risks.len() + self.tools.values().map(BTreeMap::len).sum::<usize>()
     }
 }
 

@@ -32,6 +32,7 @@ fn event(n: u64) -> Delta {
         category: Category::ALL[tool % Category::ALL.len()],
         tools: format!("tool{tool}").into_bytes().into(),
         risk: None,
+        axis: None,
         exit: Some(chance.is_multiple_of(10).into()),
         duration: Some(Micros(chance % 10_000_000)),
     }

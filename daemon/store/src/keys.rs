@@ -15,12 +15,12 @@
 use std::collections::BTreeMap;
 
 use karo_core::rollup::{Cell, CellStart, Tally};
-use karo_protocol::{Category, Risk, Timestamp};
+use karo_protocol::{Axis, Category, Risk, Timestamp};
 
 use crate::views::LogPosition;
 
 /// Version of this layout; a tree of another version is made anew from the log.
-pub(crate) const FORMAT: u16 = 1;
+pub(crate) const FORMAT: u16 = 2;
 
 /// The key of [`Meta`].
 pub(crate) const META: &[u8] = b"m";
@@ -63,8 +63,8 @@ pub(crate) fn parse_cell_key(key: &[u8]) -> Option<CellStart> {
 /// | list | entries |
 /// | --- | --- |
 /// | categories | index in the taxonomy u8, tally |
-/// | risks      | index of the level u8, tally |
-/// | tools      | length varint, name, tally |
+/// | risks      | index of the level u8, index of the axis plus one u8 or 0 for none, tally |
+/// | tools      | index of the event's category u8, length varint, name, tally |
 ///
 /// A list is the number of its entries and then these. A tally is six signed varints: events, ok,
 /// failed, timed, sum of the durations in µs, sum of their logarithms.
@@ -76,12 +76,13 @@ pub(crate) fn cell_value(cell: &Cell) -> Vec<u8> {
         write_tally(&mut value, tally);
     }
     write_number(&mut value, cell.risks.len() as u128);
-    for (risk, tally) in &cell.risks {
-        value.push(risk.index());
+    for ((risk, axis), tally) in &cell.risks {
+        value.extend([risk.index(), axis.map_or(0, |axis| axis.index() + 1)]);
         write_tally(&mut value, tally);
     }
-    write_number(&mut value, cell.tools.len() as u128);
-    for (tool, tally) in &cell.tools {
+    write_number(&mut value, cell.tools().count() as u128);
+    for (category, tool, tally) in cell.tools() {
+        value.push(category.index());
         write_number(&mut value, tool.len() as u128);
         value.extend_from_slice(tool);
         write_tally(&mut value, tally);
@@ -92,15 +93,25 @@ pub(crate) fn cell_value(cell: &Cell) -> Vec<u8> {
 /// Reads the value of a cell; `None` when it is none that [`cell_value`] makes.
 pub(crate) fn parse_cell_value(value: &[u8]) -> Option<Cell> {
     let mut rest = value;
-    let cell = Cell {
-        categories: read_list(&mut rest, |rest| Category::from_index(read_byte(rest)?))?,
-        risks: read_list(&mut rest, |rest| Risk::from_index(read_byte(rest)?))?,
-        tools: read_list(&mut rest, |rest| {
-            let length = usize::try_from(read_number(rest)?).ok()?;
-            Some(take(rest, length)?.into())
-        })?,
-    };
-    rest.is_empty().then_some(cell)
+    let categories = read_list(&mut rest, |rest| Category::from_index(read_byte(rest)?))?;
+    let risks = read_list(&mut rest, |rest| Some((Risk::from_index(read_byte(rest)?)?, read_axis(rest)?)))?;
+    let named = read_list(&mut rest, |rest| {
+        let category = Category::from_index(read_byte(rest)?)?;
+        let length = usize::try_from(read_number(rest)?).ok()?;
+        Some((category, Box::<[u8]>::from(take(rest, length)?)))
+    })?;
+    let mut tools: BTreeMap<Category, BTreeMap<Box<[u8]>, Tally>> = BTreeMap::new();
+    for ((category, tool), tally) in named {
+        tools.entry(category).or_default().insert(tool, tally);
+    }
+    rest.is_empty().then_some(Cell { categories, risks, tools })
+}
+
+fn read_axis(rest: &mut &[u8]) -> Option<Option<Axis>> {
+    match read_byte(rest)? {
+        0 => Some(None),
+        index => Axis::from_index(index - 1).map(Some),
+    }
 }
 
 fn read_list<K: Ord>(
@@ -298,10 +309,17 @@ mod tests {
     prop_compose! {
         fn any_cell()(
             categories in prop::collection::btree_map(prop::sample::select(Category::ALL), any_tally(), 0..5),
-            risks in prop::collection::btree_map(prop::sample::select(Risk::ALL), any_tally(), 0..5),
-            tools in prop::collection::btree_map(prop::collection::vec(any::<u8>(), 0..200), any_tally(), 0..5),
+            risks in prop::collection::btree_map(
+                (prop::sample::select(Risk::ALL), prop::option::of(prop::sample::select(Axis::ALL))), any_tally(), 0..5
+            ),
+            named in prop::collection::btree_map(
+                (prop::sample::select(Category::ALL), prop::collection::vec(any::<u8>(), 0..200)), any_tally(), 0..5
+            ),
         ) -> Cell {
-            let tools = tools.into_iter().map(|(tool, tally)| (tool.into(), tally)).collect();
+            let mut tools: BTreeMap<Category, BTreeMap<Box<[u8]>, Tally>> = BTreeMap::new();
+            for ((category, tool), tally) in named {
+                tools.entry(category).or_default().insert(tool.into(), tally);
+            }
             Cell { categories, risks, tools }
         }
     }
@@ -311,11 +329,11 @@ mod tests {
         let tally = Tally { events: 2, ok: 1, failed: 1, timed: 2, duration_us: 300, duration_log2: 14 };
         let cell = Cell {
             categories: [(Category::Vcs, tally)].into(),
-            risks: [(Risk::High, tally.negated())].into(),
-            tools: [(b"git"[..].into(), tally)].into(),
+            risks: [((Risk::High, Some(Axis::Threat)), tally.negated())].into(),
+            tools: [(Category::Vcs, [(b"git"[..].into(), tally)].into())].into(),
         };
-        let expected = b"\x01\x05\x04\x02\x02\x04\xd8\x04\x1c\x01\x03\x03\x01\x01\x03\xd7\x04\x1b\
-            \x01\x03git\x04\x02\x02\x04\xd8\x04\x1c";
+        let expected = b"\x01\x05\x04\x02\x02\x04\xd8\x04\x1c\x01\x03\x01\x03\x01\x01\x03\xd7\x04\x1b\
+            \x01\x05\x03git\x04\x02\x02\x04\xd8\x04\x1c";
         assert_eq!(cell_value(&cell), expected);
         assert_eq!(parse_cell_value(expected), Some(cell));
     }

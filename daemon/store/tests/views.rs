@@ -26,6 +26,7 @@ fn event(n: u64) -> Delta {
         category: Category::ALL[n as usize * 7 % Category::ALL.len()],
         tools: tools.into(),
         risk: n.is_multiple_of(9).then_some(Risk::ALL[n as usize % Risk::ALL.len()]),
+        axis: None,
         exit: (n % 6 != 1).then_some((n % 5 == 2).into()),
         duration: (n % 6 != 1).then_some(Micros(n * n * 1000)),
     }
@@ -365,8 +366,8 @@ impl Model {
             }
             Deed::Revise(which, as_if) if !self.standing.is_empty() => {
                 let place = which.index(self.standing.len());
-                let Delta { category, tools, risk, .. } = event(*as_if);
-                let revised = Delta { category, tools, risk, ..self.standing[place].clone() };
+                let Delta { category, tools, risk, axis, .. } = event(*as_if);
+                let revised = Delta { category, tools, risk, axis, ..self.standing[place].clone() };
                 self.log.push(self.standing[place].clone().reversed());
                 self.log.push(revised.clone());
                 self.standing[place] = revised;

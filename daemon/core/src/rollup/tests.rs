@@ -1,4 +1,4 @@
-use karo_protocol::{Category, Micros, Risk, Timestamp};
+use karo_protocol::{Axis, Category, Micros, Risk, Timestamp};
 use proptest::prelude::*;
 
 use super::{CELL, Cell, CellStart, Delta, Rollup, Sign, TOOL_BYTES_MAX, TOOLS_MAX, Tally};
@@ -10,6 +10,7 @@ fn delta(started_us: i64, tools: &str, exit: Option<i32>, duration: Option<u64>)
         category: Category::Vcs,
         tools: tools.as_bytes().into(),
         risk: None,
+        axis: None,
         exit,
         duration: duration.map(Micros),
     }
@@ -46,17 +47,44 @@ fn a_cell_counts_by_category_and_by_each_tool_once() {
     let git = Tally { events: 2, ok: 1, failed: 1, timed: 2, duration_us: 15, duration_log2: 3 + 3 };
     let less = Tally { events: 1, ok: 1, failed: 0, timed: 1, duration_us: 7, duration_log2: 3 };
     assert_eq!(
-        cell.tools.into_iter().collect::<Vec<_>>(),
-        [(b"git"[..].into(), git), (b"less"[..].into(), less)]
+        cell.tools().collect::<Vec<_>>(),
+        [(Category::Vcs, &b"git"[..], &git), (Category::Vcs, &b"less"[..], &less)]
     );
     assert_eq!(cell.categories[&Category::Vcs], Tally { events: 3, ..git });
     assert!(cell.risks.is_empty());
 }
 
 #[test]
+fn a_program_is_counted_under_the_category_of_each_event() {
+    let scan = Delta { category: Category::Security, ..delta(1, "nmap\0less", Some(0), None) };
+    let cell = cell_of(&[delta(0, "less", Some(0), None), scan.clone()]);
+    let named =
+        cell.tools().map(|(category, tool, tally)| (category, tool, tally.events)).collect::<Vec<_>>();
+    assert_eq!(
+        named,
+        [
+            (Category::Vcs, &b"less"[..], 1),
+            (Category::Security, b"less", 1),
+            (Category::Security, b"nmap", 1)
+        ]
+    );
+    let without = cell_of(&[delta(0, "less", Some(0), None), scan.clone(), scan.reversed()]);
+    assert_eq!(without.tools.len(), 1);
+}
+
+#[test]
+fn risk_is_counted_by_level_and_axis() {
+    let risky = |risk, axis| Delta { risk: Some(risk), axis, ..delta(0, "", Some(0), None) };
+    let (high, low) = (risky(Risk::High, Some(Axis::Threat)), risky(Risk::Low, None));
+    let cell = cell_of(&[high.clone(), low, high]);
+    let counted = cell.risks.iter().map(|(key, tally)| (*key, tally.events)).collect::<Vec<_>>();
+    assert_eq!(counted, [((Risk::Low, None), 1), ((Risk::High, Some(Axis::Threat)), 2)]);
+}
+
+#[test]
 fn what_is_taken_back_leaves_nothing() {
     let mut event = delta(5, "make\0cc", Some(2), Some(u64::MAX));
-    event.risk = Some(Risk::High);
+    (event.risk, event.axis) = (Some(Risk::High), Some(Axis::Hazard));
     let mut rollup = Rollup::default();
     rollup.apply(&event);
     assert_eq!(rollup.len(), 1);
@@ -75,16 +103,16 @@ fn a_late_outcome_counts_as_if_it_had_been_there() {
 #[test]
 fn long_names_of_tools_are_cut() {
     let cell = cell_of(&[delta(0, &"x".repeat(300), None, None), delta(0, &"x".repeat(301), None, None)]);
-    assert_eq!(cell.tools.keys().map(|name| name.len()).collect::<Vec<_>>(), [TOOL_BYTES_MAX]);
-    assert_eq!(cell.tools.values().next().map(|tally| tally.events), Some(2));
+    let lengths = cell.tools().map(|(_, name, tally)| (name.len(), tally.events)).collect::<Vec<_>>();
+    assert_eq!(lengths, [(TOOL_BYTES_MAX, 2)]);
 }
 
 #[test]
 fn a_line_with_very_many_tools_counts_for_the_first() {
     let names: Vec<String> = (0..100).map(|n| format!("t{n:03}")).collect();
     let cell = cell_of(&[delta(0, &names.join("\0"), None, None)]);
-    assert_eq!(cell.tools.len(), TOOLS_MAX);
-    assert!(cell.tools.keys().zip(&names).all(|(tool, name)| **tool == *name.as_bytes()));
+    assert_eq!(cell.tools().count(), TOOLS_MAX);
+    assert!(cell.tools().zip(&names).all(|((_, tool, _), name)| tool == name.as_bytes()));
 }
 
 #[test]
@@ -106,13 +134,14 @@ prop_compose! {
         category in prop::sample::select(Category::ALL),
         tools in prop::collection::vec("[a-c]{0,2}", 0..4),
         risk in prop::option::of(prop::sample::select(Risk::ALL)),
+        axis in prop::option::of(prop::sample::select(Axis::ALL)),
         exit in prop::option::of(-1..3),
         duration in prop::option::of(any::<u64>()),
         is_added in any::<bool>(),
     ) -> Delta {
         let sign = if is_added { Sign::Added } else { Sign::TakenBack };
         let tools = tools.join("\0").into_bytes().into();
-        Delta { sign, category, risk, duration: duration.map(Micros), ..Delta { tools, ..delta(started_us, "", exit, None) } }
+        Delta { sign, category, risk, axis, duration: duration.map(Micros), ..Delta { tools, ..delta(started_us, "", exit, None) } }
     }
 }
 

@@ -77,12 +77,14 @@ impl Columns {
     }
 
     fn delta(&self, chunk: &Chunk, row: usize, sign: Sign) -> Delta {
+        let assessment = self.assessment(chunk, row);
         Delta {
             sign,
             started_at: Timestamp::from_micros(chunk.started[row]),
             category: Category::from_index(chunk.kind[row] & CATEGORY_BITS).unwrap_or(Category::Other),
             tools: self.tools.string(chunk.tools.at(row)).into(),
-            risk: self.assessment(chunk, row).risk,
+            risk: assessment.risk,
+            axis: assessment.axis,
             exit: self.exit(chunk, row),
             duration: self.duration(chunk, row),
         }
