@@ -354,7 +354,7 @@ fn a_dial_that_hangs_is_abandoned_and_its_time_counts() {
     }
     let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max();
     assert!(longest <= Some(seconds(61)), "{longest:?} between two dials");
-    assert!(starts.len() < 25, "{} dials", starts.len());
+    assert!((9..25).contains(&starts.len()), "{} dials", starts.len());
 }
 
 #[test]

@@ -366,8 +366,10 @@ fn the_first_good_address_wins() {
         let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = [nobody, mute.local_addr().unwrap(), pair.address()];
         let (dialled, listening) = (pair.dialled(), pair.listening(&[pair.dialler.node_id()]));
+        // So long that the test would be over before the mute one is given up.
+        let patience = 10 * PATIENCE;
         let (dialled, accepted) =
-            tokio::join!(dial(&dialled, &addresses, PATIENCE, |_| {}), pair.accept_one(&listening, PATIENCE));
+            tokio::join!(dial(&dialled, &addresses, patience, |_| {}), pair.accept_one(&listening, PATIENCE));
         accepted.unwrap();
         assert_eq!(dialled.unwrap().remote().address, pair.address());
     });
@@ -463,5 +465,31 @@ fn whoever_says_nothing_or_nonsense_is_let_go() {
         drop(TcpStream::connect(pair.address()).await.unwrap());
         let refused = pair.accept_one(&listening, PATIENCE).await.unwrap_err();
         assert!(matches!(refused, NotAccepted::Lost(_)), "{refused:?}");
+    });
+}
+
+/// The deadline is that of the whole handshake: a byte now and then does not put it off.
+#[test]
+fn whoever_sends_a_byte_now_and_then_is_let_go() {
+    run(async {
+        let pair = Pair::new().await;
+        let listening = pair.listening(&[pair.dialler.node_id()]);
+        let patience = Duration::from_millis(500);
+        let mut slow = TcpStream::connect(pair.address()).await.unwrap();
+        let trickle = async {
+            // The head of a record of 16 KiB: the rest of it is a long time in coming.
+            slow.write_all(&[0x16, 3, 1, 0x40, 0]).await.unwrap();
+            let mut beat = tokio::time::interval(patience / 20);
+            loop {
+                beat.tick().await;
+                slow.write_all(&[1]).await.unwrap();
+            }
+        };
+        tokio::select! {
+            accepted = pair.accept_one(&listening, patience) => {
+                assert_eq!(accepted.unwrap_err(), NotAccepted::TimedOut(patience));
+            }
+            () = trickle => unreachable!("it sends on"),
+        }
     });
 }

@@ -307,8 +307,8 @@ fn our_dialler_takes_up_no_session() {
 fn early_data_are_not_taken() {
     let pair = Pair::new();
     let (client, generous) = (eager(&pair), generous(&pair, 1024));
-    let early = |server: Arc<ServerConfig>| {
-        let mut client = ClientConnection::new(Arc::clone(&client), pair.name()).unwrap();
+    let early = |client: &Arc<ClientConfig>, server: Arc<ServerConfig>| {
+        let mut client = ClientConnection::new(Arc::clone(client), pair.name()).unwrap();
         let offered = client.early_data().map(|mut early| early.write(b"early").unwrap());
         let mut server = ServerConnection::new(server).unwrap();
         for _ in 0..4 {
@@ -316,8 +316,13 @@ fn early_data_are_not_taken() {
         }
         (offered, client.is_early_data_accepted(), server.handshake_kind())
     };
-    assert_eq!(early(Arc::clone(&generous)), (None, false, Some(HandshakeKind::Full)));
-    assert_eq!(early(pair.server()), (Some(5), false, Some(HandshakeKind::Full)));
+    assert_eq!(early(&client, Arc::clone(&generous)), (None, false, Some(HandshakeKind::Full)));
+    assert_eq!(early(&client, pair.server()), (Some(5), false, Some(HandshakeKind::Full)));
+    // And ours gives nothing that they could come with the next time.
+    let (client, ours) = (eager(&pair), pair.server());
+    for _ in 0..2 {
+        assert_eq!(early(&client, Arc::clone(&ours)), (None, false, Some(HandshakeKind::Full)));
+    }
 }
 
 #[test]
