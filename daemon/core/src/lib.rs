@@ -16,4 +16,5 @@ pub mod redact;
 pub mod risk;
 pub mod rollup;
 pub mod search;
+pub mod sum;
 pub mod understand;
