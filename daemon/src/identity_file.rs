@@ -227,6 +227,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_cannot_be_written_leaves_the_one_before() {
+        let (_directory, path) = place();
+        open(&path, None, now()).expect("it can be made");
+        let before = fs::read(&path).unwrap();
+        // The name under which it is written first is taken.
+        fs::create_dir(path.with_extension("key.new")).unwrap();
+        let next = Identity::generate(&mut System::default(), now());
+        write(&path, &next).expect_err("there is nowhere to write");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
     fn what_is_wrong_with_it_is_named_with_the_mend() {
         type Break = fn(&Path);
         let cases: [(Break, &str); 8] = [

@@ -115,6 +115,9 @@ fn a_zone_is_asked_for_what_stands_in_it_and_nothing_else() {
         address("a.karo.test", "fd00::7"),
         address("a.karo.test", "127.0.0.1"),
         service(&instance("far"), "host.other.test", 7000),
+        // That something is there is no reason to show it.
+        service(&instance("a\u{1b}[31mb"), "a.karo.test", 9238),
+        service(&instance("a\u{202e}b"), "a.karo.test", 9238),
         texts(&instance("far"), &["version=1\u{1b}[2J", "fingerprint=none"]),
     ]);
     let mut node = Node::new();

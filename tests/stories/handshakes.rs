@@ -1,8 +1,9 @@
 //! Handshakes that are none, at the port of a real daemon: what each says, and how it is said.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use karo_protocol::peer::{ALPN, ALPN_PAIR};
 use karo_protocol::{NodeId, Timestamp};
@@ -32,6 +33,34 @@ pub(crate) enum Wrong {
 /// Makes an identity that no daemon has.
 pub(crate) fn somebody() -> Identity {
     Identity::generate(&mut System::default(), Timestamp::default())
+}
+
+/// Tells whether the other side has not closed a connection that it says nothing over.
+pub(crate) fn is_held(tcp: &TcpStream) -> bool {
+    tcp.set_nonblocking(true).expect("a socket can be asked without waiting");
+    let mut bytes = [0; 4096];
+    loop {
+        match (&*tcp).read(&mut bytes) {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// Sends a byte a second for as long as it is called: many times in each.
+pub(crate) fn trickle(mut tcp: impl Write, mut bytes: &[u8]) -> impl FnMut() {
+    let mut last = Instant::now();
+    move || {
+        if last.elapsed() >= Duration::from_secs(1) {
+            last = Instant::now();
+            if let Some((byte, rest)) = bytes.split_first() {
+                // Whether the other side is still there is for the story to find out.
+                drop(tcp.write_all(&[*byte]));
+                bytes = rest;
+            }
+        }
+    }
 }
 
 /// A connection over which the daemon has said something.
@@ -78,6 +107,17 @@ impl Target<'_> {
     /// Shakes hands, and reads the first byte behind that; `None` where there is none.
     pub(crate) fn greeted(&self, config: &Arc<ClientConfig>) -> Option<Greeted> {
         self.shake(Arc::clone(config), tls::server_name(self.node))
+    }
+
+    /// Shakes hands as whoever wants to pair, and says nothing; `None` where nobody waits to be paired with.
+    pub(crate) fn meets(&self, identity: &Identity) -> Option<Greeted> {
+        let config = tls::pair_client_config(identity);
+        let connection = ClientConnection::new(config, tls::pair_server_name()).expect("the name is one");
+        let mut stream = StreamOwned::new(connection, self.connect());
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).ok()?;
+        }
+        Some(stream)
     }
 
     fn shake(&self, config: Arc<ClientConfig>, name: ServerName<'static>) -> Option<Greeted> {

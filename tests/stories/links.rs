@@ -1,7 +1,7 @@
 //! Links under faults and attacks, on loopback: whoever is not trusted gets no session, whoever crashes or freezes
 //! comes back, and there is one link in the end.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use karo_tests::{Karo, Node, Session, Typist, number_from, until};
 use karo_trust::{System, tls};
 use rustix::process::Signal;
 
-use crate::handshakes::{Target, somebody};
+use crate::handshakes::{Target, is_held, somebody, trickle};
 
 /// How many handshakes of one address a daemon sees through at once.
 const HANDSHAKES_OF_ONE_MAX: usize = 16;
@@ -22,19 +22,6 @@ const HANDSHAKES_OF_ONE_MAX: usize = 16;
 /// What a daemon may hold more after an attack than before: the allocator gives not all back, and a debug build
 /// least of all.
 const LEFT_BYTES_MAX: u64 = 24 << 20;
-
-/// Tells whether the other side has not closed a connection that it says nothing over.
-fn is_held(tcp: &TcpStream) -> bool {
-    tcp.set_nonblocking(true).expect("a socket can be asked without waiting");
-    let mut bytes = [0; 4096];
-    loop {
-        match (&*tcp).read(&mut bytes) {
-            Ok(0) => return false,
-            Ok(_) => {}
-            Err(error) => return error.kind() == ErrorKind::WouldBlock,
-        }
-    }
-}
 
 fn trusts(node: &Node, key: NodeId, name: &str, trust: Trust, expires_at: Option<Timestamp>) {
     let add = PeerAdd {
@@ -137,8 +124,14 @@ fn wrong_handshakes_make_no_session() {
     let given_up = (dawdlers.len() - HANDSHAKES_OF_ONE_MAX) as u64;
     let flooded = || one.karo.connections().len() <= HANDSHAKES_OF_ONE_MAX + 1;
     until("the oldest are given up", || flooded().then_some(()));
-    // And nobody dawdles for ever, though nobody comes for whom to give them up.
-    until("the last are given up", || (!dawdlers.iter().any(is_held)).then_some(()));
+    // And nobody dawdles for ever, though nobody comes for whom to give them up: not by a byte a second either.
+    let half = dawdlers.len() - 2;
+    let mut trickle =
+        trickle(dawdlers[half].try_clone().expect("a socket can be held twice"), &hello[hello.len() / 2..]);
+    until("the last are given up", || {
+        trickle();
+        (!dawdlers.iter().any(is_held)).then_some(())
+    });
     drop(dawdlers);
 
     let connected: Vec<_> = one.peers().into_iter().filter(|row| row.state == LinkState::Connected).collect();
@@ -208,11 +201,16 @@ fn a_trusted_key_that_says_nothing_is_let_go() {
     // More than may be of one peer: those too many are closed at once, the others when they do not greet.
     let mut mute: Vec<_> = (0..8).filter_map(|_| target.greeted(&config)).collect();
     assert!(!mute.is_empty());
-    // And one that greets with what is no frame.
+    // And one that greets with what is no frame, and one whose greeting is a byte a second.
+    let slow = mute.pop().expect("there are some");
     if let Some(last) = mute.last_mut() {
         last.write_all(&[0xff; 64]).expect("the daemon reads");
     }
-    until("all are let go", || one.karo.connections().is_empty().then_some(()));
+    let mut trickle = trickle(slow, &[0; 64]);
+    until("all are let go", || {
+        trickle();
+        one.karo.connections().is_empty().then_some(())
+    });
     until("descriptors are back", || (one.karo.descriptors() <= before).then_some(()));
     assert!(!one.was_connected("mute"));
 }

@@ -6,10 +6,13 @@ use std::net::TcpStream;
 use karo_protocol::audit::{Deed, Reason};
 use karo_protocol::local::{Reply, Request};
 use karo_protocol::mesh::{LinkState, Pair, PairAnswer, PairSide, Pairing};
+use karo_protocol::node::Hash;
+use karo_protocol::pair::{PairMessage, PairNonce};
 use karo_protocol::{NodeId, RequestId, Trust};
 use karo_tests::binaries::binaries;
 use karo_tests::{Node, Session, until};
 
+use crate::handshakes::{Target, is_held, somebody, trickle};
 use crate::pty::Pty;
 
 /// One side of a pairing: a session that waits for how far it is.
@@ -256,6 +259,58 @@ fn strangers_at_the_listener_keep_nobody_out() {
     waits.paired();
     dials.paired();
     assert!(one.peer(third.node_id()).is_none() && third.peers().is_empty());
+}
+
+#[test]
+fn strangers_who_dawdle_are_let_go() {
+    let (one, other) = (Node::running(), Node::running());
+    let mut waits = Side::listen(&one);
+    let code = waits.code();
+    // As many as are seen through at once.
+    let silent: Vec<_> = (0..8).map(|_| TcpStream::connect(listener(&one)).expect("it listens")).collect();
+    let (mut dials, words) = until("a place is free again", || {
+        let mut dials = Side::dial(&other, &code, &listener(&one));
+        match dials.next() {
+            Pairing::Words { words, .. } => Some((dials, words)),
+            Pairing::Failed { .. } => None,
+            shown => panic!("no words but {shown:?}"),
+        }
+    });
+    drop(silent);
+    assert_eq!(waits.words(), words);
+    dials.say(true);
+    waits.say(true);
+    waits.paired();
+    dials.paired();
+}
+
+/// Ten seconds are for each message, whole: neither who says nothing keeps a window open, nor who says a byte a second.
+#[test]
+fn whoever_says_nothing_ends_the_pairing() {
+    let nodes = [Node::running(), Node::running()];
+    let message = PairMessage::Nonce(PairNonce { nonce: Hash([7; 32]) }).encode().expect("it is short");
+    let mut strangers = nodes.each_ref().map(|node| {
+        let mut waits = Side::listen(node);
+        waits.code();
+        let address = listener(node);
+        let target =
+            Target { address: &address, node: node.node_id(), trusted: node.node_id(), refused: Vec::new() };
+        (waits, target.meets(&somebody()).expect("it waits to be paired with"))
+    });
+    let held = strangers
+        .each_ref()
+        .map(|(_, stranger)| stranger.sock.try_clone().expect("a socket can be held twice"));
+    let mut trickle = trickle(&mut strangers[1].1, &message);
+    until("both are let go", || {
+        trickle();
+        (!held.iter().any(is_held)).then_some(())
+    });
+    drop(trickle);
+    for (waits, _) in &mut strangers {
+        assert_eq!(waits.failure(), "it took too long");
+    }
+    nothing_stays(&nodes[0], &nodes[1]);
+    nothing_stays(&nodes[1], &nodes[0]);
 }
 
 #[test]

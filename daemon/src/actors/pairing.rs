@@ -178,7 +178,7 @@ struct Met {
 /// Finds the other side. Dropped, it has let go of its port.
 async fn meet(ours: &Ours, side: PairSide, progress: &mpsc::Sender<Progress>) -> Result<Met, String> {
     match side {
-        PairSide::Listen { address } => listen(ours, address, progress).await,
+        PairSide::Listen { address } => listen(ours, address, progress, WINDOW).await,
         PairSide::Dial { code, address } => dial(ours, &code, &address).await,
     }
 }
@@ -193,11 +193,12 @@ fn own_side(ours: &Ours, other: IpAddr) -> OwnSide {
     OwnSide { node: ours.identity.node_id(), next_key: ours.identity.next_hash(), port }
 }
 
-/// Waits for the first stranger who comes through the handshake.
+/// Waits so long for the first stranger who comes through the handshake.
 async fn listen(
     ours: &Ours,
     address: Option<String>,
     progress: &mpsc::Sender<Progress>,
+    window: Duration,
 ) -> Result<Met, String> {
     let address = match address {
         None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PAIR_PORT)),
@@ -211,14 +212,14 @@ async fn listen(
     let waiting = Progress::Waiting {
         code: code.to_string(),
         addresses: shown(local),
-        seconds: WINDOW.as_secs() as u32,
+        seconds: window.as_secs() as u32,
     };
     if progress.send(waiting).await.is_err() {
         return Err(LEFT.to_owned());
     }
     let begun = Instant::now();
     let listening = Listening::pairing(ours.identity.node_id(), tls::pair_server_config(&ours.identity));
-    let late = sleep_until((begun + WINDOW).into());
+    let late = sleep_until((begun + window).into());
     tokio::select! {
         (connection, other) = stranger(&listener, &listening) => {
             // The listener is dropped with this: there is one stranger, and no second one.
@@ -396,4 +397,26 @@ fn taken(inbox: &mut Vec<u8>) -> Option<Heard> {
     let payload = inbox.get(Header::SIZE..end)?.to_vec();
     inbox.drain(..end);
     Some(PairMessage::decode(header.kind, &payload).map_or(Heard::Nonsense, Heard::Message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use karo_protocol::Timestamp;
+    use karo_trust::Identity;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_is_waited_for_longer_than_the_window() {
+        let identity = Arc::new(Identity::generate(&mut System::default(), Timestamp::default()));
+        let ours = Ours { identity, listen: None };
+        let (progress, mut told) = mpsc::channel(1);
+        let waits = listen(&ours, Some("127.0.0.1:0".to_owned()), &progress, Duration::from_millis(50));
+        let ended = timeout(Duration::from_secs(20), waits).await.expect("the window closes");
+        assert_eq!(ended.err().as_deref(), Some("nobody came; the window is closed"));
+        let Some(Progress::Waiting { addresses, .. }) = told.recv().await else { panic!("it did not wait") };
+        assert!(TcpStream::connect(addresses[0].as_str()).await.is_err(), "nothing stays open");
+    }
 }
