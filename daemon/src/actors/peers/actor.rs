@@ -26,6 +26,7 @@ use super::messages::{
     Woken,
 };
 use super::neighbour::Neighbour;
+use super::unwritten::Unwritten;
 use super::{Mesh, deeds, rotations};
 use crate::actors::Drain;
 use crate::actors::link::{self, LinkActor};
@@ -65,6 +66,7 @@ pub struct PeersActor {
     pub(super) changes: watch::Sender<u64>,
     pub(super) flood: Floodgate<Kind>,
     pub(super) strangers: Floodgate<Kind>,
+    unwritten: Unwritten,
     pub(super) is_stopping: bool,
     _lease: Lease,
 }
@@ -91,6 +93,7 @@ impl PeersActor {
             changes,
             flood: Floodgate::new(PEERS_WIDTH),
             strangers: Floodgate::new(STRANGERS_WIDTH),
+            unwritten: Unwritten::default(),
             is_stopping: false,
         }
     }
@@ -157,22 +160,19 @@ impl PeersActor {
         }
     }
 
-    fn write_down(&self, deeds: Vec<AuditEntry>) {
-        if self.mesh.keep.try_send(Keep { entries: Vec::new(), deeds }).is_err() {
-            tracing::warn!("the store is too busy for the audit of the mesh");
-        }
+    fn write_down(&mut self, deeds: Vec<AuditEntry>) {
+        self.unwritten.push(deeds);
+        self.unwritten.offer(&self.mesh.keep);
     }
 
-    /// Writes down what was counted together and is due.
+    /// Writes down what was counted together and is due, and what the store had no room for.
     fn flush(&mut self, is_last: bool) {
         let now = Instant::now();
         let gates = [&mut self.flood, &mut self.strangers];
         let counted = gates.into_iter().flat_map(|gate| if is_last { gate.rest(now) } else { gate.due(now) });
         let entry = |((deed, peer, reason), count)| AuditEntry { peer, reason, count, ..deeds::entry(deed) };
         let entries: Vec<AuditEntry> = counted.map(entry).collect();
-        if !entries.is_empty() {
-            self.write_down(entries);
-        }
+        self.write_down(entries);
     }
 
     /// Makes links to those who are peers, lets go of those who are none any more, and listens if there is anybody.
@@ -488,7 +488,14 @@ impl Handler<Drain> for PeersActor {
         let connected: Vec<NodeId> = self.neighbours.iter().filter_map(is_up).collect();
         connected.into_iter().for_each(|node| self.note(Deed::Disconnected, Some(node), Reason::Stopping));
         self.flush(true);
+        let deeds = self.unwritten.take();
+        let unwritten = (!deeds.is_empty()).then(|| self.mesh.keep.send(Keep { entries: Vec::new(), deeds }));
         Box::pin(async move {
+            if let Some(unwritten) = unwritten
+                && !matches!(unwritten.await, Ok(Ok(())))
+            {
+                tracing::error!("the last entries of the audit of the mesh are not written");
+            }
             for link in links {
                 // A link that is gone has nothing to say.
                 link.await.unwrap_or_default();

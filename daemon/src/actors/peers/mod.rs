@@ -24,6 +24,7 @@
 //! | `own` | this machine's identity: shown, rotated, backed up, restored |
 //! | `rotations` | the keys of peers, when they change |
 //! | `witness` | the audits of peers, and proofs of our own for them |
+//! | `unwritten` | entries of the audit that wait for room |
 //! | `neighbour`, `deeds` | what is known of one link; entries of the audit |
 
 mod actor;
@@ -34,6 +35,7 @@ mod messages;
 mod neighbour;
 mod own;
 mod rotations;
+mod unwritten;
 mod witness;
 
 use actix::Recipient;
