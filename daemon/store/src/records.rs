@@ -115,9 +115,8 @@
 //! | 10 | line: the next line of a series | name of the series (16 bytes), index from 0 (number), line (bytes) |
 //!
 //! Of all records of one shelf and key the one with the greatest stamp counts, wherever it lies. Puts,
-//! removals and lines of a last batch that is not whole count up to its first fault: after a crash
-//! within a batch that nobody was told of, a beginning of them is there, and never one without those
-//! before it.
+//! removals, lines and deletions of a last batch that is not whole do not count: after a crash within a
+//! batch that nobody was told of, none of them is there.
 
 use std::sync::Arc;
 

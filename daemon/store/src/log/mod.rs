@@ -101,8 +101,8 @@ pub enum Entry {
     },
     /// A small value by its name, instead of the one before.
     ///
-    /// Of the puts, removals and lines of a batch that a crash tore, a beginning may be kept, in the order
-    /// of the batch: whatever explains another thing goes before it.
+    /// Of the puts, removals, lines and deletions of a batch that a crash tore, none is kept: what explains
+    /// another thing goes into its batch.
     Put {
         /// What kind of thing it is; 0 is the store's own.
         shelf: u8,

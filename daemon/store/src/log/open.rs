@@ -233,13 +233,12 @@ fn take_in(scan: &Scan<'_>, length: usize) -> (RawIndex, Contents, Vec<(Range<u6
     for found in &scan.records {
         let record = payload::read(found.kind, found.payload, &mut Base::default());
         let counts = |record: &Record<'_>| match record {
-            Record::Put(_) | Record::Line(..) => u64::from(found.offset) < notes_end,
+            Record::Put(_) | Record::Line(..) | Record::Deleted(..) => u64::from(found.offset) < notes_end,
             Record::Void
             | Record::Shell(..)
             | Record::Event(_)
             | Record::Ended(..)
             | Record::Lost(..)
-            | Record::Deleted(..)
             | Record::Understood(_) => true,
         };
         match record.is_ok_and(|record| counts(&record) && index.add(&record, &mut contents)) {

@@ -162,6 +162,7 @@ fn batch_check(number: u32, head: &[u8]) -> [u8; 4] {
 /// The head of a batch, read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct BatchHead {
+    start: u64,
     end: u64,
     synced: u64,
     is_closing: bool,
@@ -174,6 +175,7 @@ fn read_batch_head(bytes: &[u8], number: u32, at: usize) -> Option<BatchHead> {
         && word(24) == u32::try_from(at).ok()?
         && batch_check(number, head) == head[28..];
     is_sound.then(|| BatchHead {
+        start: at as u64,
         end: at as u64 + BATCH_HEAD_BYTES as u64 + u64::from(word(12)),
         synced: u64::from(word(16)) << 32 | u64::from(word(20)),
         is_closing: u16::from_be_bytes([head[4], head[5]]) & FLAG_CLOSED != 0,
@@ -265,20 +267,25 @@ pub(super) struct Scan<'a> {
     pub(super) header: Header,
     /// The offset up to which all was synced.
     synced: u64,
+    /// Where the last batch lies.
+    last: Range<u64>,
     /// What is wrong with what lies behind it.
     tail: Fault,
 }
 
 impl Scan<'_> {
-    /// Returns the offset from which on values and lines do not count: they could be there without
-    /// others that were written before them, in a batch that nobody was told of.
+    /// Returns the offset from which on values, lines and deletions do not count: of a batch that nobody was told of,
+    /// and that is not there as a whole, none do. An entry of the audit is there with what it records, or not at all.
     pub(super) fn notes_end(&self) -> u64 {
         let is_open = |fault: &Fault| match fault {
             Fault::Damage => false,
             Fault::Torn | Fault::Undecided => true,
         };
         let first = self.faults.iter().find(|(_, fault)| is_open(fault));
-        first.map_or(u64::MAX, |(range, _)| range.start)
+        first.map_or(u64::MAX, |(range, _)| match self.last.contains(&range.start) {
+            true => self.last.start,
+            false => range.start,
+        })
     }
 
     /// Judges a record that is as it was written but has no meaning without others.
@@ -318,7 +325,8 @@ pub(super) fn scan(bytes: &[u8], number: u32, is_complete: bool) -> Scan<'_> {
     let is_closed = walk.last.is_some_and(|head| head.is_closing && head.end == end) && faults.is_empty();
     let synced = if is_complete { end } else { walk.last.map_or(0, |head| head.synced) };
     let tail = if missing.is_some() { Fault::Torn } else { Fault::Undecided };
-    Scan { records: walk.records, faults, is_closed, header, synced, tail }
+    let last = walk.last.map_or(0..0, |head| head.start..head.end);
+    Scan { records: walk.records, faults, is_closed, header, synced, last, tail }
 }
 
 /// A walk over the bytes of a file.
