@@ -74,6 +74,19 @@ impl Contribution {
         Ok((contribution, vec![Output::SignReport { id: report, table, report: body }]))
     }
 
+    /// Begins again after a restart with the report that was [given](AtomSays::Report) before, if that was kept: an
+    /// atom whose set was agreed upon closes with the same reports or never. Nothing secret is in it: what is in the
+    /// boxes is sealed to others.
+    pub fn again(
+        closing: Arc<Closing>,
+        report: Nonce,
+        (signed, boxes): (Signed, [Bytes; 2]),
+        (window, now): (Window, Instant),
+    ) -> Self {
+        let stage = Stage::Giving { signed, again: now };
+        Self { closing, report, boxes, window, heard: now, held: now, stage }
+    }
+
     /// Takes the signed report, once the ledger is on disk.
     pub fn on_signed(&mut self, signed: Signed, now: Instant) -> Vec<Output> {
         match self.stage {
@@ -92,15 +105,18 @@ impl Contribution {
             return Vec::new();
         }
         let is_leader = from == self.closing.leader();
-        if is_leader {
-            self.heard = now;
-        }
         match says {
             AtomSays::Invite { .. } | AtomSays::Taken(_) if !is_leader => {
                 vec![Output::Fault(Fault { from, contributor: None, wrong: Wrong::Stranger })]
             }
-            AtomSays::Invite { .. } => self.on_invited(now),
-            AtomSays::Taken(_) => self.on_taken(),
+            AtomSays::Invite { .. } => {
+                self.heard = now;
+                self.on_invited(now)
+            }
+            AtomSays::Taken(_) => {
+                self.heard = now;
+                self.on_taken()
+            }
             AtomSays::Ended(reason) if is_leader => self.end(*reason),
             AtomSays::Closed(_) => {
                 self.stage = Stage::Over;

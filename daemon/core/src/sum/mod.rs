@@ -18,7 +18,7 @@
 //! way as to any other: a node that contributes and aggregates hears itself. An atom closes with these two or never:
 //! a step that the other leaves unanswered for [`ANSWER_PATIENCE`] ends it, or when the window is over if that is
 //! later. After a restart a machine is made again of its [`AggregatorRecord`], and contributors give their reports
-//! again.
+//! again: the same, or, as long as no set was agreed upon, another of the same numbers.
 
 mod closing;
 mod contribution;

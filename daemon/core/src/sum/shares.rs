@@ -8,10 +8,10 @@
 //!
 //! | bytes | field |
 //! | --- | --- |
-//! | 64 | public share: a part of the joint randomness of each aggregator |
+//! | 32 | public share: the other aggregator's part of the joint randomness; its own it computes |
 //! | leader: 16 × (cells × bits + proof) + 32; helper: 64 | input share |
 
-use std::io::Cursor;
+use std::io::{Cursor, Read as _};
 use std::sync::Arc;
 
 use karo_protocol::Bytes;
@@ -36,6 +36,9 @@ pub const PRIO_VERSION: &str = "prio 0.18.1";
 
 /// What stands in a context where a vector has its part.
 const ALL_PARTS: u8 = 0xff;
+
+/// Bytes of one aggregator's part of the joint randomness.
+const SEED_BYTES: usize = 32;
 
 /// Bytes of one element of a share.
 pub const ELEMENT_BYTES: usize = 16;
@@ -82,6 +85,14 @@ impl Rank {
         match self {
             Self::Leader => 0,
             Self::Helper => 1,
+        }
+    }
+
+    /// Returns where the other aggregator's part stands in a public share.
+    const fn others_part(self) -> std::ops::Range<usize> {
+        match self {
+            Self::Leader => SEED_BYTES..2 * SEED_BYTES,
+            Self::Helper => 0..SEED_BYTES,
         }
     }
 
@@ -198,7 +209,17 @@ impl Scheme {
         keys: [SealingKey; 2],
         chance: &[u8; 32],
     ) -> Option<[Vec<u8>; 2]> {
-        let texts = self.split(bound.report, numbers)?;
+        self.seal(bound, &self.split(bound.report, numbers)?, keys, chance)
+    }
+
+    /// Seals to each aggregator what is for it.
+    pub(super) fn seal(
+        &self,
+        bound: &Bound,
+        texts: &[Vec<u8>; 2],
+        keys: [SealingKey; 2],
+        chance: &[u8; 32],
+    ) -> Option<[Vec<u8>; 2]> {
         let sealed = [Rank::Leader, Rank::Helper].map(|rank| {
             let place = rank.index();
             let chance = blake3::keyed_hash(chance, &[place as u8]);
@@ -216,8 +237,11 @@ impl Scheme {
         let mut texts = [Vec::new(), Vec::new()];
         for (vector, numbers) in self.vectors.iter().zip(numbers) {
             let (public, inputs) = vector.prio.shard(&vector.context, numbers, &report.0).ok()?;
-            for (text, input) in texts.iter_mut().zip(&inputs) {
-                public.encode(text).ok()?;
+            let public = public.get_encoded().ok()?;
+            for (rank, (text, input)) in
+                [Rank::Leader, Rank::Helper].into_iter().zip(texts.iter_mut().zip(&inputs))
+            {
+                text.extend_from_slice(public.get(rank.others_part())?);
                 input.encode(text).ok()?;
             }
         }
@@ -359,7 +383,10 @@ struct Given {
 
 impl Given {
     fn read(vector: &Vector, rank: Rank, cursor: &mut Cursor<&[u8]>) -> Option<Self> {
-        let public = Prio3PublicShare::decode_with_param(&vector.prio, cursor).ok()?;
+        // An aggregator computes its own part, so that nothing that is sent could be changed without a trace.
+        let mut public = [0; 2 * SEED_BYTES];
+        cursor.read_exact(&mut public[rank.others_part()]).ok()?;
+        let public = Prio3PublicShare::get_decoded_with_param(&vector.prio, &public).ok()?;
         let input = Prio3InputShare::decode_with_param(&(&vector.prio, rank.index()), cursor).ok()?;
         Some(Self { public, input })
     }

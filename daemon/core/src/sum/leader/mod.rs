@@ -442,21 +442,20 @@ impl Leader {
             gathering.stop();
             *stopped = Some(now);
         }
-        if stopped.is_some_and(|stopped| now >= stopped + ANSWER_PATIENCE) {
-            gathering.forget_pending();
-        }
     }
 
     /// Proposes the set, once all that came is verified.
     fn agree(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let Stage::Gathering { gathering, stopped: Some(stopped) } = &self.stage else { return };
-        if gathering.is_busy() {
-            if now >= *stopped + ANSWER_PATIENCE {
-                self.end(AtomReason::Gone, out);
-            }
+        let Stage::Gathering { gathering, stopped: Some(stopped) } = &mut self.stage else { return };
+        let is_busy = gathering.is_busy();
+        if is_busy && now < *stopped + ANSWER_PATIENCE {
             return;
         }
         let set = gathering.set();
+        if is_busy && (gathering.is_rechecking() || self.closing.cohort(&set).is_err()) {
+            return self.end(AtomReason::Gone, out);
+        }
+        gathering.forget_pending();
         if self.closing.cohort(&set).is_err() {
             return self.end(AtomReason::TooFew, out);
         }

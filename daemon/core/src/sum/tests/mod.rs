@@ -1,11 +1,22 @@
 //! A whole closing in one process: nodes, a network that can lose and repeat, and those who do not keep to the rules.
 
+mod attacks;
+mod liars;
+mod signed;
 mod simulation;
+mod steps;
 mod world;
+mod worlds;
 
-use karo_protocol::atom::AtomReason;
+use karo_protocol::atom::{AtomId, AtomReason, Part};
+use karo_protocol::group::MEMBERS_MAX;
+use karo_protocol::node::{Hash, Nonce};
+use karo_protocol::{Bytes, NodeId};
 
 use self::world::World;
+use super::seal::SealingSecret;
+use super::shares::{Bound, ELEMENT_BYTES, Scheme};
+use super::{BOX_BYTES_MAX, VERIFYING_MAX};
 
 #[test]
 fn five_owners_close_an_atom() {
@@ -26,4 +37,32 @@ fn four_owners_do_not() {
     assert_eq!(world.closed(), []);
     assert!(world.ended(world.leader()).contains(&AtomReason::TooFew));
     assert!(world.ended(world.helper()).contains(&AtomReason::TooFew));
+}
+
+/// What a group of a thousand with all seven parts takes at each aggregator: 64 MiB at the most.
+#[test]
+fn a_thousand_reports_fit() {
+    const MEMORY_MAX: usize = 64 * 1024 * 1024;
+    /// What a signed report, ids and the maps around them take.
+    const AROUND: usize = 1024;
+    let scheme = Scheme::new(AtomId { group: Hash([1; 32]), day: 1 }, &Part::ALL);
+    let secrets = [SealingSecret::derive(&[1; 32]), SealingSecret::derive(&[2; 32])];
+    let node = |byte| NodeId([byte; 32]);
+    let bound = Bound { report: Nonce([3; 16]), contributor: node(1), leader: node(2), helper: node(3) };
+    let numbers: Vec<Vec<u128>> = scheme.cells().map(|cells| vec![1; cells]).collect();
+    let keys = [secrets[0].public(), secrets[1].public()];
+    let [leader_box, helper_box] = scheme.share(&bound, &numbers, keys, &[4; 32]).expect("in range");
+    let key = Hash([5; 32]);
+    let (shares, ticket) = scheme.begin(&key, &secrets[0], &bound, &leader_box).expect("sound");
+    let (messages, _) = scheme.verify(&key, &secrets[1], &bound, &helper_box, &shares).expect("sound");
+    assert!(scheme.finish(ticket, &messages).is_ok());
+    let length = |all: &[Bytes]| all.iter().map(|bytes| bytes.len()).sum::<usize>();
+    let cells: usize = scheme.cells().sum();
+    // A box is there three times while it is worked on: as it came, opened, and as elements.
+    let worked_on = VERIFYING_MAX * 3 * leader_box.len();
+    let at_leader = AROUND + helper_box.len() + length(&shares);
+    let at_helper = AROUND + cells * ELEMENT_BYTES + length(&messages);
+    eprintln!("boxes {} and {}, kept {at_leader} and {at_helper}", leader_box.len(), helper_box.len());
+    assert!(leader_box.len() < BOX_BYTES_MAX);
+    assert!(worked_on + MEMBERS_MAX * at_leader.max(at_helper) < MEMORY_MAX);
 }

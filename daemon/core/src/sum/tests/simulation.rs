@@ -22,6 +22,7 @@ fn stormy(seed: u64) -> World {
         doubled: world.dice.below(20),
         delay: Duration::from_millis(world.dice.below(20_000) as u64),
     };
+    world.keeps_given = seed.is_multiple_of(2);
     for _ in 0..world.dice.below(4) {
         let place = world.dice.below(5);
         restart(&mut world, place);
@@ -59,5 +60,6 @@ fn every_closing_is_right_or_never() {
         assert!(is_closed || !world.has_closed(world.leader()), "seed {seed}: rank 2 seals first");
         assert!(is_closed || world.elapsed() < DAY, "seed {seed}: it does not end");
     }
+    eprintln!("{closed} of {SEEDS} closed");
     assert!(closed > SEEDS / 2, "{closed} of {SEEDS} closed");
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use karo_protocol::NodeId;
-use karo_protocol::Timestamp;
 use karo_protocol::atom::{Atom, AtomReason, AtomSays, AtomSeal, ClosedAtom, Part, Report};
-use karo_protocol::node::{Hash, Nonce, Signature};
-use karo_protocol::peer::{Object, Signed, SignedBody};
-use serde::de::DeserializeOwned;
+use karo_protocol::node::{Hash, Nonce};
+use karo_protocol::peer::Signed;
+use karo_protocol::{Bytes, NodeId};
 
+use super::signed::{proven, proven_in, sign};
+use super::steps::step;
 use crate::atom::rule::visible;
 use crate::atom::{OwnerSums, ValueSums, release};
 use crate::group::Group;
@@ -18,9 +18,7 @@ use crate::group::tests::group_of;
 use crate::sum::closing::Closing;
 use crate::sum::seal::SealingSecret;
 use crate::sum::shares::{Scheme, Shape};
-use crate::sum::{
-    AggregatorRecord, Contribution, Fault, Helper, Leader, Output, Proven, Window, Work, Wrong,
-};
+use crate::sum::{AggregatorRecord, Contribution, Fault, Helper, Leader, Output, Window, Work, Wrong};
 
 /// The day that is closed.
 pub(super) const DAY: i32 = 20_000;
@@ -76,10 +74,14 @@ struct Node {
     helper: Option<Helper>,
     contribution: Option<Contribution>,
     record: Option<AggregatorRecord>,
+    given: Option<(Nonce, Signed, [Bytes; 2])>,
     closed: Vec<ClosedAtom>,
     ended: Vec<AtomReason>,
     tabled: Option<Signed>,
 }
+
+/// Says something more when something is said.
+type Whisper = Box<dyn Fn(&Message) -> Option<Message>>;
 
 /// Changes, or swallows, a message on its way.
 type Meddler = Box<dyn FnMut(&mut Message, &mut Dice) -> bool>;
@@ -91,6 +93,8 @@ pub(super) struct World {
     pub(super) now: Instant,
     pub(super) weather: Weather,
     pub(super) window: Window,
+    /// Whether contributors keep what they gave on disk.
+    pub(super) keeps_given: bool,
     nodes: BTreeMap<NodeId, Node>,
     network: BTreeMap<(Instant, u64), Message>,
     ups: BTreeMap<(Instant, u64), (NodeId, bool)>,
@@ -98,6 +102,13 @@ pub(super) struct World {
     owners: BTreeMap<Nonce, NodeId>,
     faults: Vec<(NodeId, Fault)>,
     pub(super) meddler: Option<Meddler>,
+    /// Who goes down at the first message of a step that is said by or to them, and how long for.
+    pub(super) dies: Option<(&'static str, NodeId, Option<Duration>)>,
+    /// What is said besides, by whom it may be, before the first message of a step.
+    pub(super) whisper: Option<(&'static str, Whisper)>,
+    /// Whether all reports have one id.
+    pub(super) same_ids: bool,
+    closed_at: Option<Instant>,
     pub(super) said: Vec<Message>,
     pub(super) keeps_said: bool,
 }
@@ -128,6 +139,7 @@ impl World {
             now,
             weather: Weather::default(),
             window: Window::Daily(now + Duration::from_secs(12 * 3600)),
+            keeps_given: true,
             nodes,
             network: BTreeMap::new(),
             ups: BTreeMap::new(),
@@ -135,6 +147,10 @@ impl World {
             owners: BTreeMap::new(),
             faults: Vec::new(),
             meddler: None,
+            dies: None,
+            whisper: None,
+            same_ids: false,
+            closed_at: None,
             said: Vec::new(),
             keeps_said: false,
         }
@@ -198,6 +214,11 @@ impl World {
         self.now.duration_since(self.began)
     }
 
+    /// Returns how long it took until rank 1 had both signatures.
+    pub(super) fn closed_after(&self) -> Option<Duration> {
+        self.closed_at.map(|at| at.duration_since(self.began))
+    }
+
     /// Begins at rank 1.
     pub(super) fn open(&mut self) {
         self.begin_leader(self.leader());
@@ -211,7 +232,7 @@ impl World {
 
     /// Runs until nothing is left to happen.
     pub(super) fn run(&mut self) {
-        for _ in 0..2_000_000 {
+        for _ in 0..400_000 {
             if !self.step() {
                 return;
             }
@@ -318,7 +339,7 @@ impl World {
 
     fn deliver(&mut self, message: Message) {
         let Message { from, to, says } = message;
-        if !self.nodes[&to].is_up {
+        if !self.nodes[&to].is_up || self.falls(to, &says) {
             return;
         }
         let now = self.now;
@@ -350,7 +371,8 @@ impl World {
     }
 
     fn invite(&mut self, id: NodeId) {
-        let chance = (Nonce(self.dice.draw()), self.dice.draw());
+        let drawn = Nonce(self.dice.draw());
+        let chance = (if self.same_ids { Nonce([7; 16]) } else { drawn }, self.dice.draw());
         let (leader, closing, when) = (self.leader(), Arc::clone(&self.closing), (self.window, self.now));
         let node = self.nodes.get_mut(&id).expect("a node");
         if node.contribution.is_some() {
@@ -358,6 +380,10 @@ impl World {
         }
         if let Some(reason) = node.declines {
             return self.carry_out(id, vec![Output::Send { to: leader, says: AtomSays::Decline(reason) }]);
+        }
+        if let Some((report, signed, boxes)) = node.given.clone() {
+            node.contribution = Some(Contribution::again(closing, report, (signed, boxes), when));
+            return;
         }
         let begun = Contribution::new(closing, id, &node.numbers, Hash([1; 32]), chance, when);
         let (contribution, out) = begun.expect("its numbers are in range");
@@ -371,11 +397,37 @@ impl World {
         }
     }
 
+    /// Lets a node go down at the step at which it is to; tells whether it did.
+    fn falls(&mut self, id: NodeId, says: &AtomSays) -> bool {
+        let is_now = |(name, node, _): &(&str, NodeId, _)| *node == id && *name == step(says);
+        let Some((_, _, back)) = self.dies.filter(is_now) else { return false };
+        self.dies = None;
+        self.switch(id, false);
+        if let Some(back) = back {
+            self.plan(back, id, true);
+        }
+        true
+    }
+
     fn carry_out_one(&mut self, id: NodeId, output: Output) {
         let now = self.now;
+        if !self.nodes[&id].is_up {
+            return;
+        }
         match output {
             Output::Record(record) => self.nodes.get_mut(&id).expect("a node").record = Some(record),
-            Output::Send { to, says } => self.send(Message { from: id, to, says }),
+            Output::Send { to, says } => {
+                if let AtomSays::Report { report, leader_box, helper_box } = &says
+                    && self.keeps_given
+                {
+                    let object = proven::<Report>(report).expect("it is signed");
+                    let given = (object.id, report.clone(), [leader_box.clone(), helper_box.clone()]);
+                    self.nodes.get_mut(&id).expect("a node").given = Some(given);
+                }
+                if !self.falls(id, &says) {
+                    self.send(Message { from: id, to, says });
+                }
+            }
             Output::Work(work) => self.work(id, work),
             Output::SignReport { id: report, table: _, report: body } => {
                 self.owners.insert(report, id);
@@ -398,7 +450,12 @@ impl World {
                     node.helper.as_mut().map(|helper| helper.on_sealed(table, seal)).unwrap_or_default();
                 self.carry_out(id, out);
             }
-            Output::Closed(closed) => self.nodes.get_mut(&id).expect("a node").closed.push(closed),
+            Output::Closed(closed) => {
+                if id == self.leader() {
+                    self.closed_at = Some(now);
+                }
+                self.nodes.get_mut(&id).expect("a node").closed.push(closed);
+            }
             Output::Ended(reason) => self.nodes.get_mut(&id).expect("a node").ended.push(reason),
             Output::Fault(fault) => self.faults.push((id, fault)),
         }
@@ -426,6 +483,11 @@ impl World {
             if !passes {
                 return;
             }
+        }
+        if let Some((_, whisper)) = self.whisper.take_if(|(name, _)| *name == step(&message.says))
+            && let Some(said) = whisper(&message)
+        {
+            self.put(said);
         }
         if message.from != message.to && self.dice.below(100) < self.weather.lost {
             return;
@@ -492,6 +554,7 @@ impl Node {
             helper: None,
             contribution: None,
             record: None,
+            given: None,
             closed: Vec::new(),
             ended: Vec::new(),
             tabled: None,
@@ -528,40 +591,4 @@ fn numbers(dice: &mut Dice) -> Vec<Vec<u128>> {
     let marks: Vec<u128> = (0..Part::Main.owners()).map(|_| u128::from(dice.below(8) > 0)).collect();
     let values = (0..Part::Main.values()).map(|_| dice.below(1 << BITS) as u128).collect();
     vec![values, marks]
-}
-
-/// Signs as the daemon would; the form of the object is no matter here.
-pub(super) fn sign<T: SignedBody>(issuer: NodeId, id: Nonce, body: T) -> Signed {
-    let now = Timestamp::default();
-    let object = Object { issuer, audience: None, created: now, expires: now, id, body };
-    let bytes = serde_json::to_vec(&object).expect("an object has a text");
-    let signature = signature::<T>(issuer, &bytes);
-    Signed { bytes: bytes.into(), signature }
-}
-
-fn signature<T: SignedBody>(issuer: NodeId, bytes: &[u8]) -> Signature {
-    let mut hasher = blake3::Hasher::new_keyed(&issuer.0);
-    hasher.update(T::NAME.as_bytes()).update(bytes);
-    let mut signature = [0; 64];
-    hasher.finalize_xof().fill(&mut signature);
-    Signature(signature)
-}
-
-/// Verifies a signature, as the daemon would.
-pub(super) fn proven<T: SignedBody + DeserializeOwned>(signed: &Signed) -> Option<Object<T>> {
-    let object: Object<T> = serde_json::from_slice(&signed.bytes).ok()?;
-    (signed.signature == signature::<T>(object.issuer, &signed.bytes)).then_some(object)
-}
-
-pub(super) fn proven_in(says: &AtomSays) -> Option<Proven> {
-    if let AtomSays::Report { report, .. } | AtomSays::Verify { report, .. } = says {
-        return proven::<Report>(report).map(Proven::Report);
-    }
-    if let AtomSays::Table(table) = says {
-        return proven::<Atom>(table).map(Box::new).map(Proven::Table);
-    }
-    if let AtomSays::Seal(seal) = says {
-        return proven::<AtomSeal>(seal).map(Proven::Seal);
-    }
-    None
 }
