@@ -89,3 +89,36 @@ pub(super) fn verify_key(atom: AtomId, leader_half: &Hash, helper_half: &Hash) -
     hasher.update(&leader_half.0).update(&helper_half.0);
     Hash(hasher.finalize().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_of_these_reports_as_they_were_signed() {
+        let atom = AtomId { group: Hash([1; 32]), day: 1 };
+        let (leader, helper) = (NodeId([2; 32]), NodeId([3; 32]));
+        let listed = Listed {
+            report: Nonce([4; 16]),
+            contributor: NodeId([5; 32]),
+            boxes: [Hash([6; 32]), Hash([7; 32])],
+        };
+        let hash = |listed| set_hash(atom, leader, helper, &[listed]);
+        let same = hash(listed);
+        assert_ne!(hash(Listed { report: Nonce([9; 16]), ..listed }), same);
+        assert_ne!(hash(Listed { contributor: NodeId([9; 32]), ..listed }), same);
+        assert_ne!(hash(Listed { boxes: [Hash([9; 32]), Hash([7; 32])], ..listed }), same);
+        assert_ne!(hash(Listed { boxes: [Hash([6; 32]), Hash([9; 32])], ..listed }), same);
+        assert_ne!(set_hash(AtomId { day: 2, ..atom }, leader, helper, &[listed]), same);
+        assert_ne!(set_hash(atom, leader, helper, &[listed, listed]), same);
+    }
+
+    #[test]
+    fn neither_half_is_the_key() {
+        let atom = AtomId { group: Hash([1; 32]), day: 1 };
+        let key = verify_key(atom, &Hash([2; 32]), &Hash([3; 32]));
+        assert_ne!(verify_key(atom, &Hash([2; 32]), &Hash([4; 32])), key);
+        assert_ne!(verify_key(atom, &Hash([4; 32]), &Hash([3; 32])), key);
+        assert_ne!(verify_key(AtomId { day: 2, ..atom }, &Hash([2; 32]), &Hash([3; 32])), key);
+    }
+}

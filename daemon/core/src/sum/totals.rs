@@ -99,3 +99,22 @@ fn add_part(own: &[u8], theirs: &[u8], most: u128) -> Result<Vec<u64>, Unsound> 
     };
     own.into_iter().zip(theirs).map(add).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(number: u128) -> Vec<Bytes> {
+        vec![write_elements([Element::from(number)].iter())]
+    }
+
+    #[test]
+    fn sums_that_no_such_set_can_have_are_refused() {
+        assert_eq!(add_owners(&one(2), &one(3), 5), Ok(vec![vec![5]]));
+        assert_eq!(add_owners(&one(3), &one(3), 5), Err(Unsound::Proof));
+        assert_eq!(add_values(&one(5 * VALUE_MAX), &one(0), 5), Ok(vec![vec![5 * VALUE_MAX as u64]]));
+        assert_eq!(add_values(&one(5 * VALUE_MAX), &one(1), 5), Err(Unsound::Proof));
+        assert_eq!(add_owners(&one(2), &[], 5), Err(Unsound::Form));
+        assert_eq!(add_owners(&one(2), &[Bytes::default()], 5), Err(Unsound::Form));
+    }
+}

@@ -142,6 +142,18 @@ fn no_bit_may_flip_in_a_box() {
     }
 }
 
+#[test]
+fn nothing_stands_behind_the_shares() {
+    let table = Table::new();
+    for place in 0..2 {
+        let mut texts = table.texts();
+        texts[place].push(0);
+        assert_eq!(table.verify(&texts, |_| {}).err(), Some(Unsound::Form));
+        texts[place].truncate(texts[place].len() - 2);
+        assert_eq!(table.verify(&texts, |_| {}).err(), Some(Unsound::Form));
+    }
+}
+
 /// Ten thousand boxes that are sound where they belong, carried elsewhere.
 #[test]
 fn no_box_opens_in_another_place() {

@@ -1,17 +1,23 @@
 //! Those who do not keep to the rules, one at a time: no table but the right one, and their name in the log.
+#![expect(clippy::wildcard_enum_match_arm, reason = "what is changed is named, and nothing else is")]
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use karo_protocol::NodeId;
-use karo_protocol::atom::{AtomReason, AtomSays, Report};
+use karo_protocol::atom::{Atom, AtomReason, AtomSays, AtomSeal, Part, Report};
 use karo_protocol::node::{Hash, Nonce};
+use karo_protocol::{Bytes, NodeId};
 
-use super::signed::{proven, sign};
+use super::signed::{proven, proven_in, sign};
 use super::steps::{STEPS, step};
 use super::world::{Dice, Message, World};
-use crate::sum::Wrong;
+use crate::sum::record::half_hash;
+use crate::sum::seal::SealingSecret;
+use crate::sum::shares::ELEMENT_BYTES;
+use crate::sum::{AggregatorRecord, Helper, Output, REPORTS_EACH_MAX, VERIFYING_MAX, Window, Wrong};
 
 /// Every stretch of bytes in what is said.
 fn stretches(says: &mut AtomSays) -> Vec<&mut [u8]> {
@@ -114,7 +120,6 @@ fn a_bit_that_flips_in_any_message_makes_no_other_table_and_names_its_sender() {
 }
 
 #[test]
-#[expect(clippy::wildcard_enum_match_arm, reason = "what is changed is named, and nothing else is")]
 fn what_has_another_form_ends_it_or_is_refused() {
     let cut = |message: &mut Message, _: &mut Dice| match &mut message.says {
         AtomSays::Verify { shares, .. } => shares.pop().is_some(),
@@ -127,10 +132,32 @@ fn what_has_another_form_ends_it_or_is_refused() {
         AtomSays::Report { helper_box, .. } => helper_box.0.pop().is_some(),
         _ => false,
     };
+    let (world, liar) = changed(2, "verify", |message, _| {
+        let AtomSays::Verify { helper_box, .. } = &mut message.says else { return false };
+        helper_box.0.pop().is_some()
+    });
+    let is_misplaced =
+        |(from, _, wrong): &(NodeId, _, Wrong)| Some(*from) == liar && *wrong == Wrong::Misplaced;
+    assert!(world.faults().iter().any(is_misplaced));
     for name in ["verify", "verified", "owners", "values", "set", "report"] {
         let (world, liar) = changed(1, name, cut);
         world.check();
         assert!(world.faults().iter().any(|(from, ..)| Some(*from) == liar), "{name}: {:?}", world.faults());
+    }
+}
+
+#[test]
+fn boxes_that_were_not_signed_go_no_further() {
+    for place in 0..2 {
+        let (world, liar) = changed(28, "report", move |message, _| {
+            let AtomSays::Report { leader_box, helper_box, .. } = &mut message.says else { return false };
+            let sealed = if place == 0 { leader_box } else { helper_box };
+            sealed.0[50] ^= 1;
+            true
+        });
+        assert_eq!(world.faults(), [(liar.expect("it lied"), liar, Wrong::Misplaced)], "box {place}");
+        // It gives the right ones when it is asked again.
+        assert_eq!(world.closed()[0].contributors, 5);
     }
 }
 
@@ -229,8 +256,12 @@ fn one_id_is_one_report() {
     world.run();
     world.check();
     assert_eq!(world.closed(), []);
-    let replays = world.faults().iter().filter(|(.., wrong)| *wrong == Wrong::Replay).count();
-    assert!(replays >= 5, "{replays} of the others are named");
+    let faults = world.faults();
+    let is_own = |(from, contributor, wrong): &&(NodeId, Option<NodeId>, Wrong)| {
+        *contributor == Some(*from) && *wrong == Wrong::Replay
+    };
+    let replays: BTreeSet<NodeId> = faults.iter().filter(is_own).map(|(from, ..)| *from).collect();
+    assert_eq!(replays.len(), 5, "the others are named");
 }
 
 #[test]
@@ -315,20 +346,162 @@ fn what_was_committed_to_is_what_is_opened() {
 #[test]
 fn rank_2_cannot_say_what_rank_1_said() {
     let mut world = World::new(5, 20);
-    let heard = Rc::new(RefCell::new(Hash([0; 32])));
+    let helper = world.helper();
+    let mut set = None;
+    let mut opened = None;
     world.meddler = Some(Box::new(move |message: &mut Message, _| {
-        if let AtomSays::Set { commitment, .. } = &message.says {
-            *heard.borrow_mut() = *commitment;
-        }
-        if let AtomSays::Agreed { commitment, .. } = &mut message.says {
-            *commitment = *heard.borrow();
+        match &mut message.says {
+            AtomSays::Set { commitment, .. } => set = Some(*commitment),
+            AtomSays::Agreed { commitment, .. } => *commitment = set.expect("it was said"),
+            AtomSays::Owners { .. } if message.from != helper => opened = Some(message.says.clone()),
+            AtomSays::Owners { .. } => message.says = opened.clone().expect("it was said"),
+            _ => {}
         }
         true
     }));
     world.open();
     world.run();
     assert_eq!(world.closed(), []);
-    assert!(world.faults().contains(&(world.helper(), None, Wrong::Commitment)));
+    assert!(world.faults().contains(&(helper, None, Wrong::Commitment)), "{:?}", world.faults());
+}
+
+#[test]
+fn a_second_commitment_is_refused() {
+    let mut world = World::new(5, 22);
+    let helper = world.helper();
+    let mut agreed = None;
+    world.meddler = Some(Box::new(move |message: &mut Message, _| {
+        if let AtomSays::Agreed { set, .. } = &message.says {
+            agreed = Some(*set);
+        }
+        // Rank 1 has opened its sums: whoever could commit now could choose what is visible.
+        if matches!(message.says, AtomSays::Owners { .. }) && message.from == helper {
+            let set = agreed.expect("it was said");
+            message.says = AtomSays::Agreed { set, commitment: Hash([1; 32]) };
+        }
+        true
+    }));
+    world.open();
+    world.run();
+    assert_eq!(world.closed(), []);
+    assert!(world.faults().contains(&(helper, None, Wrong::Replay)), "{:?}", world.faults());
+}
+
+#[test]
+fn a_table_that_is_not_that_of_both_is_not_sealed() {
+    let (world, liar) = changed(23, "table", |message, _| {
+        let AtomSays::Table(table) = &mut message.says else { return false };
+        let mut object = proven::<Atom>(table).expect("it is signed");
+        object.body.contributors += 1;
+        *table = sign(message.from, object.id, object.body);
+        true
+    });
+    assert_eq!(world.closed(), []);
+    assert!(world.faults().contains(&(liar.expect("it lied"), None, Wrong::Table)));
+}
+
+#[test]
+fn a_seal_of_another_table_is_none() {
+    let (world, liar) = changed(24, "seal", |message, _| {
+        let atom = Hash([1; 32]);
+        message.says = AtomSays::Seal(sign(message.from, Nonce([1; 16]), AtomSeal { atom }));
+        true
+    });
+    world.check();
+    assert!(world.faults().contains(&(liar.expect("it lied"), None, Wrong::Table)));
+}
+
+#[test]
+fn nothing_of_hidden_cells_is_told() {
+    let mut world = World::new(5, 25);
+    world.keeps_said = true;
+    world.open();
+    world.run();
+    world.check();
+    let visible = world.closed()[0].parts[0].values.iter().flatten().count();
+    assert!((1..Part::Main.values()).contains(&visible), "some are hidden and some are not");
+    let mut told = 0;
+    for message in &world.said {
+        if let AtomSays::Values(sums) = &message.says {
+            told += 1;
+            assert_eq!(sums.iter().map(|sum| sum.len()).sum::<usize>(), visible * ELEMENT_BYTES);
+        }
+    }
+    assert_eq!(told, 2);
+}
+
+#[test]
+fn no_more_are_in_verification_than_there_is_room_for() {
+    let mut world = World::new(VERIFYING_MAX + 8, 26);
+    world.keeps_said = true;
+    let leader = world.leader();
+    let mut lost = 0;
+    world.meddler = Some(Box::new(move |message: &mut Message, _| {
+        let is_lost = matches!(message.says, AtomSays::Verify { .. }) && lost < 100;
+        lost += u32::from(is_lost);
+        !is_lost
+    }));
+    for place in 0..VERIFYING_MAX + 8 {
+        let to = world.node(place);
+        world.put(Message { from: leader, to, says: AtomSays::Invite { by_hand: false } });
+    }
+    world.open();
+    world.run();
+    world.check();
+    assert_eq!(usize::from(world.closed()[0].contributors), VERIFYING_MAX + 8);
+    let (mut asked, mut answered) = (BTreeSet::new(), BTreeSet::new());
+    for message in &world.said {
+        match &message.says {
+            AtomSays::Verify { report, .. } => {
+                asked.insert(proven::<Report>(report).expect("it is signed").id);
+            }
+            AtomSays::Verified { report, .. } => {
+                answered.insert(*report);
+            }
+            _ => {}
+        }
+        let at_once = asked.difference(&answered).count();
+        assert!(at_once <= VERIFYING_MAX, "{at_once} at once");
+    }
+}
+
+/// A contributor that begins anew gives another report; one that never stops gives eight.
+#[test]
+fn rank_2_verifies_so_many_of_one_and_no_more() {
+    let world = World::new(5, 29);
+    let (closing, leader, node) = (Arc::clone(&world.closing), world.leader(), world.bystander());
+    let secret = Arc::new(SealingSecret::derive(&[1; 32]));
+    let record = AggregatorRecord::new(closing.atom(), Hash([1; 32]), Hash([2; 32]));
+    let (mut helper, _) = Helper::new(Arc::clone(&closing), secret, record, Window::ByHand, world.now);
+    let half = Hash([3; 32]);
+    let commitment = half_hash(closing.atom(), leader, &half);
+    helper.on(leader, AtomSays::Open { commitment, by_hand: true }, None, world.now);
+    helper.on(leader, AtomSays::Halves(half), None, world.now);
+    for round in 0..=REPORTS_EACH_MAX {
+        let helper_box = Bytes(vec![1; 100]);
+        let body = closing.report([Hash([1; 32]), Hash(blake3::hash(&helper_box).into())]);
+        let report = sign(node, Nonce([round as u8 + 1; 16]), body);
+        let says = AtomSays::Verify { report, helper_box, shares: Vec::new() };
+        let proven = proven_in(&says);
+        let out = helper.on(leader, says, proven, world.now);
+        let is_verified = out.iter().any(|output| matches!(output, Output::Work(_)));
+        assert_eq!(is_verified, round < REPORTS_EACH_MAX, "report {round}");
+    }
+}
+
+#[test]
+fn a_report_is_not_given_as_often_as_it_is_asked_for() {
+    let mut world = World::new(5, 27);
+    world.keeps_said = true;
+    let (leader, node) = (world.leader(), world.bystander());
+    for _ in 0..100 {
+        world.put(Message { from: leader, to: node, says: AtomSays::Invite { by_hand: false } });
+    }
+    world.open();
+    world.run();
+    world.check();
+    let given = world.said.iter().filter(|message| message.from == node && step(&message.says) == "report");
+    assert!(given.count() <= 3);
 }
 
 #[test]
@@ -336,7 +509,7 @@ fn a_late_report_is_in_nothing() {
     let mut world = World::new(6, 21);
     let late = world.bystander();
     world.plan(Duration::ZERO, late, false);
-    world.window = crate::sum::Window::ByHand;
+    world.window = Window::ByHand;
     world.plan(Duration::from_millis(60_005), late, true);
     world.open();
     world.run();

@@ -474,6 +474,7 @@ impl World {
     }
 
     fn send(&mut self, mut message: Message) {
+        self.check_recorded(&message);
         if self.keeps_said {
             self.said.push(message.clone());
         }
@@ -496,6 +497,21 @@ impl World {
         for _ in 0..copies {
             self.put(message.clone());
         }
+    }
+
+    /// Demands that what follows from a step is on disk before it is said.
+    fn check_recorded(&self, message: &Message) {
+        let is_leader = message.from == self.leader();
+        let has = |is: fn(&AggregatorRecord) -> bool| self.record(message.from).is_some_and(is);
+        let is_recorded = match step(&message.says) {
+            "half" => has(|record| record.promised.is_some()),
+            "halves" | "ready" | "verify" | "verified" => has(|record| record.other_half.is_some()),
+            "set" => has(|record| record.set.is_some()),
+            "agreed" => has(|record| record.set.is_some() && record.commitment.is_some()),
+            "owners" | "values" => !is_leader || has(|record| record.commitment.is_some()),
+            _ => true,
+        };
+        assert!(is_recorded, "{} before it is on disk", step(&message.says));
     }
 
     /// Puts a message on its way.
