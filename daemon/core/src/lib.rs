@@ -1,7 +1,8 @@
 //! What Karo understands of a command, how it finds it again, and what is told of a group.
 //!
 //! Pure: no files, no sockets, no clock, no randomness, and nothing here can fail; an unknown
-//! command is `Category::Other`, not an error.
+//! command is `Category::Other`, not an error. [`sum`] is the exception twice: prio draws its own randomness when it
+//! splits a vector, and what others say of an atom can be wrong.
 
 #![warn(missing_docs)]
 

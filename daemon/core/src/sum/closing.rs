@@ -10,6 +10,7 @@ use karo_protocol::node::{Hash, Nonce};
 
 use super::record::Listed;
 use super::shares::{Bound, Scheme};
+use crate::atom::counts::DayCounts;
 use crate::atom::rule::{Mask, visible};
 use crate::atom::{OwnerSums, ValueSums, release};
 use crate::cohort::Cohort;
@@ -72,6 +73,16 @@ impl Closing {
     /// Returns the vectors.
     pub const fn scheme(&self) -> &Scheme {
         &self.scheme
+    }
+
+    /// Returns one owner's numbers as the vectors that are shared; `None` for counts with other cells than the group's.
+    pub fn numbers(&self, counts: &DayCounts) -> Option<Vec<Vec<u128>>> {
+        let mut numbers = Vec::new();
+        for part in self.scheme.parts() {
+            let (values, marks) = counts.vectors(*part)?;
+            numbers.extend([values, marks]);
+        }
+        Some(numbers)
     }
 
     pub(super) const fn keys(&self) -> [SealingKey; 2] {

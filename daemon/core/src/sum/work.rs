@@ -56,3 +56,15 @@ impl Work {
         Worked { contributor: self.contributor, report: self.report, made }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_thread_may_do_it() {
+        fn goes_to_another_thread<T: Send + 'static>() {}
+        goes_to_another_thread::<Work>();
+        goes_to_another_thread::<Worked>();
+    }
+}

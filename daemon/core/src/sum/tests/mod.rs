@@ -8,15 +8,20 @@ mod steps;
 mod world;
 mod worlds;
 
+use std::sync::Arc;
+
 use karo_protocol::atom::{AtomId, AtomReason, Part};
 use karo_protocol::group::MEMBERS_MAX;
 use karo_protocol::node::{Hash, Nonce};
 use karo_protocol::{Bytes, NodeId};
 
-use self::world::World;
+use self::world::{DAY, World};
 use super::seal::SealingSecret;
 use super::shares::{Bound, ELEMENT_BYTES, Scheme};
-use super::{BOX_BYTES_MAX, VERIFYING_MAX};
+use super::{BOX_BYTES_MAX, Closing, VERIFYING_MAX};
+use crate::atom::counts::DayCounts;
+use crate::group::Group;
+use crate::group::tests::{group_of, tools};
 
 #[test]
 fn five_owners_close_an_atom() {
@@ -37,6 +42,20 @@ fn four_owners_do_not() {
     assert_eq!(world.closed(), []);
     assert!(world.ended(world.leader()).contains(&AtomReason::TooFew));
     assert!(world.ended(world.helper()).contains(&AtomReason::TooFew));
+}
+
+#[test]
+fn the_counts_of_a_day_are_vectors_of_its_closing() {
+    let world = World::new(5, 3);
+    let group = world.closing.group();
+    let counts = DayCounts::new(Arc::clone(group.layout()));
+    let numbers = world.closing.numbers(&counts).expect("the cells are this group's");
+    assert!(numbers.iter().map(Vec::len).eq(world.closing.scheme().cells()));
+    let mut file = group_of(5);
+    file.tools = tools(40);
+    let other = Arc::new(Group::check(Hash([2; 32]), file).expect("a group"));
+    let closing = Closing::new(other, DAY).expect("two may add up");
+    assert_eq!(closing.numbers(&counts), None);
 }
 
 /// What a group of a thousand with all seven parts takes at each aggregator: 64 MiB at the most.
