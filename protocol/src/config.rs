@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::policy::Policy;
 use crate::{ShellKind, named_enum};
 
 pub use expression::Expression;
@@ -18,6 +19,7 @@ pub use mesh::{
     SubnetEntry, SubnetRule,
 };
 pub use pattern::Pattern;
+pub use sharing::{SharingPeerTable, SharingTable};
 
 /// Patterns that one list may hold: each is tried on each command.
 pub const PATTERNS_MAX: usize = 256;
@@ -75,6 +77,7 @@ mod expression;
 mod mesh;
 mod moment;
 mod pattern;
+mod sharing;
 
 fn comment(line: &str, text: &mut String) {
     text.push('#');
@@ -176,6 +179,8 @@ pub struct Config {
     pub mesh: MeshTable,
     /// `[discovery]`.
     pub discovery: DiscoveryTable,
+    /// `[sharing]`.
+    pub sharing: SharingTable,
 }
 
 /// One entry of `[record] follow`.
@@ -203,6 +208,8 @@ pub fn default_toml() -> String {
     MeshTable::document("[mesh]", &mut text);
     PeerTable::document("#[[mesh.peers]]", &mut text);
     DiscoveryTable::document("[discovery]", &mut text);
+    SharingTable::document("[sharing]", &mut text);
+    SharingPeerTable::document("#[[sharing.peers]]", &mut text);
     text
 }
 
@@ -225,6 +232,8 @@ pub struct Settings {
     pub mesh: MeshSettings,
     /// Where candidates are looked for.
     pub discovery: DiscoverySettings,
+    /// What goes to others, where no command says otherwise.
+    pub sharing: Policy,
 }
 
 /// What is recorded, and what is not.
@@ -373,6 +382,7 @@ impl Config {
             log: self.log.check()?,
             mesh: self.mesh.check()?,
             discovery: self.discovery.check()?,
+            sharing: self.sharing.check()?,
         })
     }
 }

@@ -15,6 +15,9 @@
 //! | [`node`] | who a machine is to others: its key, and what it is trusted with |
 //! | [`group`] | who makes numbers together: a signed file |
 //! | [`atom`] | the numbers of a group on a day, and how two aggregators make them |
+//! | [`summary`] | what one node tells of itself, to whom its person chose |
+//! | [`policy`] | what goes to whom |
+//! | [`answer`] | questions to the mesh, and their answers |
 //! | [`audit`] | what Karo itself did, as it is told and proven |
 //! | [`mesh`] | what a user asks the daemon about its identity, peers and audit |
 //! | [`pair`] | what two strangers say to each other in a pairing |
@@ -28,6 +31,7 @@
 #![warn(missing_docs)]
 
 pub mod address;
+pub mod answer;
 pub mod atom;
 pub mod audit;
 pub mod category;
@@ -46,11 +50,13 @@ pub mod page;
 pub mod pair;
 pub mod peer;
 pub mod places;
+pub mod policy;
 pub mod query;
 pub mod rules;
 pub mod scan;
 pub mod secret;
 pub mod spool;
+pub mod summary;
 pub mod text;
 pub mod time;
 

@@ -6,16 +6,21 @@
 
 #![warn(missing_docs)]
 
+pub mod anomaly;
 pub mod atom;
+pub mod calendar;
 pub mod classify;
 pub mod cohort;
+pub mod fanout;
 pub mod group;
 pub mod history;
 pub mod line;
+pub mod policy;
 pub mod public;
 pub mod redact;
 pub mod risk;
 pub mod rollup;
 pub mod search;
 pub mod sum;
+pub mod summary;
 pub mod understand;

@@ -89,6 +89,9 @@ fn the_default_file_documents_every_key() {
         "#trust = \"member\"",
         "[discovery]",
         "#mdns = false",
+        "[sharing]",
+        "#groups = false",
+        "#[[sharing.peers]]",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }

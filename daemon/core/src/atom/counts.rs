@@ -225,7 +225,7 @@ impl DayCounts {
 
     fn check_range(&self) -> Result<(), NotATable> {
         let mut known: BTreeSet<(Part, usize)> = BTreeSet::new();
-        for cell in self.layout.cells() {
+        for cell in self.layout.cells().iter().copied() {
             let count = self.of(cell);
             let duration = cell.duration().map_or(0, |place| self.at(cell.part(), place));
             if count > u64::from(COUNT_MAX) || duration > count * LOG_MAX {
@@ -291,8 +291,8 @@ impl DayCounts {
 
     fn marks(&self, part: Part) -> Vec<u8> {
         let mut marks = vec![0; part.owners()];
-        for cell in self.layout.cells().into_iter().filter(|cell| cell.part() == part) {
-            marks[cell.owners()] = u8::from(self.of(cell) > 0);
+        for cell in self.layout.cells().iter().filter(|cell| cell.part() == part) {
+            marks[cell.owners()] = u8::from(self.of(*cell) > 0);
         }
         marks
     }

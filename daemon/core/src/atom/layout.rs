@@ -114,7 +114,7 @@ const fn risk_place(risk: Option<(Risk, Axis)>) -> usize {
 pub struct Partition {
     /// Cells that together are the same whole; empty if that is all events of the day.
     pub whole: Vec<Cell>,
-    /// The cells.
+    /// The cells; the others stand first, so that of equals they are hidden before what has a name.
     pub cells: Vec<Cell>,
 }
 
@@ -126,6 +126,8 @@ pub struct Layout {
     rules: Vec<Risk>,
     tool_places: BTreeMap<String, u8>,
     rule_places: BTreeMap<String, u8>,
+    partitions: Vec<Partition>,
+    cells: Vec<Cell>,
 }
 
 impl Layout {
@@ -133,13 +135,19 @@ impl Layout {
     pub fn new(tools: &[(ToolName, Category)], rules: &[(String, Risk)]) -> Self {
         let places =
             |names: &mut dyn Iterator<Item = String>| -> BTreeMap<String, u8> { names.zip(0_u8..).collect() };
-        Self {
+        let mut layout = Self {
             parts: Part::of_group(tools.len(), rules.len()),
             tools: tools.iter().map(|(_, category)| *category).collect(),
             rules: rules.iter().map(|(_, level)| *level).collect(),
             tool_places: places(&mut tools.iter().map(|(tool, _)| tool.as_str().to_owned())),
             rule_places: places(&mut rules.iter().map(|(rule, _)| rule.clone())),
-        }
+            partitions: Vec::new(),
+            cells: Vec::new(),
+        };
+        layout.partitions = layout.draw_partitions();
+        layout.cells = layout.partitions.iter().flat_map(|partition| partition.cells.clone()).collect();
+        layout.cells.extend(Signal::ALL.iter().map(|signal| Cell::Signal(*signal)));
+        layout
     }
 
     /// Returns the parts, in order.
@@ -165,7 +173,16 @@ impl Layout {
     }
 
     /// Returns the partitions: a whole comes before what makes it up.
-    pub fn partitions(&self) -> Vec<Partition> {
+    pub fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    /// Returns every cell, those that the partitions are made of and then the signals.
+    pub fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    fn draw_partitions(&self) -> Vec<Partition> {
         let mut found: Vec<Partition> =
             [categories(), risks(), hours()].map(|cells| Partition { whole: Vec::new(), cells }).into();
         if self.has_others() {
@@ -178,25 +195,17 @@ impl Layout {
 
     fn tools_of(&self, category: Category, end: End) -> Partition {
         let tools = self.tools.iter().zip(0_u8..).filter(|(of, _)| **of == category);
-        let mut cells: Vec<Cell> = tools.map(|(_, tool)| Cell::Tool(tool, end)).collect();
-        cells.push(Cell::OtherTool(category, end));
+        let listed = tools.map(|(_, tool)| Cell::Tool(tool, end));
+        let cells = std::iter::once(Cell::OtherTool(category, end)).chain(listed).collect();
         Partition { whole: vec![Cell::Category(category, end)], cells }
     }
 
     fn rules_of(&self, level: Risk) -> Partition {
         let rules = self.rules.iter().zip(0_u8..).filter(|(of, _)| **of == level);
-        let mut cells: Vec<Cell> = rules.map(|(_, rule)| Cell::Rule(rule)).collect();
-        cells.push(Cell::OtherRule(level));
+        let cells =
+            std::iter::once(Cell::OtherRule(level)).chain(rules.map(|(_, rule)| Cell::Rule(rule))).collect();
         let whole = Axis::ALL.iter().map(|axis| Cell::Risk(Some((level, *axis)))).collect();
         Partition { whole, cells }
-    }
-
-    /// Returns every cell, those that the partitions are made of and then the signals.
-    pub fn cells(&self) -> Vec<Cell> {
-        let mut found: Vec<Cell> =
-            self.partitions().into_iter().flat_map(|partition| partition.cells).collect();
-        found.extend(Signal::ALL.iter().map(|signal| Cell::Signal(*signal)));
-        found
     }
 }
 
@@ -227,7 +236,7 @@ mod tests {
             let layout = Layout::new(&tools(tool_count), &rules(rule_count));
             let mut owners = BTreeSet::new();
             let mut values = BTreeSet::new();
-            for cell in layout.cells() {
+            for cell in layout.cells().iter().copied() {
                 assert!(layout.parts().contains(&cell.part()), "{cell:?}");
                 assert!(cell.owners() < cell.part().owners(), "{cell:?}");
                 assert!(owners.insert((cell.part(), cell.owners())), "{cell:?}");

@@ -5,9 +5,10 @@
 //! it was made ([`rule`]).
 //!
 //! ```text
-//! events of a day -> counts (one owner) -> ...secure sum... -> rule: what is visible -> release: an Atom
+//! events of a day -> counts (one owner) -> ...secure sum... -> rule: what is visible -> release: an Atom -> answer
 //! ```
 
+pub mod answer;
 pub mod counts;
 pub mod layout;
 pub mod ledger;

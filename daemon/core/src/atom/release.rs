@@ -96,8 +96,8 @@ pub fn release(
 
 fn part_of(group: &Group, part: Part, mask: &Mask, owners: &OwnerSums, values: &ValueSums) -> Released {
     let mut bands = vec![Band::Hidden; part.owners()];
-    for cell in group.layout().cells().into_iter().filter(|cell| cell.part() == part && mask.shows(*cell)) {
-        bands[cell.owners()] = Band::of(owners.of(cell));
+    for cell in group.layout().cells().iter().filter(|cell| cell.part() == part && mask.shows(**cell)) {
+        bands[cell.owners()] = Band::of(owners.of(*cell));
     }
     let values = (0..part.values()).map(|place| values.0.get(&(part, place)).copied()).collect();
     Released { part, values, owners: bands }
@@ -166,7 +166,7 @@ pub fn check(group: &Group, atom: &Atom) -> Result<(), AtomRefused> {
 fn check_cells(group: &Group, atom: &Atom) -> Result<(), AtomRefused> {
     let mut owners: BTreeMap<(Part, usize), Band> = BTreeMap::new();
     let mut shown: BTreeMap<(Part, usize), bool> = BTreeMap::new();
-    for cell in group.layout().cells() {
+    for cell in group.layout().cells().iter().copied() {
         let band = band_of(atom, cell);
         if band.least() > atom.contributors {
             return Err(AtomRefused::Sums);

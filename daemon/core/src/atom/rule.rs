@@ -10,7 +10,12 @@
 //! cells of one partition get one weight, less that of the partition below for cells that are such a whole. So
 //! whatever is left over of a partition is: all of its hidden cells; or, where a hidden whole was replaced by its
 //! parts, the hidden cells of those. Either contains a cell with five owners. `tests/attacks` demands it of thousands of
-//! atoms by linear algebra, and of rules that are weaker that they fail.
+//! atoms by linear algebra, and of rules that are weaker that they fail. As a cell with five owners has five less c
+//! that are honest, whoever knows what c of the owners did has everybody else in a sum of at least five less c.
+//!
+//! **What it is not.** A sum is a bound: if the hidden cells of a partition come to 60 and one of them has five owners,
+//! no other is above 55; and of five owners with five events each had one. Whoever knows by other ways what is in
+//! the cell that covers another knows the other. That is so of any sum that is told exactly.
 
 use std::collections::BTreeSet;
 
@@ -48,10 +53,10 @@ impl Mask {
 pub fn visible(group: &Group, owners: &OwnerSums) -> Mask {
     let has_five = |cell: Cell| owners.of(cell) >= Cohort::SMALLEST as u64;
     let mut shown: BTreeSet<Cell> =
-        group.layout().cells().into_iter().filter(|cell| has_five(*cell)).collect();
+        group.layout().cells().iter().copied().filter(|cell| has_five(*cell)).collect();
     for partition in group.layout().partitions() {
-        if lacks_cover(&partition, &shown, has_five) {
-            hide_fewest(&partition, &mut shown, owners);
+        if lacks_cover(partition, &shown, has_five) {
+            hide_fewest(partition, &mut shown, owners);
         }
     }
     Mask(shown)

@@ -31,6 +31,8 @@ pub enum GroupRefused {
     MemberName(String),
     /// An owner's name is none.
     OwnerName(String),
+    /// Two owners whose names differ in capitals alone: to the eye that accepts the file they are one.
+    OwnersAlike(String, String),
     /// A machine has too many addresses, or one that is none.
     Addresses(String),
     /// Two machines have one sealing key, so that one of them could open both halves of a report.
@@ -72,6 +74,7 @@ impl fmt::Display for GroupRefused {
             Self::MemberOrder => write!(f, "its machines are not in the order of their keys, each once"),
             Self::MemberName(name) => write!(f, "a machine is called {name:?}: no name, or another's"),
             Self::OwnerName(name) => write!(f, "an owner is called {name:?}, which is no name"),
+            Self::OwnersAlike(one, other) => write!(f, "{one} and {other} differ in capitals alone"),
             Self::Addresses(name) => write!(f, "the addresses of {name} are too many, or not addresses"),
             Self::SealingKey(name) => write!(f, "{name} has the sealing key of another machine"),
             Self::Contributors { owner, machines } => {
@@ -156,7 +159,12 @@ fn is_address(text: &str) -> bool {
 fn check_owners(file: &GroupFile) -> Result<(), GroupRefused> {
     let mut contributing: BTreeMap<&str, usize> = BTreeMap::new();
     let mut adding_up = BTreeSet::new();
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for member in &file.members {
+        let first = seen.entry(member.owner.to_lowercase()).or_insert(&member.owner);
+        if *first != member.owner {
+            return Err(GroupRefused::OwnersAlike((*first).to_owned(), member.owner.clone()));
+        }
         *contributing.entry(&member.owner).or_default() += usize::from(member.contributes);
         if member.may_aggregate {
             adding_up.insert(&member.owner);

@@ -91,6 +91,10 @@ fn each_rule_of_the_file_refuses() {
     );
     assert_eq!(check(|file| file.smallest_cohort = 4), Err(GroupRefused::Cohort(4)));
     assert_eq!(check(|file| file.smallest_cohort = 7), Err(GroupRefused::Owners { owners: 6, smallest: 7 }));
+    assert_eq!(
+        check(|file| file.members[1].owner = "Owner 0".to_owned()),
+        Err(GroupRefused::OwnersAlike("owner 0".to_owned(), "Owner 0".to_owned()))
+    );
     assert_eq!(check(|file| file.members.swap(0, 1)), Err(GroupRefused::MemberOrder));
     assert_eq!(check(|file| file.members[1] = file.members[0].clone()), Err(GroupRefused::MemberOrder));
     assert_eq!(
@@ -190,7 +194,7 @@ fn machines_of_one_owner_know_one_another() {
     assert_eq!(siblings(&NodeId([0xee; 32])), []);
     assert_eq!(group.contributor_of("owner 2").map(|member| member.card.node), Some(own));
     // The machine that feeds another is nobody in a cohort.
-    let nodes: Vec<NodeId> = [0, 1, 2, 3, 9].map(|machine| member(machine).card.node).into();
+    let nodes: Vec<NodeId> = [0, 1, 3, 4, 9].map(|machine| member(machine).card.node).into();
     assert_eq!(group.cohort(&nodes), Err(TooFew { owners: 4, smallest: 5 }));
 }
 

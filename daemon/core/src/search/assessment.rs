@@ -46,6 +46,11 @@ impl<'a> Assessment<'a> {
         }
     }
 
+    /// Returns the ids of the rules, separated by NUL.
+    pub(super) const fn rules(&self) -> &'a [u8] {
+        self.rules
+    }
+
     /// Tells whether a filter means the events of which this is said.
     pub(super) fn is_meant(&self, filter: &Filter) -> bool {
         filter.risk.is_none_or(|least| self.risk.is_some_and(|risk| risk >= least))

@@ -14,6 +14,7 @@
 //! | `beside` | what does not fit into a row, or waits for one |
 //! | `plan`, `words` | a filter, ready for the rows as they are |
 //! | `page`, `count` | the answers |
+//! | `tabulate` | rows as numbers, for groups and for unusual days |
 //!
 //! It does not know the log, ids of events, or files: the store says what changed, and answers for
 //! ids. It does not rank: the order is always (start, position).
@@ -32,6 +33,7 @@ mod page;
 mod plan;
 mod purge;
 mod shells;
+mod tabulate;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -40,3 +42,4 @@ mod words;
 pub use change::{Batch, BriefOutcome, Change, Entry, Key, Position};
 pub use columns::{Columns, Stats};
 pub use page::{Cursor, Hit, Page};
+pub use tabulate::{CountedRow, UnusualDay};

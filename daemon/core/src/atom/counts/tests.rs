@@ -37,7 +37,7 @@ fn an_event_counts_once_in_each_partition() {
         (Cell::OtherTool(Category::Shell, End::Ok), 1),
         (Cell::Rule(8), 1),
     ];
-    for cell in counts.layout.cells() {
+    for cell in counts.layout.cells().iter().copied() {
         let count = expected.iter().find(|(other, _)| *other == cell).map_or(0, |(_, count)| *count);
         assert_eq!(counts.of(cell), count, "{cell:?}");
     }

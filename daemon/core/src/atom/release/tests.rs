@@ -33,7 +33,7 @@ fn what_is_hidden_has_neither_value_nor_band() {
     let group = group(8);
     let atom = atom(&group);
     assert_eq!(check(&group, &atom), Ok(()));
-    for cell in group.layout().cells() {
+    for cell in group.layout().cells().iter().copied() {
         let is_hidden = band_of(&atom, cell) == Band::Hidden;
         for place in cell.value().into_iter().chain(cell.duration()) {
             assert_eq!(value_at(&atom, cell.part(), place).is_none(), is_hidden, "{cell:?}");
