@@ -20,17 +20,21 @@
 //! arbiter blocks: whatever touches a disk lives alone on an arbiter of its own.
 
 pub mod actors;
+pub mod allowance;
 pub mod auditor;
+pub mod civil;
 pub mod clock;
 pub mod counters;
 pub mod exit;
 pub mod floodgate;
 pub mod ground;
+pub mod groups_desk;
 pub mod identity_file;
 pub mod lease;
 pub mod logging;
 pub mod neighbourhood;
 pub mod network;
+pub mod policy_desk;
 pub mod roll_ups;
 pub mod roster_desk;
 pub mod rule_files;

@@ -4,6 +4,7 @@
 //! is loaded, or left alone until the next start.
 
 use karo_core::rollup::{Delta, Rollup};
+use karo_protocol::Timestamp;
 use karo_store::views::{Digest, LogPosition, Views, ViewsError};
 
 /// The roll-ups beside the log.
@@ -11,13 +12,15 @@ pub struct RollUps {
     views: Views,
     /// Whether they are what the log says up to the last change.
     is_current: bool,
+    /// The earliest start of an event that was counted or taken back since somebody asked.
+    touched: Option<Timestamp>,
 }
 
 impl RollUps {
     /// Takes opened views; they are current when they reach to the end of the log.
     pub fn new(views: Views, end: LogPosition) -> Self {
         let is_current = views.position() == Some(end);
-        Self { views, is_current }
+        Self { views, is_current, touched: Some(Timestamp::MIN) }
     }
 
     /// Tells whether they have to be made anew.
@@ -27,6 +30,11 @@ impl RollUps {
 
     /// Counts what a change of the log means; without deltas they are behind from here on.
     pub fn apply(&mut self, deltas: Option<Vec<Delta>>, position: LogPosition) {
+        let earliest = match &deltas {
+            Some(deltas) => deltas.iter().map(|delta| delta.started_at).min(),
+            None => Some(Timestamp::MIN),
+        };
+        self.touched = self.touched.into_iter().chain(earliest).min();
         if !self.is_current {
             return;
         }
@@ -47,6 +55,22 @@ impl RollUps {
         let views = &mut self.views;
         let started = views.start_rebuild().and_then(|()| views.fill(whole));
         self.is_current = succeeded(started.and_then(|()| views.finish_rebuild(position)));
+    }
+
+    /// Returns what the events of a time add up to; `None` as long as that is not known.
+    pub fn sums(&mut self, since: Timestamp, until: Timestamp) -> Option<Rollup> {
+        if !self.is_current {
+            return None;
+        }
+        let sums = self.views.rollup(since, until);
+        let sums = sums.inspect_err(|error| tracing::warn!(%error, "the roll-ups cannot be read"));
+        self.is_current = sums.is_ok();
+        sums.ok()
+    }
+
+    /// Returns since when sums are others than when this was asked last.
+    pub const fn take_touched(&mut self) -> Option<Timestamp> {
+        self.touched.take()
     }
 
     /// Tells whether they are what everything adds up to.

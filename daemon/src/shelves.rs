@@ -10,6 +10,13 @@
 //! | [`WITNESSED`] | a peer's key | the last head of our audit that it has seen, as we signed it, MessagePack |
 //! | [`SEEN`] | the id of a signed object | until when it is remembered, MessagePack |
 //! | [`HEADS`] | an audit log and a size | the signed head of that size, MessagePack |
+//! | [`GROUPS`] | the lineage of a group | its file as it was accepted, and when, MessagePack |
+//! | [`LEDGER`] | a day, big-endian | to which group our numbers of it were given, and the hash of them, MessagePack |
+//! | [`ATOMS`] | a group and a day | the closed atom with both signatures, or why there is none, MessagePack |
+//! | [`AGGREGATES`] | a group and a day | key and set of an atom that we help to close, MessagePack |
+//! | [`SENT`] | a peer's key, a period and its beginning | our summary as it was made for that peer, MessagePack |
+//! | [`RECEIVED`] | a peer's key, a period and its beginning | a summary of that peer, as it signed it, MessagePack |
+//! | [`POLICY`] | `set` | what was set of the policy by command, MessagePack |
 //!
 //! Shelf 0 is the store's own.
 
@@ -39,3 +46,24 @@ pub const HEADS: u8 = 6;
 
 /// What peers know of our audit.
 pub const WITNESSED: u8 = 7;
+
+/// Groups that were accepted.
+pub const GROUPS: u8 = 8;
+
+/// Days that were given, each once, ever.
+pub const LEDGER: u8 = 9;
+
+/// Closed atoms.
+pub const ATOMS: u8 = 10;
+
+/// Atoms that we help to close.
+pub const AGGREGATES: u8 = 11;
+
+/// Own summaries, as they were made for peers.
+pub const SENT: u8 = 12;
+
+/// Summaries of peers.
+pub const RECEIVED: u8 = 13;
+
+/// The policy, as far as it was set by command.
+pub const POLICY: u8 = 14;

@@ -10,6 +10,7 @@ use std::thread::available_parallelism;
 
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Recipient, System};
 use interprocess::local_socket::tokio::Listener;
+use karo_core::policy::in_force;
 use karo_protocol::config::Settings;
 use karo_protocol::node::Nonce;
 use karo_protocol::peer::Signed;
@@ -23,18 +24,23 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::actors::audit::AuditActor;
 use crate::actors::discovery::DiscoveryActor;
 use crate::actors::follow::Follow;
+use crate::actors::groups::{self, GroupDesk, GroupsActor};
 use crate::actors::ingest::Ingest;
 use crate::actors::mesh::MeshDesk;
 use crate::actors::pairing::PairingActor;
 use crate::actors::peers::{Mesh, PeersActor};
 use crate::actors::query::{Load, QueryActor};
+use crate::actors::questions::{self, QuestionsActor};
 use crate::actors::root::{Household, Ready, Reload, Root, Stop};
 use crate::actors::rules::{RulesActor, RulesDesk};
 use crate::actors::session::Post;
+use crate::actors::sharing::SharingDesk;
 use crate::actors::shells::Shells;
 use crate::actors::socket::{self, Socket};
 use crate::actors::spool::Spool;
 use crate::actors::store::{Listeners, StoreActor};
+use crate::actors::summary::{self, SummaryActor};
+use crate::actors::talks::{Introduced, Introducer, Talks};
 use crate::actors::watch::Watch;
 use crate::actors::worker::Worker;
 use crate::actors::{Budget, Intake};
@@ -42,9 +48,11 @@ use crate::auditor::Auditor;
 use crate::counters::Counters;
 use crate::exit::Ending;
 use crate::ground::{self, GroundError};
+use crate::groups_desk::GroupsDesk;
 use crate::lease::{Gone, Lease};
 use crate::logging::LogControl;
 use crate::neighbourhood::Neighbourhood;
+use crate::policy_desk::policy_desk;
 use crate::status::{Identity, StatusDesk};
 use crate::{clock, settings};
 
@@ -199,6 +207,7 @@ fn wire(
         QueryActor::start_in_arbiter(&Arbiter::new().handle(), move |_| QueryActor::new(reader, lease))
     };
     let neighbourhood = Neighbourhood::found(&places, &store, &settings);
+    let kept = (groups::Kept::of(&store), summary::Kept::restore(&store));
     let auditor = neighbourhood.auditor(&mut store, damage);
     let heads = auditor.heads();
     let (shells, store) = wire_store(&root, (store, views, auditor), &settings, &query, &counters);
@@ -209,8 +218,10 @@ fn wire(
             AuditActor::new(reader, keep, desk, heads, lease)
         })
     };
-    let (peers, discovery, mesh) = wire_mesh(neighbourhood, &settings, &store, &audit, heads, lease("peers"));
     let desk = RulesDesk::default();
+    let around = Around { store: &store, audit: &audit, query: &query, rules: &desk, heads };
+    let Meshed { peers, discovery, desk: mesh, groups, sharing, summary } =
+        wire_mesh(neighbourhood, &settings, around, kept, lease);
     let rules = {
         let (settings, redact) = (settings.rules.clone(), settings.redact.clone());
         let (desk, lease) = (desk.clone(), lease("rules"));
@@ -272,13 +283,27 @@ fn wire(
         },
         rules: desk,
         mesh,
+        groups,
+        sharing,
         noted: peers.clone().recipient(),
     };
     let socket = Socket::new(listener, post, settings.socket, lease("socket")).start();
     load(reader, query.clone(), root.recipient());
     tracing::info!(socket = %places.socket.display(), data = %places.data.display(), "accepting");
-    let household =
-        Household { socket, spool, follow, ingest, rules, workers, store, query, shells, peers, discovery };
+    let household = Household {
+        socket,
+        spool,
+        follow,
+        ingest,
+        rules,
+        workers,
+        store,
+        query,
+        shells,
+        peers,
+        discovery,
+        summary,
+    };
     Root::new(household, places.config, settings, sessions_max, log, ending)
 }
 
@@ -313,13 +338,54 @@ fn wire_store(
 fn wire_mesh(
     neighbourhood: Neighbourhood,
     settings: &Settings,
-    store: &Addr<StoreActor>,
-    audit: &Addr<AuditActor>,
-    heads: watch::Receiver<Option<Signed>>,
-    lease: Lease,
-) -> (Addr<PeersActor>, Addr<DiscoveryActor>, MeshDesk) {
+    Around { store, audit, query, rules, heads }: Around<'_>,
+    (kept, summaries): (groups::Kept, summary::Kept),
+    lease: impl Fn(&'static str) -> Lease,
+) -> Meshed {
     let Neighbourhood { own, roster, successions, identity_path, known } = neighbourhood;
     let arbiter = Arbiter::new();
+    let (keeper, policy) = policy_desk(in_force(&settings.sharing, &summaries.policy.0));
+    let groups_desk = GroupsDesk::default();
+    let groups = {
+        let neighbours = groups::Neighbours {
+            keep: store.clone().recipient(),
+            tabulate: query.clone().recipient(),
+            rules: rules.clone(),
+            roster: roster.clone(),
+            policy: policy.clone(),
+            groups: groups_desk.clone(),
+        };
+        let (own, lease) = (own.clone(), lease("groups"));
+        GroupsActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            GroupsActor::new(neighbours, kept, own, lease)
+        })
+    };
+    let questions = {
+        let sources = questions::Sources {
+            groups: groups_desk,
+            fetched: groups.clone().recipient(),
+            roster: roster.clone(),
+            policy,
+            keep: store.clone().recipient(),
+            store: store.clone().recipient(),
+            audit: audit.clone().recipient(),
+        };
+        let (own, lease) = (own.as_ref().ok().map(|own| own.node_id()), lease("questions"));
+        QuestionsActor::start_in_arbiter(&arbiter.handle(), move |_| QuestionsActor::new(sources, own, lease))
+    };
+    let summary = {
+        let sources = summary::Sources {
+            roster: roster.clone(),
+            keeper,
+            keep: store.clone().recipient(),
+            rolled_up: store.clone().recipient(),
+            touched: store.clone().recipient(),
+        };
+        let (configured, lease) = (settings.sharing.clone(), lease("summary"));
+        SummaryActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            SummaryActor::new(sources, configured, summaries, lease)
+        })
+    };
     let discovery = {
         let (settings, roster) = (settings.discovery.clone(), roster.clone());
         DiscoveryActor::start_in_arbiter(&arbiter.handle(), move |_| {
@@ -339,13 +405,39 @@ fn wire_mesh(
         seen: audit.clone().recipient(),
         heads,
         listens: discovery.clone().recipient(),
+        talks: Talks {
+            groups: groups.clone().recipient(),
+            summaries: summary.clone().recipient(),
+            questions: questions.clone().recipient(),
+            linked: [groups.clone().recipient(), summary.clone().recipient(), questions.clone().recipient()],
+            own: [groups.clone().recipient(), questions.clone().recipient(), summary.clone().recipient()],
+        },
     };
     let (changes, watching) = watch::channel(0);
     let peers = {
-        let settings = settings.mesh.clone();
+        let (settings, lease) = (settings.mesh.clone(), lease("peers"));
         PeersActor::start_in_arbiter(&arbiter.handle(), move |_| {
             PeersActor::new(mesh, settings, own, (successions, changes), lease)
         })
+    };
+    let introduced = Introduced(Introducer {
+        tell: peers.clone().recipient(),
+        noted: peers.clone().recipient(),
+        report: peers.clone().recipient(),
+        table: peers.clone().recipient(),
+        add: peers.clone().recipient(),
+    });
+    // Notes of the start, before anybody else has sent anything.
+    groups.do_send(introduced.clone());
+    questions.do_send(introduced.clone());
+    summary.do_send(introduced);
+    let sharing = SharingDesk {
+        summaries: summary.clone().recipient(),
+        policy: summary.clone().recipient(),
+        change: summary.clone().recipient(),
+        preview: summary.clone().recipient(),
+        explain: summary.clone().recipient(),
+        unusual: query.clone().recipient(),
     };
     let pairing = {
         let (own, add) = (peers.clone().recipient(), peers.clone().recipient());
@@ -369,7 +461,27 @@ fn wire_mesh(
         sign: store.clone().recipient(),
         changes: watching,
     };
-    (peers, discovery, desk)
+    let groups = GroupDesk { groups, ask: questions.clone().recipient(), health: questions.recipient() };
+    Meshed { peers, discovery, desk, groups, sharing, summary }
+}
+
+/// What the mesh stands on.
+struct Around<'a> {
+    store: &'a Addr<StoreActor>,
+    audit: &'a Addr<AuditActor>,
+    query: &'a Addr<QueryActor>,
+    rules: &'a RulesDesk,
+    heads: watch::Receiver<Option<Signed>>,
+}
+
+/// The mesh, as the others need it.
+struct Meshed {
+    peers: Addr<PeersActor>,
+    discovery: Addr<DiscoveryActor>,
+    desk: MeshDesk,
+    groups: GroupDesk,
+    sharing: SharingDesk,
+    summary: Addr<SummaryActor>,
 }
 
 /// Makes everything in the log searchable, from its newest end, on a thread that ends with it.

@@ -57,18 +57,30 @@ named_enum! {
         Damage = "damage",
         /// A peer's audit log was found cut or rewritten, or two daemons live with its key.
         Equivocation = "equivocation",
-        /// Reserved: the policy was changed.
+        /// The policy was changed.
         PolicyChanged = "policy-changed",
-        /// Reserved: a query was answered.
+        /// A peer's question was answered: atoms, summaries or health.
         QueryAnswered = "query-answered",
-        /// Reserved: a query was asked.
+        /// A group was asked.
         QueryAsked = "query-asked",
-        /// Reserved: a summary was sent.
+        /// Summaries were sent to a peer.
         SummarySent = "summary-sent",
-        /// Reserved: a summary was received.
+        /// Summaries of a peer were received.
         SummaryReceived = "summary-received",
         /// A peer was forgotten: nothing is known of its key any more.
         PeerRemoved = "peer-removed",
+        /// A group's file was accepted; `other` is its hash.
+        GroupAccepted = "group-accepted",
+        /// A group was left; `other` is the hash of its file.
+        GroupLeft = "group-left",
+        /// Our numbers of a day were given to a group, in sealed shares; `other` is the hash of its file.
+        DayGiven = "day-given",
+        /// A day was asked for by a group, and nothing was given.
+        DayRefused = "day-refused",
+        /// A day of a group was closed with our help; `count` owners are in it.
+        AtomClosed = "atom-closed",
+        /// A day of a group that we helped to close ended without an atom.
+        AtomEnded = "atom-ended",
     }
 }
 
@@ -140,6 +152,16 @@ named_enum! {
         Restored = "restored",
         /// By retention.
         Retention = "by retention",
+        /// By the own policy.
+        Policy = "by the policy",
+        /// The day was given before, to another group or with other numbers.
+        Given = "given before",
+        /// Fewer owners than the smallest cohort.
+        TooFew = "too few owners",
+        /// An aggregator was away.
+        Away = "an aggregator was away",
+        /// Something did not verify.
+        Invalid = "did not verify",
     }
 }
 

@@ -8,16 +8,22 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{
+    AtomRow, GroupClose, GroupMake, GroupRow, GroupShown, HealthRow, MeshAnswer, MeshQuery, SignalRow,
+    SignalsAsk, SummaryAsk, SummaryRow,
+};
 use crate::audit::{AuditExport, AuditFilter, AuditRow, AuditVerified};
 use crate::event::{Event, Redaction};
 use crate::explain::{Explain, Explanation};
 use crate::frame::{FrameError, decode, encode};
+use crate::group::Card;
 use crate::mesh::{
     Candidate, IdentityBackup, IdentityRestore, IdentityShown, MeshStatus, Pair, PairAnswer, Pairing,
     PeerAdd, PeerChange, PeerRow, PeerShown, PeersAsk, PeersTable, Pinged, TestStep,
 };
 use crate::observation::{OBSERVATION_VERSION, Observation};
 use crate::peer::Signed;
+use crate::policy::{PolicyChange, PolicyExplained, PolicyPreview, PolicyShown};
 use crate::query::{Count, Filter, LeftOut, Query, Row, Tally};
 pub use crate::rules::{RefusedRule, Rule, RuleFile, RulesCheck, RulesPage, RulesStatus};
 use crate::{Bytes, EventId, RequestId, Timestamp, named_enum};
@@ -123,6 +129,40 @@ messages! {
         AuditHead(()) = 0x002f,
         /// Entries of the audit with their proofs. Answered by [`Reply::AuditExport`].
         AuditExport(AuditFilter) = 0x0030,
+        /// Which summaries are there? Answered by [`Reply::Summaries`] in pages, then [`Reply::End`].
+        Summaries(SummaryAsk) = 0x0031,
+        /// What goes to whom? Answered by [`Reply::Policy`].
+        Policy(()) = 0x0032,
+        /// Change that. Answered by [`Reply::Policy`], as it is since.
+        PolicyChange(PolicyChange) = 0x0033,
+        /// What exactly would go to that peer now? Answered by [`Reply::PolicyPreview`].
+        PolicyPreview(String) = 0x0034,
+        /// Why does what go to that peer? Answered by [`Reply::PolicyExplained`].
+        PolicyExplain(String) = 0x0035,
+        /// This machine's card, for a group file. Answered by [`Reply::Card`].
+        GroupCard(()) = 0x0036,
+        /// Make a group file. Answered by [`Reply::Group`].
+        GroupMake(GroupMake) = 0x0037,
+        /// What is in this file, and what is new in it? Answered by [`Reply::Group`].
+        GroupLook(Signed) = 0x0038,
+        /// The file of the group of that name, accepted or offered. Answered by [`Reply::Group`].
+        GroupShow(String) = 0x0039,
+        /// Accept this file: the person has seen what is new. Answered by [`Reply::Group`].
+        GroupAccept(Signed) = 0x003a,
+        /// Leave the group of that name. Answered by [`Reply::Group`], as it was.
+        GroupLeave(String) = 0x003b,
+        /// Which groups are there? Answered by [`Reply::Groups`].
+        Groups(()) = 0x003c,
+        /// Close a past day now. Answered by [`Reply::Atoms`] with that day, once it is closed or has ended.
+        GroupClose(GroupClose) = 0x003d,
+        /// Which days are closed, given, refused? Of the group of that name, or of all. Answered by [`Reply::Atoms`].
+        GroupAtoms(Option<String>) = 0x003e,
+        /// Ask a group. Answered by [`Reply::Answer`].
+        MeshQuery(MeshQuery) = 0x003f,
+        /// How are the nodes? Answered by [`Reply::Health`].
+        MeshHealth(()) = 0x0040,
+        /// What was unusual about my own days? Answered by [`Reply::Signals`].
+        Signals(SignalsAsk) = 0x0041,
     }
 }
 
@@ -183,6 +223,28 @@ messages! {
         AuditHead(Option<Signed>) = 0x012f,
         /// Entries with their proofs.
         AuditExport(Box<AuditExport>) = 0x0130,
+        /// Some summaries, in their order.
+        Summaries(Vec<SummaryRow>) = 0x0131,
+        /// The policy.
+        Policy(Box<PolicyShown>) = 0x0132,
+        /// What would go to a peer.
+        PolicyPreview(Box<PolicyPreview>) = 0x0134,
+        /// Why.
+        PolicyExplained(PolicyExplained) = 0x0135,
+        /// A card.
+        Card(Box<Card>) = 0x0136,
+        /// A group file.
+        Group(Box<GroupShown>) = 0x0137,
+        /// Groups, in the order of their names.
+        Groups(Vec<GroupRow>) = 0x013c,
+        /// Days of groups, the newest first.
+        Atoms(Vec<AtomRow>) = 0x013e,
+        /// What a group answers.
+        Answer(Box<MeshAnswer>) = 0x013f,
+        /// How the nodes are.
+        Health(Vec<HealthRow>) = 0x0140,
+        /// What was unusual, the newest first.
+        Signals(Vec<SignalRow>) = 0x0141,
         /// The request was understood and could not be met, or was not understood.
         Failure(Failure) = 0x01ff,
     }

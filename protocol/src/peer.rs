@@ -9,13 +9,18 @@
 //! the version that the two agreed upon.
 //!
 //! A frame type from [`SKIPPED_FROM`] up that is not known is passed over, so that a newer node can say more; an
-//! unknown one below it ends the link.
+//! unknown one below it ends the link. What keeps a link alive and honest stands below; groups, atoms, summaries and
+//! questions, which a node can be without, stand above.
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::AskTalk;
+use crate::atom::AtomTalk;
 use crate::audit::{ConsistencyProof, Head};
 use crate::frame::{FrameError, decode};
+use crate::group::GroupTalk;
 use crate::node::{Hash, NodeId, Nonce, Signature};
+use crate::summary::SummaryTalk;
 use crate::{Bytes, Timestamp, named_enum};
 
 /// Version of the peer protocol that this crate speaks.
@@ -117,6 +122,14 @@ messages! {
         AuditProof(AuditProof) = 0x100a,
         /// The newest head of the receiver's audit log that the sender has witnessed, as the receiver signed it.
         AuditSeen(Signed) = 0x100b,
+        /// About groups: cards and files.
+        Group(GroupTalk) = 0x8001,
+        /// About closing an atom.
+        Atom(AtomTalk) = 0x8002,
+        /// About summaries.
+        Summary(SummaryTalk) = 0x8003,
+        /// Questions about no person, and their answers.
+        Ask(AskTalk) = 0x8004,
     }
 }
 

@@ -182,7 +182,7 @@ impl MeshDesk {
     }
 }
 
-fn fallible<T>(
+pub(super) fn fallible<T>(
     answered: Result<Result<T, Failure>, MailboxError>,
     answer: impl FnOnce(T) -> Answer,
 ) -> Answer {
@@ -197,6 +197,6 @@ fn stopped() -> Failure {
     Failure { code: FailureCode::Stopping, message: "the daemon is stopping".to_owned() }
 }
 
-fn stopping() -> Answer {
+pub(super) fn stopping() -> Answer {
     Answer::Failure(stopped())
 }

@@ -20,6 +20,7 @@
 pub mod audit;
 pub mod discovery;
 pub mod follow;
+pub mod groups;
 pub mod ingest;
 pub mod link;
 pub mod listener;
@@ -28,13 +29,17 @@ pub mod mesh;
 pub mod pairing;
 pub mod peers;
 pub mod query;
+pub mod questions;
 pub mod root;
 pub mod rules;
 pub mod session;
+pub mod sharing;
 pub mod shells;
 pub mod socket;
 pub mod spool;
 pub mod store;
+pub mod summary;
+pub mod talks;
 pub mod watch;
 pub mod worker;
 

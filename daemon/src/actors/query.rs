@@ -12,15 +12,20 @@
 //! | [`Tallying`] | session | counts |
 //! | [`Select`] | session, before a deletion | the events meant |
 //! | [`Running`] | root, once everything is loaded | what has no outcome |
+//! | [`Unusual`] | session | what was unusual about our own days |
 //! | [`Report`] | session | what can be found |
 
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, MessageResponse, MessageResult};
+use karo_core::atom::counts::DayCounts;
+use karo_core::atom::layout::Layout;
 use karo_core::rollup::{Delta, Rollup};
-use karo_core::search::{Change, Columns, Cursor, Hit, Key, Position};
+use karo_core::search::{Change, Columns, Cursor, Hit, Key, Position, UnusualDay};
+use karo_protocol::answer::SignalRow;
+use karo_protocol::category::CategorySet;
 use karo_protocol::local::Tallies;
-use karo_protocol::query::{Count, Detail, Filter, Query, Row, keep_greatest};
+use karo_protocol::query::{Count, Detail, Filter, Query, Row, Zone, keep_greatest};
 use karo_protocol::{Event, Shell, Timestamp};
 use karo_store::Reader;
 
@@ -96,6 +101,36 @@ pub struct Selection {
     pub events: Vec<(Key, Position)>,
     /// From when on everything was looked at.
     pub partial_since: Option<Timestamp>,
+}
+
+/// One owner's counts of a day, as a group counts them. Sent by [`groups`](crate::actors::groups).
+///
+/// Answered with nothing while older events than that day are still being loaded.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<DayCounts>")]
+pub struct Tabulate {
+    /// Which cells there are.
+    pub layout: Arc<Layout>,
+    /// Where the day begins.
+    pub since: Timestamp,
+    /// Where it ends.
+    pub until: Timestamp,
+    /// Its hours.
+    pub zone: Zone,
+    /// Categories that are not told of.
+    pub kept_back: CategorySet,
+}
+
+/// What was unusual about our own days? Sent by sessions; the newest first.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<SignalRow>")]
+pub struct Unusual {
+    /// From that day on, in days since 1970-01-01.
+    pub first: i32,
+    /// Before that day.
+    pub end: i32,
+    /// Where days begin.
+    pub zone: Zone,
 }
 
 /// The events that have no outcome. Sent by the root, once everything is loaded.
@@ -226,6 +261,36 @@ impl Handler<Tallying> for QueryActor {
         let mut tallies = self.columns.count(&count, only.as_deref());
         let left_out = keep_greatest(&mut tallies);
         MessageResult(Tallies { tallies, partial_since: self.columns.partial_since(), left_out })
+    }
+}
+
+impl Handler<Unusual> for QueryActor {
+    type Result = MessageResult<Unusual>;
+
+    fn handle(&mut self, Unusual { first, end, zone }: Unusual, _: &mut Self::Context) -> Self::Result {
+        let days = self.columns.unusual_days(first, end, &zone);
+        let shown = |text: Vec<u8>| String::from_utf8_lossy(&text).into_owned();
+        let row = |one: UnusualDay| SignalRow {
+            day: one.day,
+            signal: one.unusual.signal,
+            because: one.unusual.because,
+            causes: one.causes.into_iter().map(shown).collect(),
+        };
+        MessageResult(days.into_iter().map(row).collect())
+    }
+}
+
+impl Handler<Tabulate> for QueryActor {
+    type Result = MessageResult<Tabulate>;
+
+    fn handle(&mut self, tabulate: Tabulate, _: &mut Self::Context) -> Self::Result {
+        let Tabulate { layout, since, until, zone, kept_back } = tabulate;
+        if self.columns.partial_since().is_some_and(|partial| partial > since) {
+            return MessageResult(None);
+        }
+        let mut counts = DayCounts::new(layout);
+        self.columns.count_day(&mut counts, since, until, &zone, kept_back);
+        MessageResult(Some(counts))
     }
 }
 

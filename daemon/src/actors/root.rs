@@ -30,6 +30,7 @@ use super::shells::{Begun, Shells};
 use super::socket::{Farewell, Limits, Socket};
 use super::spool::Spool;
 use super::store::{Retain, Searchable, StoreActor};
+use super::summary::{self, SummaryActor};
 use super::worker::{Ignore, Worker};
 use super::{Drain, follow::Follow};
 use crate::exit::Ending;
@@ -86,6 +87,8 @@ pub struct Household {
     pub peers: Addr<PeersActor>,
     /// Looks for candidates.
     pub discovery: Addr<DiscoveryActor>,
+    /// Keeps the policy.
+    pub summary: Addr<SummaryActor>,
 }
 
 /// The actor. See the module.
@@ -136,6 +139,8 @@ impl Root {
             self.household.follow.try_send(super::follow::Files(settings.record.follow.clone())).is_ok();
         is_told &= self.household.peers.try_send(Settle(settings.mesh.clone())).is_ok();
         is_told &= self.household.discovery.try_send(Search(settings.discovery.clone())).is_ok();
+        let policy = summary::Settle(settings.sharing.clone());
+        is_told &= self.household.summary.try_send(policy).is_ok();
         let reloaded = Noted { deed: Deed::Reloaded, peer: None, reason: Reason::None };
         is_told &= self.household.peers.try_send(reloaded).is_ok();
         if is_told {

@@ -31,12 +31,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::groups::GroupDesk;
 use super::meaning;
 use super::mesh::MeshDesk;
 use super::pairing::Begin;
 use super::peers::Noted;
 use super::query::{NextPage, Page, Select, Tallying};
 use super::rules::RulesDesk;
+use super::sharing::SharingDesk;
 use super::store::{Compact, Compare, Delete, Revise, Revising};
 use super::{Intake, Source};
 use crate::counters::Counters;
@@ -82,6 +84,10 @@ pub struct Post {
     pub compare: Recipient<Compare>,
     /// Knows identity, peers and audit.
     pub mesh: MeshDesk,
+    /// What is asked about groups, and of them.
+    pub groups: GroupDesk,
+    /// What is asked about summaries and the policy.
+    pub sharing: SharingDesk,
     /// Is told what belongs into the audit.
     pub noted: Recipient<Noted>,
     /// Knows how everything is.
@@ -291,6 +297,25 @@ impl Desk<'_> {
             Request::AuditVerify(()) => self.session.post.mesh.audit_verify().await,
             Request::AuditHead(()) => self.session.post.mesh.audit_head().await,
             Request::AuditExport(filter) => self.session.post.mesh.audit_export(filter).await,
+            Request::Summaries(ask) => {
+                return self.say_all(id, self.session.post.sharing.summaries(ask).await).await;
+            }
+            Request::Policy(()) => self.session.post.sharing.policy().await,
+            Request::PolicyChange(change) => self.session.post.sharing.change(change).await,
+            Request::PolicyPreview(peer) => self.session.post.sharing.preview(peer).await,
+            Request::PolicyExplain(peer) => self.session.post.sharing.explain(peer).await,
+            Request::Signals(ask) => self.session.post.sharing.signals(ask).await,
+            Request::GroupCard(()) => self.session.post.groups.card().await,
+            Request::GroupMake(make) => self.session.post.groups.make(make).await,
+            Request::GroupLook(signed) => self.session.post.groups.look(signed).await,
+            Request::GroupShow(name) => self.session.post.groups.show(name).await,
+            Request::GroupAccept(signed) => self.session.post.groups.accept(signed).await,
+            Request::GroupLeave(name) => self.session.post.groups.leave(name).await,
+            Request::Groups(()) => self.session.post.groups.list().await,
+            Request::GroupClose(close) => self.session.post.groups.close(close).await,
+            Request::GroupAtoms(name) => self.session.post.groups.atoms(name).await,
+            Request::MeshQuery(query) => self.session.post.groups.query(query).await,
+            Request::MeshHealth(()) => self.session.post.groups.health().await,
         };
         self.say(id, answer).await;
         Ok(())

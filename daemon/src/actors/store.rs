@@ -17,6 +17,7 @@
 //! | [`Revise`] | session, until it is done | how far it is, when what it changed can be found |
 //! | [`Searchable`] | root, once everything is loaded | none; views that are behind are made anew |
 //! | [`Compare`] | session | whether the views are what the log says |
+//! | [`RolledUp`], [`Touched`] | summary | what events add up to, and since when that is another |
 //! | [`Report`] | session | how the store is |
 //! | [`Retain`] | root, after a reload | none |
 //! | [`Drain`] | root | when everything before is synced, and the log is closed |
@@ -27,8 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, Recipient,
-    ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, MessageResult,
+    Recipient, ResponseFuture, WrapFuture,
 };
 use karo_core::search::Key;
 use karo_core::understand::Again;
@@ -41,8 +42,8 @@ use karo_store::{AppendError, Appended, Entry, RetentionRule, Revision, Store};
 use tokio::sync::oneshot;
 
 pub use self::messages::{
-    Append, Compact, Compare, Delete, Keep, Lose, NewLog, Report, Retain, Revise, Revising, Searchable,
-    SignHead, Signs,
+    Append, Compact, Compare, Delete, Keep, Lose, NewLog, Report, Retain, Revise, Revising, RolledUp,
+    Searchable, SignHead, Signs, Touched,
 };
 
 use super::query::{Apply, Whole};
@@ -491,6 +492,22 @@ impl Handler<Revise> for StoreActor {
         });
         // A store that is gone says nothing; what it did is done.
         Box::pin(async move { receiver.await.ok() })
+    }
+}
+
+impl Handler<RolledUp> for StoreActor {
+    type Result = MessageResult<RolledUp>;
+
+    fn handle(&mut self, RolledUp { since, until }: RolledUp, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.roll_ups.sums(since, until))
+    }
+}
+
+impl Handler<Touched> for StoreActor {
+    type Result = MessageResult<Touched>;
+
+    fn handle(&mut self, _: Touched, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.roll_ups.take_touched())
     }
 }
 

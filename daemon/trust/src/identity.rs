@@ -76,6 +76,12 @@ impl Identity {
         key_hash(&self.next.node_id())
     }
 
+    /// Returns the secret that the sealing key of this node is made of: it lives and is backed up with the key, and
+    /// another key has another one.
+    pub fn sealing_secret(&self) -> [u8; 32] {
+        blake3::derive_key("karo 2026-11 sealing key of a node", self.current.seed())
+    }
+
     /// Signs bytes with the current key; the domain stands in front of them already.
     pub fn sign(&self, message: &[u8]) -> Signature {
         self.current.sign(message)

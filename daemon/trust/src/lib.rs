@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod card;
 pub mod certificate;
 mod chance;
 pub mod fingerprint;

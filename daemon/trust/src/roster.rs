@@ -39,6 +39,8 @@ pub enum Origin {
     Command,
     /// By pairing.
     Pairing,
+    /// As a member of a group whose file was accepted.
+    Group,
 }
 
 /// A node in the roster.
@@ -173,6 +175,11 @@ impl Roster {
             Standing::Revoked { name } => Some((node, name.as_str())),
             Standing::Trusted(_) | Standing::Removed | Standing::Rotated { .. } => None,
         })
+    }
+
+    /// Tells whether a key was revoked, and not added again since.
+    pub fn is_revoked(&self, node: &NodeId) -> bool {
+        matches!(self.standings.get(node), Some(Standing::Revoked { .. }))
     }
 
     /// Returns the key under which the peer is in the roster that shows this one: another one for the rest of its

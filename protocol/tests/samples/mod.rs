@@ -1,6 +1,7 @@
 //! One message of every type, each field away from its default: what the golden frames hold.
 
 pub(crate) mod mesh;
+pub(crate) mod sharing;
 
 use karo_protocol::category::CategorySet;
 use karo_protocol::event::{Cut, RedactedCommand, Secret, Understanding};
@@ -311,6 +312,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("request-reclassify", Request::Reclassify(Reclassify { redact: true })),
     ];
     requests.extend(mesh::requests());
+    requests.extend(sharing::requests());
     requests
 }
 
@@ -368,6 +370,7 @@ pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
         ("reply-failure", Reply::Failure(failure)),
     ];
     replies.extend(mesh::replies());
+    replies.extend(sharing::replies());
     replies
 }
 

@@ -1,5 +1,7 @@
 //! One of every message that peers exchange, and of every object that they sign.
 
+mod sharing;
+
 use karo_protocol::NodeId;
 use karo_protocol::audit::{ConsistencyProof, Head};
 use karo_protocol::node::{Hash, Nonce, Signature};
@@ -11,6 +13,7 @@ use karo_protocol::peer::{
 
 use crate::samples::at;
 use crate::samples::mesh::{NODE, entry, signed};
+use crate::samples::sharing::{group_file, summary};
 
 /// What peers say to each other, each under the name of its golden frame.
 pub(crate) fn controls() -> Vec<(&'static str, Control)> {
@@ -24,7 +27,7 @@ pub(crate) fn controls() -> Vec<(&'static str, Control)> {
     let ask = AuditAsk { log: Nonce([4; 16]), old_size: 100, new_size: 200 };
     let proof = AuditProof { ask, proof: Some(ConsistencyProof { hashes: vec![Hash([5; 32])] }) };
     let capabilities = Capabilities { names: vec!["audit".to_owned()] };
-    vec![
+    let mut controls = vec![
         ("peer-hello", Control::Hello(hello)),
         ("peer-hello-ack", Control::HelloAck(HelloAck { version: 1, run: Nonce([7; 16]) })),
         ("peer-capabilities", Control::Capabilities(capabilities)),
@@ -39,7 +42,9 @@ pub(crate) fn controls() -> Vec<(&'static str, Control)> {
         ("peer-audit-ask", Control::AuditAsk(ask)),
         ("peer-audit-proof", Control::AuditProof(proof)),
         ("peer-audit-seen", Control::AuditSeen(signed())),
-    ]
+    ];
+    controls.extend(sharing::controls());
+    controls
 }
 
 /// What strangers say in a pairing, each under the name of its golden frame.
@@ -73,6 +78,11 @@ pub(crate) fn objects() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("object-head", object(head)),
         ("object-rotation", object(rotation)),
+        ("object-group", object(group_file())),
+        ("object-atom", object(sharing::atom())),
+        ("object-atom-seal", object(sharing::atom_seal())),
+        ("object-atom-report", object(sharing::report())),
+        ("object-summary", object(summary())),
         ("audit-entry", rmp_serde::to_vec(&entry()).expect("an entry can be written")),
     ]
 }

@@ -185,7 +185,13 @@ const fn deed_colour(deed: Deed) -> Option<&'static str> {
         | Deed::QueryAnswered
         | Deed::QueryAsked
         | Deed::SummarySent
-        | Deed::SummaryReceived => None,
+        | Deed::SummaryReceived
+        | Deed::GroupAccepted
+        | Deed::GroupLeft
+        | Deed::DayGiven
+        | Deed::DayRefused
+        | Deed::AtomClosed
+        | Deed::AtomEnded => None,
     }
 }
 

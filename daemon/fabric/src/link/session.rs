@@ -301,6 +301,9 @@ impl Session {
             Control::AuditAsk(ask) => LinkEvent::AuditAsk { connection, ask },
             Control::AuditProof(proof) => LinkEvent::AuditProof(proof),
             Control::AuditSeen(head) => LinkEvent::AuditSeen(head),
+            talk @ (Control::Group(_) | Control::Atom(_) | Control::Summary(_) | Control::Ask(_)) => {
+                LinkEvent::Said(Box::new(talk))
+            }
             again @ (Control::Hello(_) | Control::HelloAck(_)) => {
                 return Err(violation(format!("a second {}", again.name())));
             }

@@ -200,6 +200,8 @@ pub enum LinkEvent {
     AuditProof(AuditProof),
     /// The newest head of our audit log that the peer has witnessed.
     AuditSeen(Signed),
+    /// The peer said something that the link has no part in: about groups, atoms, summaries or questions.
+    Said(Box<Control>),
     /// One side refused the other.
     Refused {
         /// Why.

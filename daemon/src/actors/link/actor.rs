@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture,
@@ -14,14 +15,19 @@ use karo_fabric::net::frames::Ended;
 use karo_protocol::NodeId;
 use karo_protocol::local::{Failure, FailureCode};
 use karo_protocol::mesh::{Pinged, TestStep};
+use karo_protocol::peer::Control;
 use karo_trust::roster::Refusal;
 use karo_trust::{Chance, System, fingerprint};
 use tokio::sync::oneshot;
 
 use super::connection::{Heard, Lost, Open, Parting};
-use super::messages::{Arrived, Close, Heads, Hold, Identified, Ping, Release, Routed, Say, Test, Wake};
+use super::messages::{
+    Arrived, Close, Heads, Hold, Identified, Ping, Release, Routed, Say, Talk, Test, Wake,
+};
 use super::route::Route;
 use crate::actors::peers::{Mesh, News, Noted, PeersActor, moment};
+use crate::actors::talks::Spoken;
+use crate::allowance::Allowance;
 use crate::clock;
 
 /// Messages that may wait: a frame of each connection, what people ask, and what peers tell.
@@ -29,6 +35,13 @@ const MAILBOX: usize = 64;
 
 /// Pings of people that may be under way.
 const PINGS_MAX: usize = 64;
+
+/// What a peer may say at once beyond the link's own words: a report, a verification and an answer of each kind for a
+/// group of fifty.
+const TALKS_AT_ONCE_MAX: u32 = 256;
+
+/// After how long it may say one thing more: two hundred a second.
+const TALKS_REFILL: Duration = Duration::from_millis(5);
 
 /// A TCP connection stands, and its handshake is under way. Sent by the dial.
 #[derive(Debug, Message)]
@@ -60,6 +73,7 @@ pub struct LinkActor {
     pings: VecDeque<Waiting>,
     closed: Option<oneshot::Sender<()>>,
     is_ending: bool,
+    allowance: Allowance,
 }
 
 impl LinkActor {
@@ -91,6 +105,7 @@ impl LinkActor {
             pings: VecDeque::new(),
             closed: None,
             is_ending: false,
+            allowance: Allowance::new(TALKS_AT_ONCE_MAX, TALKS_REFILL, moment().now),
         }
     }
 
@@ -144,8 +159,23 @@ impl LinkActor {
         Vec::new()
     }
 
+    /// Hands on what the peer said about groups, atoms, summaries or questions.
+    fn hand_on(&mut self, control: Control) {
+        let Some(recipient) = self.mesh.talks.of(&control) else { return };
+        let name = control.name();
+        if !self.allowance.take(moment().now) {
+            tracing::debug!(peer = %fingerprint(&self.node), name, "a peer says more than is listened to");
+        } else if recipient.try_send(Spoken { node: self.node, control }).is_err() {
+            tracing::debug!(peer = %fingerprint(&self.node), name, "no room for what a peer says");
+        }
+    }
+
     fn tell(&mut self, event: LinkEvent) {
+        if let LinkEvent::Said(control) = event {
+            return self.hand_on(*control);
+        }
         match &event {
+            LinkEvent::Said(_) => {}
             LinkEvent::Pinged { connection, number, rtt, skew_us } => {
                 let is_answered =
                     |waiting: &Waiting| waiting.connection == *connection && waiting.number == *number;
@@ -412,6 +442,23 @@ impl Handler<Say> for LinkActor {
     type Result = ();
 
     fn handle(&mut self, Say { connection, control }: Say, ctx: &mut Self::Context) {
+        let outputs = self.machine.send(connection, control).into_iter().collect();
+        self.carry_out(outputs, ctx);
+    }
+}
+
+impl Handler<Talk> for LinkActor {
+    type Result = ();
+
+    fn handle(&mut self, Talk(control): Talk, ctx: &mut Self::Context) {
+        let connection = self.machine.primary();
+        let has_room = connection
+            .and_then(|id| self.connections.get(&id))
+            .is_some_and(super::connection::Open::has_room);
+        if !has_room {
+            tracing::debug!(peer = %fingerprint(&self.node), name = control.name(), "not said: no link, or no room");
+            return;
+        }
         let outputs = self.machine.send(connection, control).into_iter().collect();
         self.carry_out(outputs, ctx);
     }

@@ -86,6 +86,11 @@ impl Open {
         sent.map_err(|_| Loss::Broken(format!("the peer read nothing of the last {OUTGOING_MAX} messages")))
     }
 
+    /// Tells whether there is room for what need not be said: the link's own words always have theirs.
+    pub(super) fn has_room(&self) -> bool {
+        self.outgoing.capacity() > OUTGOING_MAX / 4
+    }
+
     /// Sends a last word; the connection ends behind it.
     pub(super) fn part(self, version: u16, goodbye: Goodbye) -> Parting {
         if self.outgoing.try_send((version, Control::Goodbye(goodbye))).is_err() {

@@ -64,6 +64,11 @@ pub struct Say {
     pub control: Control,
 }
 
+/// Say that to the peer, if the link is up and there is room: what it is about can do without it. Sent by peers.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Talk(pub Control);
+
 /// End the link for good. Sent by peers; answered when the last word has left.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

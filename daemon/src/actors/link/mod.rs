@@ -17,4 +17,6 @@ mod route;
 mod test;
 
 pub use actor::LinkActor;
-pub use messages::{Arrived, Close, Heads, Hold, Identified, Ping, Release, Routed, Say, Test, Wake, tell};
+pub use messages::{
+    Arrived, Close, Heads, Hold, Identified, Ping, Release, Routed, Say, Talk, Test, Wake, tell,
+};

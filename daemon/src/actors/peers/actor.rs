@@ -32,6 +32,7 @@ use crate::actors::Drain;
 use crate::actors::link::{self, LinkActor};
 use crate::actors::listener::ListenerActor;
 use crate::actors::store::Keep;
+use crate::actors::talks::Tell;
 use crate::clock;
 use crate::floodgate::{Floodgate, Width};
 use crate::lease::Lease;
@@ -308,6 +309,7 @@ impl Actor for PeersActor {
             actor.listen_again(ctx);
         });
         self.end_grace(ctx);
+        self.mesh.talks.tell_own(&self.own);
         ctx.spawn(pass_heads_on(self.mesh.heads.clone(), ctx.address()).into_actor(self));
         self.follow_roster(ctx);
     }
@@ -379,6 +381,18 @@ impl Handler<Find> for PeersActor {
         let peer = self.find(&text)?;
         let neighbour = self.neighbours.get(&peer.node_id).ok_or_else(|| gone(&text))?;
         Ok(Found { node: peer.node_id, name: peer.name, link: neighbour.link.clone() })
+    }
+}
+
+impl Handler<Tell> for PeersActor {
+    type Result = bool;
+
+    fn handle(&mut self, Tell { node, control }: Tell, _: &mut Self::Context) -> Self::Result {
+        let up = self.neighbours.get(&node).filter(|one| one.status.state == LinkState::Connected);
+        if let Some(neighbour) = up {
+            link::tell(&neighbour.link, link::Talk(control));
+        }
+        up.is_some()
     }
 }
 

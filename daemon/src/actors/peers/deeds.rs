@@ -17,7 +17,8 @@ pub(super) fn by_command(deed: Deed, node: NodeId) -> AuditEntry {
 pub(super) fn added(origin: Origin, node: NodeId) -> AuditEntry {
     let reason = match origin {
         Origin::Configuration => Reason::Configuration,
-        Origin::Command => Reason::Command,
+        // A group is accepted by a command.
+        Origin::Command | Origin::Group => Reason::Command,
         Origin::Pairing => Reason::Pairing,
     };
     AuditEntry { peer: Some(node), reason, ..entry(Deed::PeerAdded) }

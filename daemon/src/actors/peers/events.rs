@@ -44,6 +44,8 @@ impl Handler<News> for PeersActor {
             LinkEvent::AuditAsk { connection, ask } => self.on_audit_ask(node, connection, ask, ctx),
             LinkEvent::AuditProof(proof) => self.on_audit_proof(node, proof, ctx),
             LinkEvent::AuditSeen(head) => self.on_seen(node, head, ctx),
+            // Links hand it on by themselves.
+            LinkEvent::Said(_) => {}
             LinkEvent::Refused { parting, message, by_us } => {
                 tracing::info!(peer = %karo_trust::fingerprint(&node), %parting, message, by_us, "no link");
                 if by_us {
@@ -91,6 +93,9 @@ impl PeersActor {
             is_down = std::mem::take(&mut one.was_up) && state != LinkState::Connected;
             one.is(status);
         });
+        if is_down {
+            self.mesh.talks.tell_linked(node, false);
+        }
         // A stop has written it down already.
         if is_down && !self.is_stopping {
             self.note(Deed::Disconnected, Some(node), deeds::down(state));
@@ -107,6 +112,7 @@ impl PeersActor {
             one.twins = false;
         });
         if is_new {
+            self.mesh.talks.tell_linked(node, true);
             self.note(Deed::Connected, Some(node), Reason::None);
         }
     }

@@ -13,6 +13,7 @@
 //! | [`Noted`] | listener, links | none; it is in the audit |
 //! | [`Settle`] | root, after a reload | none |
 //! | [`Woken`] | watch | none; links that rest try earlier |
+//! | [`Tell`](super::talks::Tell) | groups, summaries, questions | whether there is a link |
 //! | [`NewHead`] | audit | none; it rides on the next heartbeats |
 //! | [`Drain`](super::Drain) | root | when every link has said goodbye |
 //!
@@ -47,6 +48,7 @@ use tokio::sync::watch;
 use crate::actors::audit::{Prove, Seen, WitnessHead};
 use crate::actors::discovery::Listens;
 use crate::actors::store::{Keep, NewLog, Signs};
+use crate::actors::talks::Talks;
 use crate::roster_desk::RosterDesk;
 
 pub use actor::{PeersActor, moment};
@@ -84,4 +86,6 @@ pub struct Mesh {
     pub heads: watch::Receiver<Option<Signed>>,
     /// Is told where this machine listens.
     pub listens: Recipient<Listens>,
+    /// Are told what peers say about groups, atoms, summaries and questions.
+    pub talks: Talks,
 }

@@ -63,6 +63,7 @@ impl PeersActor {
         let own = identity.node_id();
         self.mesh.roster.change(|roster| roster.set_own(own));
         self.own = Ok(Arc::clone(identity));
+        self.mesh.talks.tell_own(&self.own);
         for neighbour in self.neighbours.values() {
             link::tell(&neighbour.link, link::Identified(Arc::clone(identity)));
         }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use actix::Message;
+use karo_core::rollup::Rollup;
 use karo_core::search::{Key, Position};
 use karo_core::understand::Understander;
-use karo_protocol::Event;
 use karo_protocol::audit::AuditEntry;
 use karo_protocol::config::StoreSettings;
 use karo_protocol::local::{Compacted, Failure, StoreStatus};
+use karo_protocol::{Event, Timestamp};
 use karo_store::{Entry, Reclassification};
 use karo_trust::identity::Identity;
 
@@ -116,3 +117,20 @@ pub struct Searchable;
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
 pub struct Compare;
+
+/// What do the events of that time add up to? Sent by [`summary`](crate::actors::summary); `None` as long as the
+/// roll-ups are not what the log says.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Rollup>")]
+pub struct RolledUp {
+    /// From this cell on.
+    pub since: Timestamp,
+    /// Before this one.
+    pub until: Timestamp,
+}
+
+/// What is the first cell whose sums have changed since this was asked last? Sent by
+/// [`summary`](crate::actors::summary); everything counts as changed at the start.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Timestamp>")]
+pub struct Touched;

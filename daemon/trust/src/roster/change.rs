@@ -166,6 +166,7 @@ impl Roster {
         let origin = match peer.origin {
             Origin::Configuration | Origin::Command => Origin::Command,
             Origin::Pairing => Origin::Pairing,
+            Origin::Group => Origin::Group,
         };
         let is_unnamed = peer.name == fingerprint(old).to_string();
         let name = if is_unnamed { fingerprint(&new).to_string() } else { peer.name.clone() };

@@ -1,0 +1,599 @@
+//! Closing days: the machines of this node's roles, and carrying out what they want.
+//!
+//! What a machine wants is done in its order, and what stands behind a record waits until that is on disk. A node may
+//! have all three roles in one atom; what it says to itself goes through its own mailbox.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{ActorFutureExt, AsyncContext, Context, ResponseActFuture, WrapFuture};
+use karo_core::sum::{
+    AggregatorRecord, Closing, Contribution, Helper, Leader, Output, Proven, Window, Work, Worked,
+};
+use karo_protocol::atom::{Atom, AtomId, AtomReason, AtomSays, AtomSeal, ClosedAtom, Report};
+use karo_protocol::audit::{AuditEntry, Deed, Reason};
+use karo_protocol::node::{Hash, Nonce};
+use karo_protocol::peer::Signed;
+use karo_protocol::{NodeId, Timestamp};
+use karo_trust::{Chance, System, fingerprint, object};
+
+use super::actor::{ENDING_HOUR, GroupsActor};
+use super::giving::reason_of;
+use super::kept::{aggregate_entry, outcome_entry};
+use crate::actors::store::Keep;
+use crate::clock;
+use crate::groups_desk::{self, Accepted, Outcome};
+
+/// Days that can be closed by hand, back from yesterday: what a machine can be away for.
+pub(super) const BY_HAND_DAYS_MAX: i32 = 30;
+
+/// A proof of an atom is good for as long as anybody keeps it.
+const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
+/// A role of this node in an atom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// It gives its owner's numbers.
+    Gives,
+    /// It is rank 1.
+    Leads,
+    /// It is rank 2.
+    Helps,
+}
+
+/// The machines of atoms that are being closed.
+#[derive(Default)]
+pub(super) struct Machines {
+    pub(super) giving: BTreeMap<AtomId, Contribution>,
+    pub(super) leading: BTreeMap<AtomId, Leader>,
+    pub(super) helping: BTreeMap<AtomId, Helper>,
+    /// Of how many of our owner's other machines, of how many, numbers are in what is given.
+    pub(super) fed: BTreeMap<AtomId, (u16, u16)>,
+    /// Tables that are to be sealed here.
+    tables: BTreeMap<AtomId, Signed>,
+    /// What waits for a disk, by machine; one that is there is being written.
+    waiting: BTreeMap<(AtomId, Role), VecDeque<Output>>,
+}
+
+impl Machines {
+    pub(super) fn leads(&self, atom: &AtomId) -> bool {
+        self.leading.contains_key(atom)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.giving.is_empty() && self.leading.is_empty() && self.helping.is_empty()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let giving = self.giving.values().filter_map(Contribution::deadline);
+        let leading = self.leading.values().filter_map(Leader::deadline);
+        giving.chain(leading).chain(self.helping.values().filter_map(Helper::deadline)).min()
+    }
+}
+
+impl GroupsActor {
+    pub(super) fn window_end(&self, atom: &AtomId) -> Instant {
+        let groups = self.groups.read();
+        let until =
+            groups.by_id(&atom.group).map(|one| one.civil.at(atom.day.saturating_add(1), ENDING_HOUR));
+        let left = until.map(|until| until.since(clock::now()).0).unwrap_or_default();
+        Instant::now() + Duration::from_micros(left)
+    }
+
+    /// Begins to close a day at rank 1; `until` is the end of the daily window, `None` by hand.
+    pub(super) fn open(&mut self, atom: AtomId, until: Option<Instant>, ctx: &mut Context<Self>) {
+        if self.machines.leading.contains_key(&atom) {
+            return;
+        }
+        let group = self.current(&atom).map(|accepted| Arc::clone(&accepted.group));
+        let Some(closing) = group.and_then(|group| Closing::new(group, atom.day)) else { return };
+        let Ok(sealing) = self.sealing().cloned() else { return };
+        let record = self.record(atom);
+        let window = until.map_or(Window::ByHand, Window::Daily);
+        tracing::info!(day = atom.day, by_hand = window.is_by_hand(), "a day of a group is being closed");
+        let (leader, outputs) = Leader::new(closing, sealing, record, window, Instant::now());
+        self.machines.leading.insert(atom, leader);
+        self.carry_out(atom, Role::Leads, outputs, ctx);
+    }
+
+    fn current(&self, atom: &AtomId) -> Option<Accepted> {
+        self.groups.read().accepted.values().find(|one| one.group.id() == atom.group).cloned()
+    }
+
+    fn record(&self, atom: AtomId) -> AggregatorRecord {
+        let mut chance = System::default();
+        let fresh = || AggregatorRecord::new(atom, Hash(chance.draw()), Hash(chance.draw()));
+        self.records.get(&atom).cloned().unwrap_or_else(fresh)
+    }
+
+    /// Takes what somebody, be it this node, says of an atom.
+    pub(super) fn on_says(&mut self, from: NodeId, atom: AtomId, says: AtomSays, ctx: &mut Context<Self>) {
+        let Some(accepted) = self.current(&atom) else {
+            if let AtomSays::Invite { .. } = says {
+                self.decline(from, atom, AtomReason::OtherGroup, ctx);
+            }
+            return;
+        };
+        if accepted.group.member(&from).is_none() {
+            tracing::debug!(peer = %fingerprint(&from), "a stranger to the group speaks of its atom");
+            return;
+        }
+        let Some((leader, helper)) = accepted.group.aggregators(atom.day) else { return };
+        match says {
+            AtomSays::Invite { by_hand: true } if self.own_node() == Some(leader) && from != leader => {
+                self.on_wish(from, atom, ctx);
+            }
+            AtomSays::Invite { by_hand } => match self.machines.giving.contains_key(&atom) {
+                true => self.contribution_hears(from, atom, &says, ctx),
+                false => self.on_invited(from, atom, by_hand, ctx),
+            },
+            AtomSays::Taken(_) => self.contribution_hears(from, atom, &says, ctx),
+            AtomSays::Open { by_hand, .. } => {
+                self.begin_helping(from, &accepted, (atom, by_hand), ctx);
+                self.helper_hears(from, atom, says, ctx);
+            }
+            AtomSays::Halves(_) | AtomSays::Verify { .. } | AtomSays::Set { .. } | AtomSays::Table(_) => {
+                self.help_again(from, &accepted, atom, ctx);
+                self.helper_hears(from, atom, says, ctx);
+            }
+            AtomSays::Report { .. }
+            | AtomSays::Decline(_)
+            | AtomSays::Half(_)
+            | AtomSays::Ready
+            | AtomSays::Verified { .. }
+            | AtomSays::Agreed { .. }
+            | AtomSays::Seal(_) => self.leader_hears(from, atom, says, ctx),
+            AtomSays::Owners { .. } | AtomSays::Values(_) => match from == helper {
+                true => self.leader_hears(from, atom, says, ctx),
+                false => {
+                    self.help_again(from, &accepted, atom, ctx);
+                    self.helper_hears(from, atom, says, ctx);
+                }
+            },
+            AtomSays::Ended(reason) => {
+                if from == leader {
+                    self.contribution_hears(from, atom, &says, ctx);
+                    self.helper_hears(from, atom, AtomSays::Ended(reason), ctx);
+                    self.settle_ended(atom, reason);
+                } else {
+                    self.leader_hears(from, atom, says, ctx);
+                }
+            }
+            AtomSays::Closed(closed) => {
+                self.contribution_hears(from, atom, &AtomSays::Closed(closed.clone()), ctx);
+                let taken = self.take_closed(vec![*closed]);
+                ctx.spawn(taken);
+            }
+            AtomSays::FeedAsk => self.on_feed_ask(from, atom, ctx),
+            AtomSays::Feed(parts) => self.on_feed(from, atom, parts, ctx),
+        }
+    }
+
+    /// A member wants a past day closed: so be it, once.
+    fn on_wish(&mut self, from: NodeId, atom: AtomId, ctx: &mut Context<Self>) {
+        let outcome = self.groups.read().outcomes.get(&atom).cloned();
+        if let Some(Outcome::Closed(closed, ..)) = outcome {
+            return self.say(from, atom, AtomSays::Closed(closed), ctx);
+        }
+        if let Err(reason) = self.may_open(&atom) {
+            return self.say(from, atom, AtomSays::Ended(reason), ctx);
+        }
+        self.wishers.entry(atom).or_default().insert(from);
+        self.open(atom, None, ctx);
+    }
+
+    /// Decides whether a day may be closed by hand.
+    pub(super) fn may_open(&self, atom: &AtomId) -> Result<(), AtomReason> {
+        let accepted = self.current(atom).ok_or(AtomReason::OtherGroup)?;
+        let today = accepted.civil.day_of(clock::now());
+        match today - atom.day {
+            ..1 => Err(AtomReason::TooEarly),
+            1..=BY_HAND_DAYS_MAX => Ok(()),
+            _ => Err(AtomReason::NoData),
+        }
+    }
+
+    fn begin_helping(
+        &mut self,
+        from: NodeId,
+        accepted: &Accepted,
+        (atom, by_hand): (AtomId, bool),
+        ctx: &mut Context<Self>,
+    ) {
+        let ranks = accepted.group.aggregators(atom.day);
+        let is_ours = ranks.is_some_and(|(leader, helper)| leader == from && self.own_node() == Some(helper));
+        if self.machines.helping.contains_key(&atom) || !is_ours {
+            return;
+        }
+        let today = accepted.civil.day_of(clock::now());
+        if atom.day >= today {
+            return self.say(from, atom, AtomSays::Ended(AtomReason::TooEarly), ctx);
+        }
+        let Some(closing) = Closing::new(Arc::clone(&accepted.group), atom.day) else { return };
+        let Ok(sealing) = self.sealing().cloned() else { return };
+        let window = if by_hand { Window::ByHand } else { Window::Daily(self.window_end(&atom)) };
+        let (helper, outputs) = Helper::new(closing, sealing, self.record(atom), window, Instant::now());
+        self.machines.helping.insert(atom, helper);
+        self.carry_out(atom, Role::Helps, outputs, ctx);
+    }
+
+    /// Goes on with an atom that this node helped to close before it was started anew: rank 1 need not know of that.
+    fn help_again(&mut self, from: NodeId, accepted: &Accepted, atom: AtomId, ctx: &mut Context<Self>) {
+        if self.records.contains_key(&atom) {
+            let now = clock::now();
+            let by_hand = now >= accepted.civil.at(atom.day.saturating_add(1), ENDING_HOUR);
+            self.begin_helping(from, accepted, (atom, by_hand), ctx);
+        }
+    }
+
+    fn contribution_hears(&mut self, from: NodeId, atom: AtomId, says: &AtomSays, ctx: &mut Context<Self>) {
+        if let Some(machine) = self.machines.giving.get_mut(&atom) {
+            let outputs = machine.on(from, says, Instant::now());
+            self.carry_out(atom, Role::Gives, outputs, ctx);
+        }
+    }
+
+    fn leader_hears(&mut self, from: NodeId, atom: AtomId, says: AtomSays, ctx: &mut Context<Self>) {
+        if let Some(machine) = self.machines.leading.get_mut(&atom) {
+            let proven = proven(&says, from);
+            let outputs = machine.on(from, says, proven, Instant::now());
+            self.carry_out(atom, Role::Leads, outputs, ctx);
+        }
+    }
+
+    fn helper_hears(&mut self, from: NodeId, atom: AtomId, says: AtomSays, ctx: &mut Context<Self>) {
+        if let AtomSays::Table(table) = &says {
+            self.machines.tables.insert(atom, table.clone());
+        }
+        if let Some(machine) = self.machines.helping.get_mut(&atom) {
+            let proven = proven(&says, from);
+            let outputs = machine.on(from, says, proven, Instant::now());
+            self.carry_out(atom, Role::Helps, outputs, ctx);
+        }
+    }
+
+    /// Tells every machine whose deadline is past.
+    pub(super) fn on_timeout(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let mut outputs = Vec::new();
+        for (atom, machine) in &mut self.machines.giving {
+            if machine.deadline().is_some_and(|at| at <= now) {
+                outputs.push((*atom, Role::Gives, machine.on_timeout(now)));
+            }
+        }
+        for (atom, machine) in &mut self.machines.leading {
+            if machine.deadline().is_some_and(|at| at <= now) {
+                outputs.push((*atom, Role::Leads, machine.on_timeout(now)));
+            }
+        }
+        for (atom, machine) in &mut self.machines.helping {
+            if machine.deadline().is_some_and(|at| at <= now) {
+                outputs.push((*atom, Role::Helps, machine.on_timeout(now)));
+            }
+        }
+        for (atom, role, outputs) in outputs {
+            self.carry_out(atom, role, outputs, ctx);
+        }
+    }
+
+    /// Tells every machine that a link is up.
+    pub(super) fn on_connected(&mut self, node: NodeId, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let mut outputs = Vec::new();
+        for (atom, machine) in &mut self.machines.giving {
+            outputs.push((*atom, Role::Gives, machine.on_connected(node, now)));
+        }
+        for (atom, machine) in &mut self.machines.leading {
+            outputs.push((*atom, Role::Leads, machine.on_connected(node, now)));
+        }
+        for (atom, role, outputs) in outputs {
+            self.carry_out(atom, role, outputs, ctx);
+        }
+    }
+
+    /// Lets go of the machines of a group that was left.
+    pub(super) fn forget_machines(&mut self, is_left: impl Fn(&AtomId) -> bool) {
+        self.machines.giving.retain(|atom, _| !is_left(atom));
+        self.machines.leading.retain(|atom, _| !is_left(atom));
+        self.machines.helping.retain(|atom, _| !is_left(atom));
+    }
+
+    /// Does what a machine wants, in its order; behind what is being written it waits.
+    pub(super) fn carry_out(
+        &mut self,
+        atom: AtomId,
+        role: Role,
+        outputs: Vec<Output>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(waiting) = self.machines.waiting.get_mut(&(atom, role)) {
+            waiting.extend(outputs);
+            return;
+        }
+        self.go_on(atom, role, outputs.into(), ctx);
+    }
+
+    fn go_on(&mut self, atom: AtomId, role: Role, mut outputs: VecDeque<Output>, ctx: &mut Context<Self>) {
+        while let Some(output) = outputs.pop_front() {
+            let more = match output {
+                Output::Send { to, says } => {
+                    self.say(to, atom, says, ctx);
+                    Vec::new()
+                }
+                Output::Work(work) => {
+                    self.work(atom, role, work, ctx);
+                    Vec::new()
+                }
+                Output::Sign(table) => self.sign_table(atom, table),
+                Output::SignSeal(hash) => self.sign_seal(atom, hash),
+                Output::Fault(fault) => {
+                    let about = fault.contributor.map(|node| fingerprint(&node).to_string());
+                    tracing::warn!(
+                        peer = %fingerprint(&fault.from), wrong = ?fault.wrong, about, day = atom.day,
+                        "a member of a group did what no honest node does"
+                    );
+                    Vec::new()
+                }
+                Output::Ended(reason) => {
+                    self.on_ended(atom, role, reason, ctx);
+                    return;
+                }
+                Output::Record(record) => {
+                    let keep = Keep { entries: vec![aggregate_entry(&record)], deeds: Vec::new() };
+                    let then = move |actor: &mut Self, _: &mut Context<Self>| {
+                        actor.records.insert(atom, record);
+                        Vec::new()
+                    };
+                    return self.keep_then(atom, role, (keep, outputs), then, ctx);
+                }
+                Output::SignReport { id, table, report } => {
+                    let (given, keep) = self.given(atom, table, id);
+                    let then = move |actor: &mut Self, _: &mut Context<Self>| {
+                        actor.ledger.insert(atom.day, given);
+                        actor.refusals.remove(&atom);
+                        actor.sign_report(atom, id, report)
+                    };
+                    return self.keep_then(atom, role, (keep, outputs), then, ctx);
+                }
+                Output::Closed(closed) => {
+                    let Some((keep, outcome)) = self.closing(atom, &closed, role) else { return };
+                    let then = move |actor: &mut Self, ctx: &mut Context<Self>| {
+                        actor.settle(atom, outcome);
+                        actor.spread(atom, &closed, role, ctx);
+                        Vec::new()
+                    };
+                    return self.keep_then(atom, role, (keep, outputs), then, ctx);
+                }
+            };
+            // What follows from an output comes behind those that are decided already.
+            outputs.extend(more);
+        }
+        self.set_timer(ctx);
+    }
+
+    /// Writes something down, and goes on once it is on disk. If it cannot be, the machine is at its end: what it says
+    /// next would rest on what nobody remembers.
+    fn keep_then(
+        &mut self,
+        atom: AtomId,
+        role: Role,
+        (keep, rest): (Keep, VecDeque<Output>),
+        then: impl FnOnce(&mut Self, &mut Context<Self>) -> Vec<Output> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        self.machines.waiting.insert((atom, role), rest);
+        let kept = self.keep.send(keep).into_actor(self);
+        ctx.spawn(kept.map(move |kept, actor, ctx| {
+            let Some(mut rest) = actor.machines.waiting.remove(&(atom, role)) else { return };
+            if let Ok(Ok(())) = kept {
+                rest.extend(then(actor, ctx));
+                actor.go_on(atom, role, rest, ctx);
+            } else {
+                tracing::error!(day = atom.day, "the store takes nothing: the closing of a day is given up");
+                actor.on_ended(atom, role, AtomReason::Busy, ctx);
+            }
+        }));
+    }
+
+    /// Verifies a report on another thread.
+    fn work(&self, atom: AtomId, role: Role, work: Work, ctx: &mut Context<Self>) {
+        let processors = Arc::clone(&self.processors);
+        let worked = async move {
+            // The semaphore is never closed.
+            let permit = processors.acquire_owned().await;
+            let worked = tokio::task::spawn_blocking(move || work.run()).await;
+            drop(permit);
+            worked
+        };
+        ctx.spawn(worked.into_actor(self).map(move |worked, actor, ctx| match worked {
+            Ok(worked) => actor.on_worked(atom, role, worked, ctx),
+            Err(error) => tracing::error!(%error, "the verification of a report broke off"),
+        }));
+    }
+
+    fn on_worked(&mut self, atom: AtomId, role: Role, worked: Worked, ctx: &mut Context<Self>) {
+        let outputs = match role {
+            Role::Leads => {
+                self.machines.leading.get_mut(&atom).map(|one| one.on_worked(worked, Instant::now()))
+            }
+            Role::Helps => self.machines.helping.get_mut(&atom).map(|one| one.on_worked(worked)),
+            Role::Gives => None,
+        };
+        self.carry_out(atom, role, outputs.unwrap_or_default(), ctx);
+        self.set_timer(ctx);
+    }
+
+    fn sign_table(&mut self, atom: AtomId, table: Atom) -> Vec<Output> {
+        let Ok(identity) = self.identity() else { return Vec::new() };
+        let id = Nonce(System::default().draw());
+        match object::sign(identity.as_ref(), table, None, clock::now(), NEVER, id) {
+            Ok(signed) => {
+                let machine = self.machines.leading.get_mut(&atom);
+                machine.map(|machine| machine.on_signed(signed, Instant::now())).unwrap_or_default()
+            }
+            Err(error) => {
+                tracing::error!(%error, "a table cannot be signed");
+                Vec::new()
+            }
+        }
+    }
+
+    fn sign_seal(&mut self, atom: AtomId, hash: Hash) -> Vec<Output> {
+        let Some(table) = self.machines.tables.remove(&atom) else { return Vec::new() };
+        let Ok(identity) = self.identity() else { return Vec::new() };
+        let id = Nonce(System::default().draw());
+        let sealed = object::sign(identity.as_ref(), AtomSeal { atom: hash }, None, clock::now(), NEVER, id);
+        match sealed {
+            Ok(signed) => {
+                let machine = self.machines.helping.get_mut(&atom);
+                machine.map(|machine| machine.on_sealed(table, signed)).unwrap_or_default()
+            }
+            Err(error) => {
+                tracing::error!(%error, "a seal cannot be signed");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Signs our report, if the policy still lets it go: between the question and this moment a person may have said no.
+    fn sign_report(&mut self, atom: AtomId, id: Nonce, report: Report) -> Vec<Output> {
+        if !self.policy.now().groups {
+            self.machines.giving.remove(&atom);
+            self.refusals.insert(atom, AtomReason::NotSharing);
+            return Vec::new();
+        }
+        let Ok(identity) = self.identity() else { return Vec::new() };
+        match object::sign(identity.as_ref(), report, None, clock::now(), NEVER, id) {
+            Ok(signed) => {
+                let machine = self.machines.giving.get_mut(&atom);
+                machine.map(|machine| machine.on_signed(signed, Instant::now())).unwrap_or_default()
+            }
+            Err(error) => {
+                tracing::error!(%error, "a report cannot be signed");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Returns what is written of an atom that was closed with our help.
+    fn closing(&self, atom: AtomId, closed: &ClosedAtom, role: Role) -> Option<(Keep, Outcome)> {
+        let accepted = self.current(&atom)?;
+        let table = groups_desk::verify(closed, &accepted.group)
+            .inspect_err(|error| tracing::error!(%error, "the atom that was closed here does not verify"))
+            .ok()?;
+        let count = u64::from(table.contributors);
+        let other = match role {
+            Role::Leads => table.aggregators.1,
+            Role::Helps | Role::Gives => table.aggregators.0,
+        };
+        let outcome = Outcome::Closed(Box::new(closed.clone()), Arc::new(table), clock::now());
+        let deed = AuditEntry { count, ..Self::entry(Deed::AtomClosed, Some(other), &atom, Reason::None) };
+        Some((Keep { entries: vec![outcome_entry(&atom, &outcome)], deeds: vec![deed] }, outcome))
+    }
+
+    /// Tells all members, once the atom is on disk here.
+    fn spread(&self, atom: AtomId, closed: &ClosedAtom, role: Role, ctx: &Context<Self>) {
+        let Some(accepted) = self.current(&atom).filter(|_| role == Role::Leads) else { return };
+        let own = self.own_node();
+        tracing::info!(day = atom.day, group = accepted.group.file().name, "a day of a group is closed");
+        for member in &accepted.group.file().members {
+            let to = member.card.node;
+            // Our own contribution hears of it as well.
+            if self.linked.contains(&to) || Some(to) == own {
+                self.say(to, atom, AtomSays::Closed(Box::new(closed.clone())), ctx);
+            }
+        }
+    }
+
+    fn on_ended(&mut self, atom: AtomId, role: Role, reason: AtomReason, ctx: &mut Context<Self>) {
+        tracing::info!(day = atom.day, ?role, %reason, "a day of a group ended without an atom");
+        match role {
+            Role::Gives => drop(self.machines.giving.remove(&atom)),
+            Role::Helps => drop(self.machines.helping.remove(&atom)),
+            Role::Leads => {
+                drop(self.machines.leading.remove(&atom));
+                for wisher in self.wishers.remove(&atom).unwrap_or_default() {
+                    self.say(wisher, atom, AtomSays::Ended(reason), ctx);
+                }
+            }
+        }
+        if role != Role::Gives {
+            let ranks = self.current(&atom).and_then(|one| one.group.aggregators(atom.day));
+            let other = ranks.map(|(leader, helper)| if role == Role::Leads { helper } else { leader });
+            self.note(vec![Self::entry(Deed::AtomEnded, other, &atom, reason_of(reason))]);
+        }
+        self.settle_ended(atom, reason);
+        self.set_timer(ctx);
+    }
+
+    fn settle_ended(&mut self, atom: AtomId, reason: AtomReason) {
+        let outcome = Outcome::Ended(reason, clock::now());
+        let entries = vec![outcome_entry(&atom, &outcome)];
+        if self.groups.read().closed(&atom).is_none()
+            && self.keep.try_send(Keep { entries, deeds: Vec::new() }).is_err()
+        {
+            tracing::warn!("the store is too busy for the end of a day");
+        }
+        self.settle(atom, outcome);
+    }
+
+    /// Takes closed atoms that somebody had: those that verify are kept, and can be looked at when this is done.
+    pub(super) fn take_closed(&self, atoms: Vec<ClosedAtom>) -> ResponseActFuture<Self, ()> {
+        let mut outcomes = Vec::new();
+        let groups = self.groups.read();
+        for closed in atoms {
+            let peeked = object::read::<Atom>(&closed.table, None).map(|object| object.body);
+            let Ok(Atom { group, day, .. }) = peeked else { continue };
+            let id = AtomId { group, day };
+            let known = groups.by_id(&group).and_then(|accepted| accepted.version(&group));
+            let Some(known) = known.filter(|_| groups.closed(&id).is_none()) else { continue };
+            match groups_desk::verify(&closed, known) {
+                Ok(atom) => {
+                    outcomes.push((id, Outcome::Closed(Box::new(closed), Arc::new(atom), clock::now())))
+                }
+                Err(error) => tracing::warn!(%error, day, "an atom is refused"),
+            }
+        }
+        drop(groups);
+        if outcomes.is_empty() {
+            return Box::pin(async {}.into_actor(self));
+        }
+        let entries = outcomes.iter().map(|(id, outcome)| outcome_entry(id, outcome)).collect();
+        let kept = self.keep.send(Keep { entries, deeds: Vec::new() }).into_actor(self);
+        Box::pin(kept.map(move |kept, actor, _| {
+            if let Ok(Ok(())) = kept {
+                outcomes.into_iter().for_each(|(id, outcome)| actor.settle(id, outcome));
+            }
+        }))
+    }
+}
+
+/// Verifies the object in what was said; the machine judges what follows from it.
+fn proven(says: &AtomSays, from: NodeId) -> Option<Proven> {
+    let read = |signed: &Signed, issuer| object::read::<Report>(signed, issuer).ok().map(Proven::Report);
+    match says {
+        AtomSays::Report { report, .. } => read(report, Some(from)),
+        AtomSays::Verify { report, .. } => read(report, None),
+        AtomSays::Table(signed) => {
+            object::read::<Atom>(signed, Some(from)).ok().map(|object| Proven::Table(Box::new(object)))
+        }
+        AtomSays::Seal(signed) => object::read::<AtomSeal>(signed, Some(from)).ok().map(Proven::Seal),
+        AtomSays::Invite { .. }
+        | AtomSays::Decline(_)
+        | AtomSays::Taken(_)
+        | AtomSays::Open { .. }
+        | AtomSays::Half(_)
+        | AtomSays::Halves(_)
+        | AtomSays::Ready
+        | AtomSays::Verified { .. }
+        | AtomSays::Set { .. }
+        | AtomSays::Agreed { .. }
+        | AtomSays::Owners { .. }
+        | AtomSays::Values(_)
+        | AtomSays::Closed(_)
+        | AtomSays::Ended(_)
+        | AtomSays::FeedAsk
+        | AtomSays::Feed(_) => None,
+    }
+}

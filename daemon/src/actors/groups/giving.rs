@@ -1,0 +1,287 @@
+//! Our own numbers of a day: when they are given, to whom, and of which machines.
+//!
+//! Rank 1 invites, and this machine decides: by its policy, by the group it has accepted, by the ranking, by the clock,
+//! and by its ledger. What it gives is on disk as given before the first share leaves.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
+use karo_core::atom::counts::DayCounts;
+use karo_core::atom::ledger::may_give;
+use karo_core::group::Group;
+use karo_core::sum::{Closing, Contribution, Window};
+use karo_protocol::atom::{AtomId, AtomReason, AtomSays, PartCounts};
+use karo_protocol::audit::{Deed, Reason};
+use karo_protocol::node::{Hash, Nonce};
+use karo_protocol::{NodeId, Timestamp};
+use karo_trust::{Chance, System, fingerprint};
+
+use super::actor::GroupsActor;
+use super::closing::Role;
+use super::kept::{GivenDay, given_entry};
+use crate::actors::query::Tabulate;
+use crate::actors::store::Keep;
+use crate::clock;
+
+/// How long our owner's other machines may take to give us their numbers: they are counted, not computed.
+const FEED_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Numbers of our owner's other machines, on their way.
+pub(super) struct Feeding {
+    window: Window,
+    /// How many machines there are besides this one.
+    all: u16,
+    waiting: BTreeSet<NodeId>,
+    got: Vec<Vec<PartCounts>>,
+    timer: SpawnHandle,
+}
+
+/// What this machine needs to know of a day before it gives anything.
+struct Occasion {
+    group: Arc<Group>,
+    since: Timestamp,
+    until: Timestamp,
+    zone: karo_protocol::query::Zone,
+}
+
+impl GroupsActor {
+    /// Decides about an invitation.
+    pub(super) fn on_invited(&mut self, from: NodeId, atom: AtomId, by_hand: bool, ctx: &mut Context<Self>) {
+        if self.feeding.contains_key(&atom) {
+            return;
+        }
+        if let Err(reason) = self.may_give(from, &atom, by_hand) {
+            return self.decline(from, atom, reason, ctx);
+        }
+        let window = if by_hand { Window::ByHand } else { Window::Daily(self.window_end(&atom)) };
+        let (all, linked) = self.siblings(&atom);
+        for node in &linked {
+            self.say(*node, atom, AtomSays::FeedAsk, ctx);
+        }
+        let timer = ctx.run_later(FEED_PATIENCE, move |actor, ctx| actor.gather(atom, ctx));
+        let is_fed = linked.is_empty();
+        self.feeding.insert(atom, Feeding { window, all, waiting: linked, got: Vec::new(), timer });
+        if is_fed {
+            self.gather(atom, ctx);
+        }
+    }
+
+    pub(super) fn decline(&mut self, to: NodeId, atom: AtomId, reason: AtomReason, ctx: &Context<Self>) {
+        if self.refusals.insert(atom, reason) != Some(reason) {
+            tracing::info!(peer = %fingerprint(&to), day = atom.day, %reason, "a day is not given");
+            self.note(vec![Self::entry(Deed::DayRefused, Some(to), &atom, reason_of(reason))]);
+        }
+        self.say(to, atom, AtomSays::Decline(reason), ctx);
+    }
+
+    /// Decides whether anything may be given of a day at all.
+    fn may_give(&self, from: NodeId, atom: &AtomId, by_hand: bool) -> Result<(), AtomReason> {
+        let own = self.own_node().ok_or(AtomReason::Busy)?;
+        let groups = self.groups.read();
+        let current = groups.accepted.values().find(|one| one.group.id() == atom.group);
+        let accepted = current.ok_or(AtomReason::OtherGroup)?;
+        if !self.policy.now().groups {
+            return Err(AtomReason::NotSharing);
+        }
+        if accepted.group.aggregators(atom.day).is_none_or(|(leader, _)| leader != from) {
+            return Err(AtomReason::WrongRank);
+        }
+        let now = clock::now();
+        let opens = accepted
+            .civil
+            .at(atom.day.saturating_add(1), if by_hand { 0 } else { super::actor::OPENING_HOUR });
+        if now < opens {
+            return Err(AtomReason::TooEarly);
+        }
+        if groups.closed(atom).is_some() {
+            return Err(AtomReason::AlreadyClosed);
+        }
+        if !accepted.group.member(&own).is_some_and(|member| member.contributes) {
+            return Err(AtomReason::OtherGroup);
+        }
+        Ok(())
+    }
+
+    /// Returns how many other machines our owner has in the group, and those that can be asked now.
+    fn siblings(&self, atom: &AtomId) -> (u16, BTreeSet<NodeId>) {
+        let groups = self.groups.read();
+        let group = groups.by_id(&atom.group).map(|accepted| &accepted.group);
+        let (Some(group), Some(own)) = (group, self.own_node()) else { return (0, BTreeSet::new()) };
+        let all: Vec<NodeId> = group.siblings(&own).map(|member| member.card.node).collect();
+        let count = u16::try_from(all.len()).unwrap_or(u16::MAX);
+        (count, all.into_iter().filter(|node| self.linked.contains(node)).collect())
+    }
+
+    fn occasion(&self, atom: &AtomId) -> Option<Occasion> {
+        let groups = self.groups.read();
+        let accepted = groups.accepted.values().find(|one| one.group.id() == atom.group)?;
+        let (since, until) = (accepted.civil.start_of(atom.day), accepted.civil.start_of(atom.day + 1));
+        let zone = accepted.civil.between(since, until);
+        Some(Occasion { group: Arc::clone(&accepted.group), since, until, zone })
+    }
+
+    /// Counts our own day, as far as the policy lets it be told.
+    fn count(&self, occasion: Occasion) -> impl Future<Output = Result<DayCounts, AtomReason>> + use<> {
+        let layout = Arc::clone(occasion.group.layout());
+        let policy = self.policy.now();
+        let asked = self.tabulate.send(Tabulate {
+            layout,
+            since: occasion.since,
+            until: occasion.until,
+            zone: occasion.zone,
+            kept_back: karo_core::policy::kept_back(&policy),
+        });
+        async move { asked.await.map_err(|_| AtomReason::Busy)?.ok_or(AtomReason::Busy) }
+    }
+
+    /// Counts our own day, adds what our other machines gave, and makes the report.
+    fn gather(&mut self, atom: AtomId, ctx: &mut Context<Self>) {
+        let Some(occasion) = self.occasion(&atom) else {
+            self.feeding.remove(&atom);
+            return;
+        };
+        let Some(feeding) = self.feeding.get_mut(&atom) else { return };
+        ctx.cancel_future(feeding.timer);
+        feeding.waiting.clear();
+        let group = Arc::clone(&occasion.group);
+        let counted = self.count(occasion).into_actor(self);
+        ctx.spawn(counted.map(move |counted, actor, ctx| {
+            let Some(Feeding { window, all, got, .. }) = actor.feeding.remove(&atom) else { return };
+            let Some((leader, _)) = group.aggregators(atom.day) else { return };
+            let made =
+                counted.and_then(|counts| actor.contribute(&group, atom, counts, (window, all, got), ctx));
+            if let Err(reason) = made {
+                actor.decline(leader, atom, reason, ctx);
+            }
+        }));
+    }
+
+    fn contribute(
+        &mut self,
+        group: &Arc<Group>,
+        atom: AtomId,
+        mut counts: DayCounts,
+        (window, all, got): (Window, u16, Vec<Vec<PartCounts>>),
+        ctx: &mut Context<Self>,
+    ) -> Result<(), AtomReason> {
+        let own = self.own_node().ok_or(AtomReason::Busy)?;
+        let read = |parts: &Vec<PartCounts>| {
+            DayCounts::from_parts(Arc::clone(group.layout()), parts)
+                .inspect_err(|error| tracing::warn!(%error, "numbers of another machine of ours are refused"))
+                .ok()
+        };
+        let feeds: Vec<DayCounts> = got.iter().filter_map(read).collect();
+        let left_out = counts.merge(&feeds);
+        let fed = u16::try_from(feeds.len() - left_out).unwrap_or(u16::MAX);
+        let table = counts.hash();
+        may_give(self.ledger.get(&atom.day).map(GivenDay::given).as_ref(), atom.group, table)?;
+        let closing = Closing::new(Arc::clone(group), atom.day).ok_or(AtomReason::WrongRank)?;
+        let numbers: Vec<Vec<u128>> = group
+            .parts()
+            .into_iter()
+            .filter_map(|part| counts.vectors(part))
+            .flat_map(|(values, marks)| [values, marks])
+            .collect();
+        let mut chance = System::default();
+        let drawn = (Nonce(chance.draw()), chance.draw());
+        let now = std::time::Instant::now();
+        let (contribution, outputs) = Contribution::new(closing, own, &numbers, table, drawn, (window, now))?;
+        self.machines.fed.insert(atom, (fed, all));
+        self.machines.giving.insert(atom, contribution);
+        self.carry_out(atom, Role::Gives, outputs, ctx);
+        Ok(())
+    }
+
+    /// Writes into the ledger that a day is given; what is said afterwards is said of what is on disk.
+    pub(super) fn given(&self, atom: AtomId, table: Hash, report: Nonce) -> (GivenDay, Keep) {
+        let fed = self.machines.fed.get(&atom).copied().unwrap_or_default();
+        let given = GivenDay { group: atom.group, table, report, at: clock::now(), fed };
+        let groups = self.groups.read();
+        let leader =
+            groups.by_id(&atom.group).and_then(|one| one.group.aggregators(atom.day)).map(|ranks| ranks.0);
+        let deed = Self::entry(Deed::DayGiven, leader, &atom, Reason::None);
+        (given, Keep { entries: vec![given_entry(atom.day, &given)], deeds: vec![deed] })
+    }
+
+    /// Gives our numbers to the machine that gives our owner's, and to nobody else.
+    pub(super) fn on_feed_ask(&mut self, from: NodeId, atom: AtomId, ctx: &mut Context<Self>) {
+        let occasion = self.may_feed(from, &atom).and_then(|()| self.occasion(&atom));
+        let Some(occasion) = occasion else {
+            return self.say(from, atom, AtomSays::Feed(None), ctx);
+        };
+        let counted = self.count(occasion).into_actor(self);
+        ctx.spawn(counted.map(move |counted, actor, ctx| match counted {
+            Ok(counts) => actor.feed(from, atom, &counts, ctx),
+            Err(_) => actor.say(from, atom, AtomSays::Feed(None), ctx),
+        }));
+    }
+
+    fn feed(&mut self, to: NodeId, atom: AtomId, counts: &DayCounts, ctx: &mut Context<Self>) {
+        let table = counts.hash();
+        let before = self.ledger.get(&atom.day).map(GivenDay::given);
+        if may_give(before.as_ref(), atom.group, table).is_err() || !self.policy.now().groups {
+            return self.say(to, atom, AtomSays::Feed(None), ctx);
+        }
+        let given =
+            GivenDay { group: atom.group, table, report: Nonce([0; 16]), at: clock::now(), fed: (0, 0) };
+        let deed = Self::entry(Deed::DayGiven, Some(to), &atom, Reason::None);
+        let kept = self.keep.send(Keep { entries: vec![given_entry(atom.day, &given)], deeds: vec![deed] });
+        let parts = counts.to_parts();
+        ctx.spawn(kept.into_actor(self).map(move |kept, actor, ctx| {
+            if matches!(kept, Ok(Ok(()))) && actor.policy.now().groups {
+                actor.ledger.insert(atom.day, given);
+                actor.say(to, atom, AtomSays::Feed(Some(parts)), ctx);
+            }
+        }));
+    }
+
+    /// Decides whether our numbers may go to another machine in the clear: only to the one that gives our owner's, and
+    /// only if it is trusted with summaries here, because what it gets is as much as one.
+    fn may_feed(&self, from: NodeId, atom: &AtomId) -> Option<()> {
+        let own = self.own_node()?;
+        let groups = self.groups.read();
+        let accepted = groups.accepted.values().find(|one| one.group.id() == atom.group)?;
+        let member = accepted.group.member(&own)?;
+        let is_ours =
+            accepted.group.contributor_of(&member.owner).is_some_and(|other| other.card.node == from);
+        let is_trusted = self.roster.admit(from, None).is_ok_and(karo_protocol::Trust::gets_summaries);
+        let is_over = accepted.civil.start_of(atom.day.saturating_add(1)) <= clock::now();
+        (is_ours && from != own && is_trusted && is_over && self.policy.now().groups).then_some(())
+    }
+
+    pub(super) fn on_feed(
+        &mut self,
+        from: NodeId,
+        atom: AtomId,
+        parts: Option<Vec<PartCounts>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(feeding) = self.feeding.get_mut(&atom) else { return };
+        if !feeding.waiting.remove(&from) {
+            return;
+        }
+        feeding.got.extend(parts);
+        if feeding.waiting.is_empty() {
+            self.gather(atom, ctx);
+        }
+    }
+}
+
+/// Returns what the audit calls a reason.
+pub(super) const fn reason_of(reason: AtomReason) -> Reason {
+    match reason {
+        AtomReason::NotSharing => Reason::Policy,
+        AtomReason::GivenElsewhere
+        | AtomReason::Changed
+        | AtomReason::AlreadyClosed
+        | AtomReason::Replayed => Reason::Given,
+        AtomReason::OtherGroup | AtomReason::WrongRank => Reason::Untrusted,
+        AtomReason::TooEarly => Reason::Clock,
+        AtomReason::TooFew => Reason::TooFew,
+        AtomReason::Invalid | AtomReason::Disagreed => Reason::Invalid,
+        AtomReason::Gone => Reason::Away,
+        AtomReason::NoData | AtomReason::Busy => Reason::None,
+    }
+}
