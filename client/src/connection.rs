@@ -110,6 +110,9 @@ impl fmt::Display for ConnectionError {
             ),
             Self::Malformed(error) => write!(f, "answer cannot be read: {error}"),
             Self::Unexpected(wanted) => write!(f, "answer is not {wanted}"),
+            Self::Failure(failure) if failure.message.is_empty() => {
+                f.write_str("daemon refuses without a reason")
+            }
             Self::Failure(failure) => f.write_str(&failure.message),
         }
     }

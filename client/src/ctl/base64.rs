@@ -1,4 +1,5 @@
-//! Base64 (RFC 4648, section 4, with padding), for the few texts that are not UTF-8.
+//! Base64 (RFC 4648): with padding (section 4) for the few texts that are not UTF-8, and for files and mail the form
+//! that is safe everywhere, without it (section 5).
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -14,6 +15,21 @@ pub fn encode(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Writes bytes in the form that is safe in names, addresses and mail: `-` and `_`, and no padding.
+pub fn encode_url(bytes: &[u8]) -> String {
+    encode(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
+}
+
+/// Reads that form; `None` when it is not, or when its last letter holds more than its bytes do.
+pub fn decode_url(text: &str) -> Option<Vec<u8>> {
+    if text.contains(['+', '/', '=']) {
+        return None;
+    }
+    let padding = "=".repeat((4 - text.len() % 4) % 4);
+    let bytes = decode(&(text.replace('-', "+").replace('_', "/") + &padding))?;
+    (encode_url(&bytes) == text).then_some(bytes)
 }
 
 /// Reads base64; `None` when it is not.
@@ -55,6 +71,11 @@ mod tests {
         for (bytes, text) in cases {
             assert_eq!(encode(bytes.as_bytes()), text);
             assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()));
+        }
+        assert_eq!(encode_url(&[0xfb, 0xff, 0xfe, 0xff]), "-__-_w");
+        assert_eq!(decode_url("-__-_w"), Some(vec![0xfb, 0xff, 0xfe, 0xff]));
+        for text in ["+//+/w", "-__-_w==", "-__-_x", "Z", "Zg!", "a\u{e9}bc"] {
+            assert_eq!(decode_url(text), None, "{text}");
         }
         for text in ["Z", "Zg=", "Zg", "Z===", "Zm9-", "===="] {
             assert_eq!(decode(text), None, "{text}");

@@ -13,8 +13,13 @@ pub use mesh::{
     AuditArgs, AuditCommand, AuditFilterArgs, CalledArgs, IdentityCommand, PairArgs, PassphraseArgs,
     PeersArgs, PeersCommand, split_node,
 };
+pub use sharing::{
+    AddArgs, AnomaliesArgs, CompareWith, CreateArgs, GroupArgs, GroupCommand, MeshArgs, MeshQuestion,
+    PolicyArgs, PolicyCommand, PolicyKey, SummaryArgs, SummaryCommand,
+};
 
 mod mesh;
+mod sharing;
 
 /// Ask for your own recorded commands, look after their recording, and link your machines.
 #[derive(Debug, Parser)]
@@ -33,7 +38,7 @@ pub struct Cli {
 pub enum Command {
     /// Show how the daemon is and what it keeps.
     Status,
-    /// Find commands.
+    /// Find your own commands; with --mesh, ask a group.
     Query(QueryArgs),
     /// Forget commands for good.
     Delete(DeleteArgs),
@@ -64,6 +69,14 @@ pub enum Command {
     Peers(PeersArgs),
     /// Show what Karo itself did, and prove it.
     Audit(AuditArgs),
+    /// Show what this machine tells of you, and what others told this machine of themselves.
+    Summary(SummaryArgs),
+    /// Show and change what goes to whom.
+    Policy(PolicyArgs),
+    /// Make numbers together with others, none of them about one person.
+    Group(GroupArgs),
+    /// Show what was unusual about your own days; nobody else sees this.
+    Anomalies(AnomaliesArgs),
     /// Check what goes wrong in life, and name the mend.
     Doctor,
     /// Write completions for a shell to standard output.
@@ -162,6 +175,9 @@ pub struct QueryArgs {
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
     pub format: Format,
+    /// What a group is asked.
+    #[command(flatten)]
+    pub mesh: MeshArgs,
 }
 
 /// What `karoctl query --help` says besides.

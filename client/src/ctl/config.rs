@@ -63,7 +63,7 @@ fn judge(text: &str, home: Option<&Path>) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use karo_protocol::config::PeerTable;
+    use karo_protocol::config::{PeerTable, SharingPeerTable};
 
     use super::*;
 
@@ -82,9 +82,10 @@ mod tests {
             .collect();
         let mut expected = Config::default();
         expected.mesh.peers.push(PeerTable::default());
+        expected.sharing.peers.push(SharingPeerTable::default());
         assert_eq!(read(&uncommented), expected);
         let keys = uncommented.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
-        assert_eq!(keys, 25);
+        assert_eq!(keys, 34);
     }
 
     #[test]

@@ -42,7 +42,10 @@ impl Exit {
             "refused: by you, by the daemon or by the system; a rule that cannot be used or fails its test; a \
              connection that does not come about",
         ),
-        (Self::NotCovered, "the asked range is not covered by the answer"),
+        (
+            Self::NotCovered,
+            "the asked range is not covered by the answer, or a machine that was asked gave none",
+        ),
         (Self::Damaged, "the store or the audit is damaged"),
         (Self::Bug, "a bug of Karo's: please report it"),
     ];

@@ -10,14 +10,17 @@
 //! | [`scene`] | what a command works with: places, output, terminal, person |
 //! | [`filter`], [`when`] | from options to what the protocol asks |
 //! | [`passphrase`], [`owned_file`] | what is asked for without an echo, and files for their owner alone |
-//! | [`shown`], [`table`], [`grid`], [`json`], [`csv`], [`record`], [`base64`] | from answers to text |
+//! | [`shown`], [`table`], [`grid`], [`bars`], [`days`], [`json`], [`csv`], [`record`], [`base64`] | from answers to text |
 //! | the others | a command each, by its name |
 
+pub mod anomalies;
 pub mod audit;
+pub mod bars;
 pub mod base64;
 pub mod cli;
 pub mod config;
 pub mod csv;
+pub mod days;
 pub mod delete;
 pub mod doctor;
 pub mod exit;
@@ -25,13 +28,16 @@ pub mod explain;
 pub mod export;
 pub mod filter;
 pub mod grid;
+pub mod group;
 pub mod identity;
 pub mod import;
 pub mod json;
 pub mod man;
+pub mod mesh;
 pub mod owned_file;
 pub mod passphrase;
 pub mod peers;
+pub mod policy;
 pub mod progress;
 pub mod query;
 pub mod reclassify;
@@ -42,6 +48,7 @@ pub mod shell;
 pub mod shown;
 pub mod status;
 pub mod store;
+pub mod summary;
 pub mod table;
 pub mod version;
 pub mod when;
@@ -95,6 +102,10 @@ fn run(scene: &mut Scene, command: &Command) -> Result<Exit, Trouble> {
         Command::Identity(command) => identity::run(scene, command),
         Command::Peers(args) => peers::run(scene, args),
         Command::Audit(args) => audit::run(scene, args),
+        Command::Summary(args) => summary::run(scene, args),
+        Command::Policy(args) => policy::run(scene, args),
+        Command::Group(args) => group::run(scene, args),
+        Command::Anomalies(args) => anomalies::run(scene, args),
         Command::Shell(command) => shell::run(scene, command),
         Command::Doctor => doctor::run(scene),
         Command::Completions { shell } => man::completions(scene, *shell),

@@ -13,7 +13,7 @@ use super::filter::filter;
 use super::record::{COLUMNS, Record};
 use super::scene::{Scene, current_directory};
 use super::shown::{Newline, shown};
-use super::{csv, json, table, when};
+use super::{csv, json, mesh, table, when};
 use crate::connection::{Connection, ConnectionError};
 
 /// Rows that one table is fitted to at once; longer answers are fitted block by block.
@@ -25,6 +25,9 @@ const BLOCK_ROWS_MAX: usize = 10_000;
 ///
 /// When there is no answer.
 pub fn run(scene: &mut Scene, args: &QueryArgs) -> Result<Exit, Trouble> {
+    if let Some(question) = args.mesh.mesh {
+        return mesh::run(scene, question, args);
+    }
     let cwd = current_directory();
     let filter = filter(&args.words, &[], &args.filter, &scene.bearings(&cwd))?;
     let format = if scene.is_json { Format::Json } else { args.format };

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::path::Path;
 use std::rc::Rc;
 
 use jiff::Zoned;
 use karo_protocol::category::CategorySet;
 use karo_protocol::event::{Outcome, RedactedCommand, Redaction, Secret, Understanding};
-use karo_protocol::local::{Intake, RulesStatus, SpoolStatus, Status, StoreStatus};
+use karo_protocol::local::{Intake, Reply, Request, RulesStatus, SpoolStatus, Status, StoreStatus};
 use karo_protocol::mesh::{LinkState, PeerRow};
 use karo_protocol::observation::{Ending, ShellProcess};
 use karo_protocol::query::Row;
@@ -16,8 +17,10 @@ use karo_protocol::{
     ShellId, ShellKind, State, Timestamp, Trust,
 };
 
+use super::cli;
+use super::exit::{Exit, Trouble};
 use super::scene::Scene;
-use crate::fake::FakeDaemon;
+use crate::fake::{FakeDaemon, Script};
 
 /// A clock that stands at noon in Berlin.
 pub(super) fn noon() -> Zoned {
@@ -220,4 +223,51 @@ impl Write for Written {
 pub(super) fn scene(daemon: &FakeDaemon) -> (Scene, Written) {
     let written = Written::default();
     (Scene::given(daemon.places(), Box::new(written.clone()), noon()), written)
+}
+
+/// What happens in one session: requests that are expected, each with its replies.
+pub(super) type Session = Vec<(Request, Vec<Reply>)>;
+
+/// A scene before a daemon that expects these sessions, one after the other, and nothing else.
+pub(super) fn scene_of(sessions: Vec<Session>) -> (FakeDaemon, Scene, Written) {
+    let script = |session: Session| -> Script {
+        Box::new(move |fake| {
+            for (expected, replies) in session {
+                let (id, request) = fake.request();
+                assert_eq!(request, expected);
+                replies.iter().for_each(|reply| fake.reply(id, reply));
+            }
+        })
+    };
+    let daemon = FakeDaemon::serve_all(sessions.into_iter().map(script).collect());
+    let (scene, written) = scene(&daemon);
+    (daemon, scene, written)
+}
+
+/// Runs a whole command line before such a daemon; returns what it wrote and how it ended.
+pub(super) fn run_line(line: &[&str], sessions: Vec<Session>) -> (String, Result<Exit, Trouble>) {
+    let (daemon, mut scene, written) = scene_of(sessions);
+    let exit = run_in(&mut scene, line);
+    drop(daemon);
+    (written.text(), exit)
+}
+
+/// Runs a whole command line in a scene.
+pub(super) fn run_in(scene: &mut Scene, line: &[&str]) -> Result<Exit, Trouble> {
+    let cli = cli::parse_from(line).unwrap_or_else(|error| panic!("{error}"));
+    scene.is_json = cli.json;
+    super::run(scene, &cli.command)
+}
+
+/// Compares a whole output with the file of that name in `snapshots/`; `UPDATE_GOLDEN=1` writes it anew.
+#[track_caller]
+pub(super) fn assert_snapshot(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ctl/snapshots").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).expect("the snapshots can be written");
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(text, expected, "{name}");
+    let widest = text.lines().map(super::shown::columns).max().unwrap_or(0);
+    assert!(!name.ends_with(".txt") || widest <= 80, "{name} is {widest} columns wide");
 }

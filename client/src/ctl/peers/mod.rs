@@ -10,6 +10,7 @@ use super::exit::{Exit, Trouble};
 use super::json;
 use super::scene::Scene;
 use crate::connection::{Connection, ConnectionError, Patience};
+pub(super) use rows::skew;
 use rows::{PeerLine, table};
 
 mod add;

@@ -77,7 +77,7 @@ pub(super) fn rtt(us: u64) -> String {
 }
 
 /// Writes a difference of clocks: ours is the one that is compared with.
-pub(super) fn skew(us: i64) -> String {
+pub(in crate::ctl) fn skew(us: i64) -> String {
     let sign = if us < 0 { '-' } else { '+' };
     format!("{sign}{}", when::humanised(Micros(us.unsigned_abs())))
 }
