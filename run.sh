@@ -16,6 +16,8 @@ short=
 place=
 other=
 other_places=()
+members=()
+member_places=()
 
 usage() {
     cat <<'USAGE'
@@ -96,6 +98,7 @@ start_daemon() {
 
 stop_daemon() {
     stop_other
+    stop_team
     if [[ -n $daemon ]]; then
         kill "$daemon" 2>/dev/null || true
         wait "$daemon" 2>/dev/null || true
@@ -116,7 +119,7 @@ wait_until() {
         sleep 0.02
     done
     echo "run.sh: waited in vain: $what" >&2
-    tail -n 20 "$place/karod.log" "$other/karod.log" >&2
+    tail -n 20 "$place"/karod.log "$place"/*/karod.log "$place"/team/*/karod.log >&2 2>/dev/null || true
     exit 1
 }
 
@@ -204,6 +207,102 @@ mesh() {
     stop_other
 }
 
+# Names the places of one machine of the team.
+settle_member() {
+    local dir=$place/team/$1
+    member_places=("KARO_DATA_DIR=$dir/data" "KARO_SPOOL_DIR=$dir/spool" "KARO_CONFIG=$dir/config.toml"
+        "KARO_SOCKET=${short:-$dir}/$1.sock")
+}
+
+# Runs a program at one machine of the team.
+at() {
+    settle_member "$1"
+    shift
+    env "${member_places[@]}" "$@"
+}
+
+start_member() {
+    settle_member "$1"
+    # Not through the function: the process that is stopped later must be karod itself.
+    env "${member_places[@]}" karod 2>>"$place/team/$1/karod.log" &
+    members+=($!)
+}
+
+stop_team() {
+    local member
+    for member in "${members[@]}"; do
+        kill "$member" 2>/dev/null || true
+        wait "$member" 2>/dev/null || true
+    done
+    members=()
+}
+
+show_at() {
+    local who=$1
+    shift
+    say $'\n'"$who \$ karoctl $*"
+    at "$who" karoctl "$@"
+}
+
+is_linked_to_all() { (($(at "$1" karoctl peers --json | grep -c '"state":"connected"') == $2)); }
+
+id_of() { at "$1" karoctl group diff "$2" --json | sed -n -E 's/.*"id":"([0-9a-f]{64})".*/\1/p' | head -n 1; }
+
+# Makes a group of the machines named, in that file; the first of them makes it.
+make_group() {
+    local file=$1 name=$2 who
+    shift 2
+    at "$1" karoctl group create "$file" --name "$name" --zone UTC --smallest 5 >/dev/null
+    for who in "$@"; do
+        at "$1" karoctl group add "$file" "$(at "$who" karoctl group card)" --owner "$who" --name "$who" \
+            --address "127.0.0.1:${ports[$who]}" >/dev/null
+    done
+}
+
+# Six people in one group: yesterday is closed, and asked for.
+team() {
+    local file=$place/team.group few=$place/few.group who share=0 id
+    local -a people=(ada ben cem dee eli fay)
+    local -A ports=()
+    local port=19438
+    say $'\n'"six people, each with a machine and real sessions of their own, as if they had been yesterday's"
+    for who in "${people[@]}"; do
+        mkdir -p "$place/team/$who"
+        port=$(free_port $((port + 1)))
+        ports[$who]=$port
+        printf '[mesh]\nlisten = "127.0.0.1:%s"\n' "$port" >"$place/team/$who/config.toml"
+        start_member "$who"
+    done
+    for who in "${people[@]}"; do
+        wait_until "the karod of $who answers" at "$who" karoctl status
+        at "$who" replay "$(command -v karo-observe)" "$demo_data" 100000 "$share" "${#people[@]}"
+        share=$((share + 1))
+    done
+    make_group "$file" team "${people[@]}"
+    id=$(id_of ada "$file")
+    show_at ada group accept "$file" --yes-if-id "$id"
+    for who in "${people[@]:1}"; do at "$who" karoctl group accept "$file" --yes-if-id "$id" >/dev/null; done
+    show_at ben policy set groups on --yes
+    for who in ada "${people[@]:2}"; do at "$who" karoctl policy set groups on --yes >/dev/null; done
+    for who in "${people[@]}"; do wait_until "$who is linked to all" is_linked_to_all "$who" 5; done
+    show_at ada group
+    say $'\n'"a day is closed at six in the morning by itself; here it is wanted now"
+    show_at dee group close --day yesterday
+    local question
+    for question in tool-usage safety-posture activity anomalies; do
+        show_at fay query --mesh "$question" --since yesterday
+    done
+    say $'\n'"four of them make a group of their own: there is no number of four"
+    make_group "$few" few ada ben cem dee
+    id=$(id_of ada "$few")
+    say $'\n'"ada \$ karoctl group accept few.group"
+    at ada karoctl group accept "$few" --yes-if-id "$id" 2>&1 || true
+    say $'\n'"what cem gave, and to whom, is in his audit"
+    show_at cem audit --kind group-accepted --kind day-given --kind policy-changed
+    show_at cem group atoms
+    stop_team
+}
+
 # Opens the user's shell with its own rc first and the hook behind it, as an installed hook would be.
 open_shell() {
     local place=$1 shell=${SHELL:-/bin/bash} own_zdotdir=${ZDOTDIR-}
@@ -284,6 +383,7 @@ demo() {
     say $'\n'"two machines that trust each other: a second karod in a second directory"
     mesh
     stop_daemon
+    team
     if ((before < demo_commands || before != after)); then
         echo "run.sh: the demo lost something" >&2
         exit 1

@@ -23,6 +23,7 @@
 
 pub mod binaries;
 pub mod dice;
+pub mod groups;
 pub mod karo;
 pub mod ledger;
 pub mod mesh;
