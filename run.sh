@@ -237,10 +237,10 @@ stop_team() {
     members=()
 }
 
-show_at() {
+show_member() {
     local who=$1
     shift
-    say $'\n'"$who \$ karoctl $*"
+    show_at "$who\$" "$@"
     at "$who" karoctl "$@"
 }
 
@@ -280,26 +280,25 @@ team() {
     done
     make_group "$file" team "${people[@]}"
     id=$(id_of ada "$file")
-    show_at ada group accept "$file" --yes-if-id "$id"
+    show_member ada group accept "$file" --yes-if-id "$id"
     for who in "${people[@]:1}"; do at "$who" karoctl group accept "$file" --yes-if-id "$id" >/dev/null; done
-    show_at ben policy set groups on --yes
+    show_member ben policy set groups on --yes
     for who in ada "${people[@]:2}"; do at "$who" karoctl policy set groups on --yes >/dev/null; done
     for who in "${people[@]}"; do wait_until "$who is linked to all" is_linked_to_all "$who" 5; done
-    show_at ada group
+    show_member ada group
     say $'\n'"a day is closed at six in the morning by itself; here it is wanted now"
-    show_at dee group close --day yesterday
+    show_member dee group close --day yesterday
     local question
     for question in tool-usage safety-posture activity anomalies; do
-        show_at fay query --mesh "$question" --since yesterday
+        show_member fay query --mesh "$question" --since yesterday
     done
     say $'\n'"four of them make a group of their own: there is no number of four"
     make_group "$few" few ada ben cem dee
     id=$(id_of ada "$few")
-    say $'\n'"ada \$ karoctl group accept few.group"
-    at ada karoctl group accept "$few" --yes-if-id "$id" 2>&1 || true
+    show_member ada group accept "$few" --yes-if-id "$id" 2>&1 || true
     say $'\n'"what cem gave, and to whom, is in his audit"
-    show_at cem audit --kind group-accepted --kind day-given --kind policy-changed
-    show_at cem group atoms
+    show_member cem audit --kind group-accepted --kind day-given --kind policy-changed
+    show_member cem group atoms
     stop_team
 }
 

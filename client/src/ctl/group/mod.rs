@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`file`] | group files on disk |
+//! | [`mod@file`] | group files on disk |
 //! | [`make`] | making and changing one |
 //! | [`accept`] | what is new in one, and accepting it |
 //! | [`show`] | what one says |
