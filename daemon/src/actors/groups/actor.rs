@@ -27,6 +27,7 @@ use crate::actors::query::Tabulate;
 use crate::actors::rules::RulesDesk;
 use crate::actors::store::Keep;
 use crate::actors::talks::{self, Introduced, Introducer, Linked, Spoken};
+use crate::allowance::Allowance;
 use crate::auditor::entry;
 use crate::clock;
 use crate::groups_desk::{GroupsDesk, Outcome};
@@ -84,6 +85,10 @@ pub struct GroupsActor {
     pub(super) feeding: BTreeMap<AtomId, Feeding>,
     /// Days that we were asked for since the start, and gave nothing.
     pub(super) refusals: BTreeMap<AtomId, AtomReason>,
+    /// How many reports were made of a day since the start.
+    pub(super) reports: BTreeMap<AtomId, usize>,
+    /// How many files each peer may offer.
+    pub(super) offering: BTreeMap<NodeId, Allowance>,
     /// Who waits for what comes of a day that a person wanted closed.
     pub(super) waiting: BTreeMap<AtomId, Vec<oneshot::Sender<()>>>,
     /// Members who wanted it.
@@ -119,6 +124,8 @@ impl GroupsActor {
             machines: Machines::default(),
             feeding: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            offering: BTreeMap::new(),
             waiting: BTreeMap::new(),
             wishers: BTreeMap::new(),
             processors: Arc::new(Semaphore::new(processors)),
@@ -226,6 +233,10 @@ impl GroupsActor {
                 groups.outcomes.insert(atom, outcome);
             }
         });
+        if self.groups.read().closed(&atom).is_some() {
+            // Only what verified has come here: nothing is given to a day that is closed.
+            self.machines.giving.remove(&atom);
+        }
         for waiting in self.waiting.remove(&atom).unwrap_or_default() {
             // Whoever waited may have left.
             waiting.send(()).unwrap_or_default();

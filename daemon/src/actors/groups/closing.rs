@@ -11,7 +11,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, ResponseActFuture, WrapFuture
 use karo_core::sum::{
     AggregatorRecord, Closing, Contribution, Helper, Leader, Output, Proven, Window, Work, Worked,
 };
-use karo_protocol::atom::{Atom, AtomId, AtomReason, AtomSays, AtomSeal, ClosedAtom, Report};
+use karo_protocol::atom::{Atom, AtomId, AtomReason, AtomSays, AtomSeal, ClosedAtom, DAYS_MAX, Report};
 use karo_protocol::audit::{AuditEntry, Deed, Reason};
 use karo_protocol::node::{Hash, Nonce};
 use karo_protocol::peer::Signed;
@@ -26,7 +26,7 @@ use crate::clock;
 use crate::groups_desk::{self, Accepted, Outcome};
 
 /// Days that can be closed by hand, back from yesterday: what a machine can be away for.
-pub(super) const BY_HAND_DAYS_MAX: i32 = 30;
+pub(super) const BY_HAND_DAYS_MAX: i64 = 30;
 
 /// A proof of an atom is good for as long as anybody keeps it.
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
@@ -111,7 +111,7 @@ impl GroupsActor {
     pub(super) fn on_says(&mut self, from: NodeId, atom: AtomId, says: AtomSays, ctx: &mut Context<Self>) {
         let Some(accepted) = self.current(&atom) else {
             if let AtomSays::Invite { .. } = says {
-                self.decline(from, atom, AtomReason::OtherGroup, ctx);
+                self.turn_away(from, atom, AtomReason::OtherGroup, ctx);
             }
             return;
         };
@@ -155,13 +155,15 @@ impl GroupsActor {
                 if from == leader {
                     self.contribution_hears(from, atom, &says, ctx);
                     self.helper_hears(from, atom, AtomSays::Ended(reason), ctx);
-                    self.settle_ended(atom, reason);
+                    // Of a day that nobody here has a part in, rank 1 could tell anything, as often as it likes.
+                    if self.waiting.contains_key(&atom) {
+                        self.settle_ended(atom, reason);
+                    }
                 } else {
                     self.leader_hears(from, atom, says, ctx);
                 }
             }
             AtomSays::Closed(closed) => {
-                self.contribution_hears(from, atom, &AtomSays::Closed(closed.clone()), ctx);
                 let taken = self.take_closed(vec![*closed]);
                 ctx.spawn(taken);
             }
@@ -183,11 +185,12 @@ impl GroupsActor {
         self.open(atom, None, ctx);
     }
 
-    /// Decides whether a day may be closed by hand.
+    /// Decides whether anything may be done for a day at all: it is over, and not for so long that whoever names days
+    /// could have us write about more of them than there were.
     pub(super) fn may_open(&self, atom: &AtomId) -> Result<(), AtomReason> {
         let accepted = self.current(atom).ok_or(AtomReason::OtherGroup)?;
         let today = accepted.civil.day_of(clock::now());
-        match today - atom.day {
+        match i64::from(today) - i64::from(atom.day) {
             ..1 => Err(AtomReason::TooEarly),
             1..=BY_HAND_DAYS_MAX => Ok(()),
             _ => Err(AtomReason::NoData),
@@ -206,9 +209,8 @@ impl GroupsActor {
         if self.machines.helping.contains_key(&atom) || !is_ours {
             return;
         }
-        let today = accepted.civil.day_of(clock::now());
-        if atom.day >= today {
-            return self.say(from, atom, AtomSays::Ended(AtomReason::TooEarly), ctx);
+        if let Err(reason) = self.may_open(&atom) {
+            return self.say(from, atom, AtomSays::Ended(reason), ctx);
         }
         let Some(closing) = Closing::new(Arc::clone(&accepted.group), atom.day) else { return };
         let Ok(sealing) = self.sealing().cloned() else { return };
@@ -243,10 +245,13 @@ impl GroupsActor {
     }
 
     fn helper_hears(&mut self, from: NodeId, atom: AtomId, says: AtomSays, ctx: &mut Context<Self>) {
-        if let AtomSays::Table(table) = &says {
-            self.machines.tables.insert(atom, table.clone());
-        }
+        let leader = self.current(&atom).and_then(|one| one.group.aggregators(atom.day)).map(|ranks| ranks.0);
         if let Some(machine) = self.machines.helping.get_mut(&atom) {
+            if let AtomSays::Table(table) = &says
+                && leader == Some(from)
+            {
+                self.machines.tables.insert(atom, table.clone());
+            }
             let proven = proven(&says, from);
             let outputs = machine.on(from, says, proven, Instant::now());
             self.carry_out(atom, Role::Helps, outputs, ctx);
@@ -275,6 +280,10 @@ impl GroupsActor {
         for (atom, role, outputs) in outputs {
             self.carry_out(atom, role, outputs, ctx);
         }
+        // Rank 2 has a closed day at hand for a while, and then it has no further use.
+        self.machines.helping.retain(|_, machine| machine.deadline().is_some());
+        let helping = &self.machines.helping;
+        self.machines.tables.retain(|atom, _| helping.contains_key(atom));
     }
 
     /// Tells every machine that a link is up.
@@ -540,17 +549,23 @@ impl GroupsActor {
 
     /// Takes closed atoms that somebody had: those that verify are kept, and can be looked at when this is done.
     pub(super) fn take_closed(&self, atoms: Vec<ClosedAtom>) -> ResponseActFuture<Self, ()> {
-        let mut outcomes = Vec::new();
+        let mut outcomes: BTreeMap<AtomId, Outcome> = BTreeMap::new();
         let groups = self.groups.read();
         for closed in atoms {
             let peeked = object::read::<Atom>(&closed.table, None).map(|object| object.body);
             let Ok(Atom { group, day, .. }) = peeked else { continue };
             let id = AtomId { group, day };
-            let known = groups.by_id(&group).and_then(|accepted| accepted.version(&group));
-            let Some(known) = known.filter(|_| groups.closed(&id).is_none()) else { continue };
+            // Members have the same ones: each is verified and written once.
+            if groups.closed(&id).is_some() || outcomes.contains_key(&id) {
+                continue;
+            }
+            let Some(accepted) = groups.by_id(&group).filter(|accepted| may_keep(accepted, day)) else {
+                continue;
+            };
+            let Some(known) = accepted.version(&group) else { continue };
             match groups_desk::verify(&closed, known) {
                 Ok(atom) => {
-                    outcomes.push((id, Outcome::Closed(Box::new(closed), Arc::new(atom), clock::now())))
+                    outcomes.insert(id, Outcome::Closed(Box::new(closed), Arc::new(atom), clock::now()));
                 }
                 Err(error) => tracing::warn!(%error, day, "an atom is refused"),
             }
@@ -567,6 +582,12 @@ impl GroupsActor {
             }
         }))
     }
+}
+
+/// Tells whether an atom of that day is kept: it is over, and can be asked for.
+fn may_keep(accepted: &Accepted, day: i32) -> bool {
+    let today = i64::from(accepted.civil.day_of(clock::now()));
+    (1..=i64::from(DAYS_MAX)).contains(&(today - i64::from(day)))
 }
 
 /// Verifies the object in what was said; the machine judges what follows from it.

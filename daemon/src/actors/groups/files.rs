@@ -1,7 +1,8 @@
 //! Group files: made, looked at, accepted, left, and offered to members.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::{ActorFutureExt, AtomicResponse, Context, Handler, MessageResult, WrapFuture};
 use karo_core::group::{Group, diff};
@@ -24,6 +25,7 @@ use super::messages::{Accept, Leave, List, Look, Make, OwnCard, Show, Shown};
 use crate::actors::peers::Add;
 use crate::actors::store::Keep;
 use crate::actors::talks;
+use crate::allowance::Allowance;
 use crate::auditor::entry;
 use crate::civil::Civil;
 use crate::clock;
@@ -31,6 +33,12 @@ use crate::groups_desk::Accepted;
 
 /// A group file is refused by nobody for its age: a person looks at it.
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
+/// Files that one peer may offer at once: those of the groups that it can be in with us.
+const OFFERS_AT_ONCE_MAX: u32 = 2 * GROUPS_MAX as u32;
+
+/// After how long it may offer one more: the cards of a thousand members take a twentieth of a second to verify.
+const OFFERS_REFILL: Duration = Duration::from_secs(2);
 
 /// What a person calls this machine in a file that is made here.
 const SELF: &str = "self";
@@ -88,7 +96,10 @@ impl GroupsActor {
             Some(signed) => {
                 let mut file =
                     object::read::<GroupFile>(&signed, None).map_err(|e| refused(e.to_string()))?.body;
-                file.version += 1;
+                file.version = file
+                    .version
+                    .checked_add(1)
+                    .ok_or_else(|| refused("the file has the last version there can be: it was made up"))?;
                 file
             }
         };
@@ -435,21 +446,47 @@ impl GroupsActor {
     }
 
     fn on_offer(&mut self, node: NodeId, signed: Signed) {
+        let now = Instant::now();
+        let full = || Allowance::new(OFFERS_AT_ONCE_MAX, OFFERS_REFILL, now);
+        if !self.offering.entry(node).or_insert_with(full).take(now) {
+            tracing::debug!(peer = %fingerprint(&node), "a peer offers more files than are looked at");
+            return;
+        }
         let Ok(shown) = self.shown(signed) else { return };
         if shown.is_accepted || shown.refused_because.is_some() {
             return;
         }
         let is_known = self.offers.contains_key(&shown.file.lineage);
-        if !is_known && self.offers.len() >= GROUPS_MAX {
+        if !is_known && self.offers.len() >= GROUPS_MAX && !self.make_room(node) {
             return;
         }
+        // A version that the group's own maker signed goes before any number that somebody else wrote into one.
+        let maker = self.groups.read().accepted.get(&shown.file.lineage).map(|accepted| accepted.maker);
         let newer = |(_, old): &(NodeId, Signed)| {
-            object::read::<GroupFile>(old, None).is_ok_and(|old| old.body.version < shown.file.version)
+            object::read::<GroupFile>(old, None).is_ok_and(|old| {
+                let old_rank = (Some(old.issuer) == maker, old.body.version);
+                old_rank < (Some(shown.maker) == maker, shown.file.version)
+            })
         };
         if self.offers.get(&shown.file.lineage).is_none_or(newer) {
             tracing::info!(peer = %fingerprint(&node), group = shown.file.name, "a group file is offered");
             self.offers.insert(shown.file.lineage, (node, shown.signed));
         }
+    }
+
+    /// Lets go of an offer of whoever has made most of them, if that leaves them more than this one has: nobody can
+    /// keep the others' from being seen.
+    fn make_room(&mut self, newcomer: NodeId) -> bool {
+        let mut counts: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (node, _) in self.offers.values() {
+            *counts.entry(*node).or_default() += 1;
+        }
+        let own = counts.get(&newcomer).copied().unwrap_or_default();
+        let most = counts.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| *count > own + 1);
+        let Some((greedy, _)) = most else { return false };
+        let last =
+            self.offers.iter().rev().find(|(_, (node, _))| *node == greedy).map(|(lineage, _)| *lineage);
+        last.is_some_and(|lineage| self.offers.remove(&lineage).is_some())
     }
 
     /// Tells a peer whose link came up what it needs of us: our card, and the files of the groups it is in.

@@ -11,7 +11,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
 use karo_core::atom::counts::DayCounts;
 use karo_core::atom::ledger::may_give;
 use karo_core::group::Group;
-use karo_core::sum::{Closing, Contribution, Window};
+use karo_core::sum::{Closing, Contribution, REPORTS_EACH_MAX, Window};
 use karo_protocol::atom::{AtomId, AtomReason, AtomSays, PartCounts};
 use karo_protocol::audit::{Deed, Reason};
 use karo_protocol::node::{Hash, Nonce};
@@ -21,12 +21,16 @@ use karo_trust::{Chance, System, fingerprint};
 use super::actor::GroupsActor;
 use super::closing::Role;
 use super::kept::{GivenDay, given_entry};
+use crate::actors::peers::Noted;
 use crate::actors::query::Tabulate;
 use crate::actors::store::Keep;
 use crate::clock;
 
 /// How long our owner's other machines may take to give us their numbers: they are counted, not computed.
 const FEED_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reports are counted of days this far apart: further than a day can be closed by hand.
+const REPORTED_DAYS_MAX: u32 = 64;
 
 /// Numbers of our owner's other machines, on their way.
 pub(super) struct Feeding {
@@ -68,7 +72,23 @@ impl GroupsActor {
         }
     }
 
-    pub(super) fn decline(&mut self, to: NodeId, atom: AtomId, reason: AtomReason, ctx: &Context<Self>) {
+    /// Gives nothing to somebody whom nothing of that day would be given to anyway: that is not remembered, because
+    /// they could name any number of days, and alike ones are counted together in the audit.
+    pub(super) fn turn_away(&self, from: NodeId, atom: AtomId, reason: AtomReason, ctx: &Context<Self>) {
+        if let Some(peers) = &self.peers {
+            let noted = Noted { deed: Deed::DayRefused, peer: Some(from), reason: reason_of(reason) };
+            if peers.noted.try_send(noted).is_err() {
+                tracing::warn!("the mesh is too busy for the audit of a day that is not given");
+            }
+        }
+        self.say(from, atom, AtomSays::Decline(reason), ctx);
+    }
+
+    fn decline(&mut self, to: NodeId, atom: AtomId, reason: AtomReason, ctx: &Context<Self>) {
+        let ranks = self.groups.read().by_id(&atom.group).and_then(|one| one.group.aggregators(atom.day));
+        if ranks.is_none_or(|(leader, _)| leader != to) || self.may_open(&atom).is_err() {
+            return self.turn_away(to, atom, reason, ctx);
+        }
         if self.refusals.insert(atom, reason) != Some(reason) {
             tracing::info!(peer = %fingerprint(&to), day = atom.day, %reason, "a day is not given");
             self.note(vec![Self::entry(Deed::DayRefused, Some(to), &atom, reason_of(reason))]);
@@ -88,6 +108,7 @@ impl GroupsActor {
         if accepted.group.aggregators(atom.day).is_none_or(|(leader, _)| leader != from) {
             return Err(AtomReason::WrongRank);
         }
+        self.may_open(atom)?;
         let now = clock::now();
         let opens = accepted
             .civil
@@ -177,6 +198,13 @@ impl GroupsActor {
         let fed = u16::try_from(feeds.len() - left_out).unwrap_or(u16::MAX);
         let table = counts.hash();
         may_give(self.ledger.get(&atom.day).map(GivenDay::given).as_ref(), atom.group, table)?;
+        // Rank 2 verifies no more than that, so that nobody needs them: rank 1 could have us make one a second.
+        self.reports.retain(|one, _| one.day.abs_diff(atom.day) <= REPORTED_DAYS_MAX);
+        let made = self.reports.entry(atom).or_default();
+        if *made >= REPORTS_EACH_MAX {
+            return Err(AtomReason::Replayed);
+        }
+        *made += 1;
         let closing = Closing::new(Arc::clone(group), atom.day).ok_or(AtomReason::WrongRank)?;
         let numbers: Vec<Vec<u128>> = group
             .parts()
@@ -247,7 +275,7 @@ impl GroupsActor {
         let is_ours =
             accepted.group.contributor_of(&member.owner).is_some_and(|other| other.card.node == from);
         let is_trusted = self.roster.admit(from, None).is_ok_and(karo_protocol::Trust::gets_summaries);
-        let is_over = accepted.civil.start_of(atom.day.saturating_add(1)) <= clock::now();
+        let is_over = self.may_open(atom).is_ok();
         (is_ours && from != own && is_trusted && is_over && self.policy.now().groups).then_some(())
     }
 
