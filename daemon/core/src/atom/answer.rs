@@ -206,7 +206,11 @@ fn lines(kind: Kind, day: i32, group: &Group) -> Vec<(Line, Vec<Cell>)> {
             file.rules.iter().zip(0..).map(line).chain(others.into_iter().map(other)).collect()
         }
         Kind::Hours => (0..HOURS as u8).map(|hour| (Line::Hour(hour), vec![Cell::Hour(hour)])).collect(),
-        Kind::Days => vec![(Line::Day(day), (0..HOURS as u8).map(Cell::Hour).collect())],
+        // Of the three partitions of a day's events this one hides the fewest of them: hours are many, and alike.
+        Kind::Days => {
+            let ends = |category: &Category| [End::Ok, End::Failed].map(|end| Cell::Category(*category, end));
+            vec![(Line::Day(day), Category::ALL.iter().flat_map(ends).collect())]
+        }
         Kind::Signals => {
             Signal::ALL.iter().map(|signal| (Line::Signal(*signal), vec![Cell::Signal(*signal)])).collect()
         }
@@ -254,9 +258,10 @@ impl Sum {
     }
 
     /// Returns the geometric mean of the durations in µs: each logarithm was cut to a whole number, on average by half.
+    /// `None` where all of them are nothing: no command takes less than a microsecond, so nobody knew how long they took.
     fn mean_us(&self) -> Option<u64> {
         let (events, log) = self.log;
-        (events > 0).then(|| ((log as f64 / events as f64 + 0.5).exp2() - 1.0).round() as u64)
+        (events > 0 && log > 0).then(|| ((log as f64 / events as f64 + 0.5).exp2() - 1.0).round() as u64)
     }
 }
 
