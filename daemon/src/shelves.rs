@@ -10,7 +10,7 @@
 //! | [`WITNESSED`] | a peer's key | the last head of our audit that it has seen, as we signed it, MessagePack |
 //! | [`SEEN`] | the id of a signed object | until when it is remembered, MessagePack |
 //! | [`HEADS`] | an audit log and a size | the signed head of that size, MessagePack |
-//! | [`GROUPS`] | the lineage of a group | its file as it was accepted, and when, MessagePack |
+//! | [`GROUPS`] | the lineage of a group, a version, a piece | its file as it was accepted, and when, MessagePack |
 //! | [`LEDGER`] | a day, big-endian | to which group our numbers of it were given, and the hash of them, MessagePack |
 //! | [`ATOMS`] | a group and a day | the closed atom with both signatures, or why there is none, MessagePack |
 //! | [`AGGREGATES`] | a group and a day | key and set of an atom that we help to close, MessagePack |

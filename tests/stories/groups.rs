@@ -355,6 +355,65 @@ fn atoms_are_for_members_alone() {
     assert_eq!(groups(&stranger), []);
 }
 
+/// Files are kept in pieces, for a value of the store has a limit; and groups outlive a restart.
+#[test]
+fn a_large_group_and_its_atoms_outlive_a_restart() {
+    let mut team = Team::of(5);
+    team.nodes.iter().for_each(|node| had(node, yesterday(), &DAY));
+    team.close(0);
+    let before = ask(&team.nodes[1], Question::ToolUsage);
+    // Two hundred rules take the file over 48 KiB no more than members do: each member's name and addresses are long.
+    let node = &mut team.nodes[1];
+    let others = (0..250_u8).map(|number| GroupEdit::Add {
+        who: stranger(number),
+        owner: Some(format!("owner-{number:_>50}")),
+        name: Some(format!("machine-{number:_>50}")),
+        contributes: None,
+        may_aggregate: false,
+        addresses: vec![format!("10.0.{number}.1:9238"); 4],
+    });
+    let next = make(node, GroupMake { base: Some(team.file.clone()), edits: others.collect() });
+    assert!(next.signed.bytes.0.len() > 64 * 1024, "{} bytes", next.signed.bytes.0.len());
+    assert_eq!(next.refused_because, None);
+    accept(node, &next.signed);
+    node.karo.kill();
+    node.karo.launch();
+    let row = groups(node).into_iter().find(|row| row.accepted_at.is_some()).expect("it is there again");
+    assert_eq!((row.version, row.members), (2, (255, 255)));
+    // What was closed under the version before is answered as ever.
+    let after = ask(node, Question::ToolUsage);
+    assert_eq!((after.covered, after.sections), (before.covered, before.sections));
+    match node.ask(&Request::GroupLeave("team".to_owned())) {
+        Reply::Group(_) => {}
+        other => panic!("it was not left: {other:?}"),
+    }
+    node.karo.kill();
+    node.karo.launch();
+    assert_eq!(groups(node).iter().filter(|row| row.accepted_at.is_some()).count(), 0);
+}
+
+/// Returns the card of a machine that does not run.
+fn stranger(number: u8) -> String {
+    let mut seed = [number; 32];
+    seed[0] = 0xfe;
+    let mut chance = Fixed(seed);
+    let identity = karo_trust::Identity::generate(&mut chance, Timestamp::from_micros(1));
+    let sealing = karo_protocol::group::SealingKey(karo_protocol::node::Hash(identity.sealing_secret()));
+    karo_trust::card::issue(&identity, sealing).to_string()
+}
+
+/// Always the same, but for a counter.
+struct Fixed([u8; 32]);
+
+impl karo_trust::Chance for Fixed {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = *blake3::hash(&self.0).as_bytes();
+            *byte = self.0[0];
+        }
+    }
+}
+
 #[test]
 fn a_day_that_is_not_over_is_not_closed() {
     let team = Team::of(5);

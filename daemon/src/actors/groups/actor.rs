@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::closing::Machines;
 use super::files::refused;
 use super::giving::Feeding;
-use super::kept::{GivenDay, Kept};
+use super::kept::{GivenDay, Kept, forgotten};
 use super::messages::{Fetched, Ourselves};
 use crate::actors::query::Tabulate;
 use crate::actors::rules::RulesDesk;
@@ -46,6 +46,9 @@ pub(super) const OPENING_HOUR: i8 = 6;
 
 /// The hour at which the daily window is over.
 pub(super) const ENDING_HOUR: i8 = 18;
+
+/// µs of a day.
+const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Whom the groups talk to within this daemon.
 pub struct Neighbours {
@@ -179,7 +182,20 @@ impl GroupsActor {
         for (atom, until) in due {
             self.open(atom, Some(until), ctx);
         }
+        self.forget_old(now);
         self.set_timer(ctx);
+    }
+
+    /// Forgets the atoms that nobody asks for any more.
+    fn forget_old(&mut self, now: Timestamp) {
+        let today = i32::try_from(now.as_micros().div_euclid(DAY_MICROS)).unwrap_or_default();
+        let (old, entries) = forgotten(today, &self.groups.read().outcomes);
+        if old.is_empty() || self.keep.try_send(Keep { entries, deeds: Vec::new() }).is_err() {
+            // What did not fit is forgotten at the next look.
+            return;
+        }
+        self.groups.change(|groups| old.iter().for_each(|id| drop(groups.outcomes.remove(id))));
+        old.iter().for_each(|id| drop(self.records.remove(id)));
     }
 
     /// Returns the days that this machine is to open by itself, each with the end of its window.

@@ -20,7 +20,7 @@ use karo_trust::roster::Origin;
 use karo_trust::{Chance, System, card, fingerprint, object};
 
 use super::actor::GroupsActor;
-use super::kept::{PAST_MAX, group_entry, group_gone, id_of, read_group};
+use super::kept::{PAST_MAX, group_entries, group_gone, id_of, read_group};
 use super::messages::{Accept, Leave, List, Look, Make, OwnCard, Show, Shown};
 use crate::actors::peers::Add;
 use crate::actors::store::Keep;
@@ -597,9 +597,10 @@ impl Handler<Accept> for GroupsActor {
             reason: Reason::Command,
             ..entry(Deed::GroupAccepted)
         };
-        let entries = vec![group_entry(&accepted)];
+        let lineage = accepted.group.file().lineage;
+        let entries = group_entries(&accepted, self.groups.read().accepted.get(&lineage));
         let then = move |actor: &mut Self, ctx: &mut Context<Self>| {
-            let (lineage, signed) = (accepted.group.file().lineage, accepted.signed.clone());
+            let signed = accepted.signed.clone();
             actor.offers.remove(&lineage);
             actor.groups.change(|groups| groups.accepted.insert(lineage, accepted));
             let linked: Vec<NodeId> = actor.linked.iter().copied().collect();
@@ -624,12 +625,13 @@ impl Handler<Leave> for GroupsActor {
         let lineage = found.group.file().lineage;
         let deed =
             AuditEntry { other: Some(found.group.id()), reason: Reason::Command, ..entry(Deed::GroupLeft) };
+        let entries = group_gone(&found);
         let then = move |actor: &mut Self, _: &mut Context<Self>| {
             actor.groups.change(|groups| groups.accepted.remove(&lineage));
             actor.forget_machines(|id| found.version(&id.group).is_some());
             Ok(shown)
         };
-        self.keep_group(vec![group_gone(lineage)], deed, then, Vec::new())
+        self.keep_group(entries, deed, then, Vec::new())
     }
 }
 
