@@ -209,6 +209,11 @@ impl GroupsActor {
         if self.machines.helping.contains_key(&atom) || !is_ours {
             return;
         }
+        let closed = self.groups.read().closed(&atom).map(|(closed, _)| Box::new(closed.clone()));
+        if let Some(closed) = closed {
+            // Rank 1 died between the seal and its disk: what both have signed is all that there will be.
+            return self.say(from, atom, AtomSays::Closed(closed), ctx);
+        }
         if let Err(reason) = self.may_open(&atom) {
             return self.say(from, atom, AtomSays::Ended(reason), ctx);
         }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{ActorFutureExt, AtomicResponse, Context, Handler, MessageResult, WrapFuture};
+use actix::{ActorFutureExt, AtomicResponse, Context, Handler, WrapFuture};
 use karo_core::group::{Group, diff};
 use karo_core::public;
-use karo_protocol::answer::{GroupEdit, GroupMake, GroupRow, GroupShown};
+use karo_protocol::answer::{GroupEdit, GroupMake, GroupShown};
 use karo_protocol::audit::{AuditEntry, Deed, Reason};
 use karo_protocol::group::{COHORT_RECOMMENDED, Card, GROUPS_MAX, GroupFile, GroupTalk, Member, ToolName};
 use karo_protocol::local::{Failure, FailureCode};
@@ -21,7 +21,7 @@ use karo_trust::{Chance, System, card, fingerprint, object};
 
 use super::actor::GroupsActor;
 use super::kept::{PAST_MAX, group_entries, group_gone, id_of, read_group};
-use super::messages::{Accept, Leave, List, Look, Make, OwnCard, Show, Shown};
+use super::messages::{Accept, Leave, Look, Make, OwnCard, Show, Shown};
 use crate::actors::peers::Add;
 use crate::actors::store::Keep;
 use crate::actors::talks;
@@ -357,81 +357,6 @@ impl GroupsActor {
         AtomicResponse::new(Box::pin(done))
     }
 
-    /// Returns the groups, accepted or offered.
-    fn rows(&self) -> Vec<GroupRow> {
-        let groups = self.groups.read();
-        let accepted = groups.accepted.values().map(|one| self.row(&one.group, Some(one), None));
-        let offered = self.offers.values().filter_map(|(from, signed)| {
-            let (_, group) = read_group(signed).ok()?;
-            Some(self.row(&group, None, Some(*from)))
-        });
-        let mut rows: Vec<GroupRow> = accepted.chain(offered).collect();
-        rows.sort_by(|one, other| {
-            (&one.name, one.accepted_at.is_none()).cmp(&(&other.name, other.accepted_at.is_none()))
-        });
-        rows
-    }
-
-    fn row(&self, group: &Group, accepted: Option<&Accepted>, offered_by: Option<NodeId>) -> GroupRow {
-        let file = group.file();
-        let own = self.own.as_ref().ok().map(|own| own.node_id());
-        let member = own.and_then(|own| group.member(&own));
-        let role = match member {
-            None => "none".to_owned(),
-            Some(member) if member.contributes => "contributes".to_owned(),
-            Some(member) => group
-                .contributor_of(&member.owner)
-                .map_or_else(|| "none".to_owned(), |other| format!("feeds {}", other.name)),
-        };
-        let today = accepted.map(|accepted| accepted.civil.day_of(clock::now()));
-        let called = |node: NodeId| {
-            group.member(&node).map_or_else(|| fingerprint(&node).to_string(), |m| m.name.clone())
-        };
-        let aggregators = today
-            .and_then(|day| group.aggregators(day))
-            .map(|(first, second)| (called(first), called(second)));
-        GroupRow {
-            name: file.name.clone(),
-            id: group.id(),
-            version: file.version,
-            accepted_at: accepted.map(|accepted| accepted.accepted_at),
-            offered_by: offered_by.map(|node| self.called(&node)),
-            members: (file.members.len() as u16, group.owners() as u16),
-            role,
-            aggregators,
-            zone: file.zone.clone(),
-            smallest_cohort: file.smallest_cohort,
-            problems: accepted.map(|_| self.problems(group)).unwrap_or_default(),
-        }
-    }
-
-    /// Says what keeps a group from making numbers with us.
-    fn problems(&self, group: &Group) -> Vec<String> {
-        let mut problems = Vec::new();
-        let owners = group.owners();
-        let smallest = group.file().smallest_cohort;
-        if owners < usize::from(smallest) {
-            problems.push(format!(
-                "it has {owners} owners, and makes no number of fewer than {smallest}: nothing is answered before more join"
-            ));
-        }
-        if !self.policy.now().groups {
-            problems.push("this machine gives nothing: `karoctl policy set groups on` lets it".to_owned());
-        }
-        let revoked = self.roster.read();
-        let names: Vec<&str> = group
-            .file()
-            .members
-            .iter()
-            .filter(|member| revoked.is_revoked(&member.card.node))
-            .map(|member| member.name.as_str())
-            .collect();
-        if !names.is_empty() {
-            problems.push(format!("these members are revoked here, and get no link: {}", names.join(", ")));
-        }
-        problems
-    }
-
     /// Takes what a member says of groups.
     pub(super) fn on_group_talk(&mut self, node: NodeId, talk: GroupTalk) {
         match talk {
@@ -567,18 +492,22 @@ impl Handler<Look> for GroupsActor {
 impl Handler<Show> for GroupsActor {
     type Result = Shown;
 
-    /// An offered version goes before the accepted one: that is what is to be decided about.
+    /// An offered version goes before the accepted one, for that is what is to be decided about; an offered group that
+    /// only bears the name of an accepted one does not.
     fn handle(&mut self, Show(name): Show, _: &mut Self::Context) -> Self::Result {
+        let accepted = self.groups.read().find(Some(&name)).cloned();
+        let is_meant = |group: &Group| match &accepted {
+            Ok(accepted) => group.file().lineage == accepted.group.file().lineage,
+            Err(_) => group.file().name == name,
+        };
         let offered = self.offers.values().find_map(|(_, signed)| {
             let (_, group) = read_group(signed).ok()?;
-            (group.file().name == name).then(|| signed.clone())
+            is_meant(&group).then(|| signed.clone())
         });
-        let accepted = || self.groups.read().find(Some(&name)).map(|one| one.signed.clone());
-        let signed = match offered {
-            Some(signed) => signed,
-            None => accepted().map_err(refused)?,
-        };
-        self.shown(signed)
+        match offered {
+            Some(signed) => self.shown(signed),
+            None => self.shown(accepted.map_err(refused)?.signed),
+        }
     }
 }
 
@@ -632,13 +561,5 @@ impl Handler<Leave> for GroupsActor {
             Ok(shown)
         };
         self.keep_group(entries, deed, then, Vec::new())
-    }
-}
-
-impl Handler<List> for GroupsActor {
-    type Result = MessageResult<List>;
-
-    fn handle(&mut self, _: List, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.rows())
     }
 }

@@ -18,6 +18,7 @@
 //! | `giving` | our own numbers |
 //! | `closing` | the machines of `karo_core::sum`, and what they want |
 //! | `days` | the days as they are known, and one that is closed by hand |
+//! | `listing` | the groups, as they are listed |
 //! | `kept` | what is on disk |
 //! | `desk` | what sessions ask |
 
@@ -28,6 +29,7 @@ mod desk;
 mod files;
 mod giving;
 mod kept;
+mod listing;
 mod messages;
 
 pub use actor::{GroupsActor, Neighbours};
