@@ -183,14 +183,32 @@ async fn meet(ours: &Ours, side: PairSide, progress: &mpsc::Sender<Progress>) ->
     }
 }
 
-/// Says where this machine listens for its peers, as far as the other side can reach that.
-fn own_side(ours: &Ours, other: IpAddr) -> OwnSide {
-    let is_reachable = |listen: &SocketAddr| !listen.ip().is_loopback() || other.is_loopback();
+/// Says where this machine listens for its peers, as far as the other side can reach that: it is told a port, and
+/// dials the address that it pairs with.
+fn own_side(ours: &Ours, connection: &Connection) -> OwnSide {
+    let is_reached = |listen: &SocketAddr| connection.local().is_some_and(|local| is_heard(*listen, local));
     let port = ours
         .listen
-        .filter(is_reachable)
+        .filter(is_reached)
         .map_or(0, |listen| if listen.port() == 0 { PORT } else { listen.port() });
     OwnSide { node: ours.identity.node_id(), next_key: ours.identity.next_hash(), port }
+}
+
+/// Tells whether who listens there hears what comes to that address of this machine.
+fn is_heard(listen: SocketAddr, local: IpAddr) -> bool {
+    let local = local.to_canonical();
+    match listen.ip().to_canonical() {
+        IpAddr::V4(any) if any.is_unspecified() => local.is_ipv4(),
+        IpAddr::V6(any) if any.is_unspecified() => true,
+        one @ (IpAddr::V4(_) | IpAddr::V6(_)) => one == local,
+    }
+}
+
+/// Where a pairing is waited for if nothing else is said: where links will come in, if that is one address which
+/// others can reach.
+fn waiting_at(ours: &Ours) -> SocketAddr {
+    let one = ours.listen.map(|listen| listen.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
+    SocketAddr::new(one.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), PAIR_PORT)
 }
 
 /// Waits so long for the first stranger who comes through the handshake.
@@ -201,7 +219,7 @@ async fn listen(
     window: Duration,
 ) -> Result<Met, String> {
     let address = match address {
-        None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PAIR_PORT)),
+        None => waiting_at(ours),
         Some(text) => parse(&text)?,
     };
     let listener = TcpListener::bind(address)
@@ -221,9 +239,9 @@ async fn listen(
     let listening = Listening::pairing(ours.identity.node_id(), tls::pair_server_config(&ours.identity));
     let late = sleep_until((begun + window).into());
     tokio::select! {
-        (connection, other) = stranger(&listener, &listening) => {
+        connection = stranger(&listener, &listening) => {
             // The listener is dropped with this: there is one stranger, and no second one.
-            let own = own_side(ours, other.ip());
+            let own = own_side(ours, &connection);
             Ok(Met { connection, machine: Pairing::listen(own, code, &mut System::default(), begun) })
         }
         () = late => Err("nobody came; the window is closed".to_owned()),
@@ -231,16 +249,14 @@ async fn listen(
 }
 
 /// Waits for the first who comes through the handshake. One who dawdles keeps nobody else out.
-async fn stranger(listener: &TcpListener, listening: &Listening) -> (Connection, SocketAddr) {
+async fn stranger(listener: &TcpListener, listening: &Listening) -> Connection {
     let mut handshakes = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if handshakes.len() < HANDSHAKES_MAX => {
                 let Ok((tcp, other)) = accepted else { continue };
                 let listening = listening.clone();
-                handshakes.spawn(async move {
-                    net::accept(&listening, tcp, other, HANDSHAKE_PATIENCE).await.map(|connection| (connection, other))
-                });
+                handshakes.spawn(async move { net::accept(&listening, tcp, other, HANDSHAKE_PATIENCE).await });
             }
             Some(done) = handshakes.join_next() => match done {
                 Ok(Ok(met)) => return met,
@@ -260,7 +276,7 @@ async fn dial(ours: &Ours, code: &str, address: &str) -> Result<Met, String> {
     let connection = connection.map_err(|failed| {
         format!("{failed}; is `karoctl peers pair --listen` open there, and does a firewall let {address} through?")
     })?;
-    let own = own_side(ours, address.ip());
+    let own = own_side(ours, &connection);
     Ok(Met { connection, machine: Pairing::dial(own, code, &mut System::default(), Instant::now()) })
 }
 
@@ -418,5 +434,23 @@ mod tests {
         assert_eq!(ended.err().as_deref(), Some("nobody came; the window is closed"));
         let Some(Progress::Waiting { addresses, .. }) = told.recv().await else { panic!("it did not wait") };
         assert!(TcpStream::connect(addresses[0].as_str()).await.is_err(), "nothing stays open");
+    }
+
+    #[test]
+    fn a_port_is_told_to_whom_it_can_be_reached_by() {
+        let check = |listen: &str, local: &str, expected| {
+            let is_heard = is_heard(listen.parse().unwrap(), local.parse().unwrap());
+            assert_eq!(is_heard, expected, "{listen} at {local}");
+        };
+        check("0.0.0.0:9238", "192.168.1.20", true);
+        check("0.0.0.0:9238", "::ffff:192.168.1.20", true);
+        check("0.0.0.0:9238", "2001:db8::1", false);
+        check("[::]:9238", "192.168.1.20", true);
+        check("[::]:9238", "2001:db8::1", true);
+        check("192.168.1.20:9238", "192.168.1.20", true);
+        check("192.168.1.20:9238", "10.0.0.5", false);
+        check("127.0.0.1:9238", "127.0.0.1", true);
+        check("127.0.0.1:9238", "192.168.1.20", false);
+        check("127.0.0.12:9238", "127.0.0.1", false);
     }
 }

@@ -238,7 +238,8 @@ impl Session {
         if skew_us.unsigned_abs() > SKEW_MAX_US {
             let message = format!(
                 "the clocks are {} s apart, 300 s are allowed; set them",
-                skew_us.unsigned_abs() / 1_000_000
+                // What is too much by less than a second is not said to be what is allowed.
+                skew_us.unsigned_abs().div_ceil(1_000_000)
             );
             return Err(Goodbye { reason: Parting::Clock, message });
         }

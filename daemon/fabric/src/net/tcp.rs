@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,11 @@ impl Connection {
     /// Returns who is at the other end.
     pub const fn remote(&self) -> &Remote {
         &self.remote
+    }
+
+    /// Returns the address of this machine that the other end reaches it by; `None` where the system does not say.
+    pub fn local(&self) -> Option<IpAddr> {
+        self.tls.get_ref().0.local_addr().ok().map(|local| local.ip())
     }
 
     /// Returns the bare connection, for whoever speaks another protocol over it.
