@@ -18,7 +18,7 @@ const HEADER_BYTES: usize = 12;
 pub(super) const FRAME_BYTES_MAX: usize = 2 * 16 * 1024 - HEADER_BYTES;
 
 /// What one task moves before another has its turn, in bytes. Measured: glibc gives back what is free beyond 128 KiB,
-/// and twice as much made 220,000 page faults of 1.5 GB, and halved the speed.
+/// and a turn three times as long made some 200,000 page faults of 1.5 GB in the place of a thousand.
 const TURN_BYTES: usize = 2 * FRAME_BYTES_MAX;
 
 /// How much was moved in this turn, in bytes.
