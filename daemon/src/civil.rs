@@ -13,6 +13,9 @@ use karo_protocol::query::Zone;
 #[derive(Debug, Clone)]
 pub struct Civil(TimeZone);
 
+/// Days before and behind the epoch that a calendar is asked about: more than ten thousand years.
+const DAYS_MAX: i32 = 4_000_000;
+
 /// The day from which days are counted.
 const EPOCH: Date = Date::constant(1970, 1, 1);
 
@@ -43,7 +46,9 @@ impl Civil {
 
     /// Returns where an hour of a day begins; one that a change of the clock leaves out, where it would have.
     pub fn at(&self, day: i32, hour: i8) -> Timestamp {
-        let date = EPOCH.checked_add(day.days()).unwrap_or(if day < 0 { Date::MIN } else { Date::MAX });
+        // A member may name any day at all: what lies beyond the years that are known is clamped.
+        let near = day.clamp(-DAYS_MAX, DAYS_MAX).days();
+        let date = EPOCH.checked_add(near).unwrap_or(if day < 0 { Date::MIN } else { Date::MAX });
         let begun = date.at(hour, 0, 0, 0).to_zoned(self.0.clone());
         let at = begun.map_or(if day < 0 { Moment::MIN } else { Moment::MAX }, |begun| begun.timestamp());
         Timestamp::from_micros(at.as_microsecond())
