@@ -147,10 +147,16 @@ fn expired_cells(index: u64) -> Vec<Cell> {
 fn what(entry: &AuditEntry) -> String {
     let mut parts = Vec::new();
     parts.extend(entry.trust.map(|trust| format!("as {trust}")));
-    if entry.deed == Deed::Deleted {
-        parts.push(counted(entry.count, "event", "events"));
-    } else if entry.count > 1 {
-        parts.push(format!("{} times", entry.count));
+    // The deeds that are about a number of things; of all others the count says how often.
+    let things = [
+        (Deed::Deleted, ("event", "events")),
+        (Deed::GroupAccepted, ("machine", "machines")),
+        (Deed::AtomClosed, ("person", "people")),
+    ];
+    match things.iter().find(|(deed, _)| *deed == entry.deed) {
+        Some((_, (one, many))) => parts.push(counted(entry.count, one, many)),
+        None if entry.count > 1 => parts.push(format!("{} times", entry.count)),
+        None => {}
     }
     parts.extend(entry.day.map(|day| format!("on {}", day_of(day))));
     parts.extend((entry.reason != Reason::None).then(|| entry.reason.to_string()));
