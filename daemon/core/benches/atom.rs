@@ -15,11 +15,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use karo_core::atom::answer::{Asked, ClosedDay, answer};
 use karo_core::group::Group;
 use karo_core::public::public;
 use karo_core::sum::seal::SealingSecret;
 use karo_core::sum::{AggregatorRecord, Closing, Contribution, Helper, Leader, Output, Proven, Window};
-use karo_protocol::atom::{AtomSays, AtomSeal, Part, Report};
+use karo_protocol::answer::Question;
+use karo_protocol::atom::{Atom, AtomSays, AtomSeal, Band, Part, Released, Report};
 use karo_protocol::group::{COHORT_MIN, Card, GroupFile, Member, ToolName};
 use karo_protocol::node::{Hash, NodeId, Nonce, Signature};
 use karo_protocol::peer::{Object, Signed};
@@ -36,6 +38,45 @@ fn main() {
         for owners in [5, 20, 50] {
             close(owners, tools);
         }
+    }
+    for days in [7, 365] {
+        answers(days);
+    }
+}
+
+/// Answers each question over so many closed days of a group with all its cells, none of them hidden: the most that
+/// there can be to add up.
+fn answers(days: i32) {
+    let secrets: Vec<Arc<SealingSecret>> =
+        (0..5).map(|owner| Arc::new(SealingSecret::derive(&[owner as u8 + 1; 32]))).collect();
+    let group = Arc::new(Group::check(Hash([1; 32]), file(&secrets, 96)).expect("the file keeps all rules"));
+    let released = |part: Part| Released {
+        part,
+        values: (0..part.values() as u64).map(|place| Some(1000 + place)).collect(),
+        owners: vec![Band::Fifty; part.owners()],
+    };
+    let atom = |day: i32| Atom {
+        group: group.id(),
+        day,
+        aggregators: (node(0), node(1)),
+        contributors: 50,
+        owners: 50,
+        parts: group.parts().into_iter().map(released).collect(),
+    };
+    let closed: BTreeMap<i32, ClosedDay> = (0..days)
+        .map(|day| (day, ClosedDay { group: Arc::clone(&group), atom: Arc::new(atom(day)) }))
+        .collect();
+    for question in Question::ALL {
+        let asked = Asked { question: *question, days: 0..days, compare: false };
+        let mut times: Vec<Duration> = (0..50)
+            .map(|_| {
+                let begun = Instant::now();
+                black_box(answer(&asked, black_box(&closed)));
+                begun.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        println!("{question} over {days} closed days: {:.2} ms (median of 50)", millis(times[25]));
     }
 }
 
