@@ -223,14 +223,19 @@ fn what_is_deleted_is_told_as_deleted() {
 
 #[test]
 fn who_is_revoked_has_told_nothing() {
-    let (own, mut other) = (node(true), node(false));
+    let (mut own, mut other) = (node(true), node(false));
     had(&own, yesterday(), &DAY);
     link(&own, &other, Trust::Peer);
     yesterday_at(&other);
-    other.change(&own.node_id().to_string(), Change::Revoke);
+    let id = own.node_id();
+    other.change(&id.to_string(), Change::Revoke);
     assert_eq!(received(&other), []);
     other.karo.stop();
     other.karo.launch();
+    assert_eq!(received(&other), []);
+    // Nor is it only kept out of sight: whoever is trusted again begins anew.
+    own.karo.stop();
+    other.trust(id, &[], Trust::Peer);
     assert_eq!(received(&other), []);
 }
 
