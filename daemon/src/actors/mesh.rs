@@ -193,7 +193,7 @@ pub(super) fn fallible<T>(
     }
 }
 
-fn stopped() -> Failure {
+pub(super) fn stopped() -> Failure {
     Failure { code: FailureCode::Stopping, message: "the daemon is stopping".to_owned() }
 }
 

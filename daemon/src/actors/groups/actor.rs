@@ -314,25 +314,12 @@ impl Handler<Spoken> for GroupsActor {
     type Result = ();
 
     fn handle(&mut self, Spoken { node, control }: Spoken, ctx: &mut Self::Context) {
-        match control {
-            Control::Group(talk) => self.on_group_talk(node, talk),
-            Control::Atom(AtomTalk { atom, says }) => {
-                self.on_says(node, atom, says, ctx);
-                self.set_timer(ctx);
-            }
-            Control::Hello(_)
-            | Control::HelloAck(_)
-            | Control::Capabilities(_)
-            | Control::Ping(_)
-            | Control::Pong(_)
-            | Control::Goodbye(_)
-            | Control::KeyRotation(_)
-            | Control::KeyRotationAck(_)
-            | Control::AuditAsk(_)
-            | Control::AuditProof(_)
-            | Control::AuditSeen(_)
-            | Control::Summary(_)
-            | Control::Ask(_) => {}
+        // Links hand on nothing else.
+        if let Control::Group(talk) = control {
+            self.on_group_talk(node, talk);
+        } else if let Control::Atom(AtomTalk { atom, says }) = control {
+            self.on_says(node, atom, says, ctx);
+            self.set_timer(ctx);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What sessions ask about groups and of them.
 
-use actix::{Addr, MailboxError, Recipient};
+use actix::{Addr, Recipient};
 use karo_protocol::answer::{GroupClose, GroupMake, MeshQuery};
-use karo_protocol::local::{Failure, FailureCode, Reply as Answer};
+use karo_protocol::local::Reply as Answer;
 use karo_protocol::peer::Signed;
 
 use super::GroupsActor;
 use super::messages::{Accept, CloseDay, Days, Leave, List, Look, Make, OwnCard, Show};
+use crate::actors::mesh::{fallible, stopping};
 use crate::actors::questions::{Ask, AskHealth};
 
 /// Who is asked.
@@ -75,19 +76,4 @@ impl GroupDesk {
     pub async fn health(&self) -> Answer {
         self.health.send(AskHealth).await.map_or_else(|_| stopping(), Answer::Health)
     }
-}
-
-fn fallible<T>(
-    answered: Result<Result<T, Failure>, MailboxError>,
-    answer: impl FnOnce(T) -> Answer,
-) -> Answer {
-    match answered {
-        Ok(Ok(value)) => answer(value),
-        Ok(Err(failure)) => Answer::Failure(failure),
-        Err(_) => stopping(),
-    }
-}
-
-fn stopping() -> Answer {
-    Answer::Failure(Failure { code: FailureCode::Stopping, message: "the daemon is stopping".to_owned() })
 }

@@ -22,6 +22,7 @@ use karo_trust::{Chance, System, card, fingerprint, object};
 use super::actor::GroupsActor;
 use super::kept::{PAST_MAX, group_entries, group_gone, id_of, read_group};
 use super::messages::{Accept, Leave, Look, Make, OwnCard, Show, Shown};
+use crate::actors::mesh::stopped;
 use crate::actors::peers::Add;
 use crate::actors::store::Keep;
 use crate::actors::talks;
@@ -338,17 +339,17 @@ impl GroupsActor {
             // First the members, then the group: a group of strangers would be one that nobody answers in.
             for peer in adds {
                 let name = peer.name.clone().unwrap_or_else(|| fingerprint(&peer.node_id).to_string());
-                let Some(peers) = &peers else { return Err(stopping()) };
+                let Some(peers) = &peers else { return Err(stopped()) };
                 let added = peers.add.send(Add { add: peer, origin: Origin::Group, next_key: None }).await;
                 match added {
                     Ok(Ok(_)) => {}
                     Ok(Err(failure)) => {
                         return Err(refused(format!("{name} cannot be made a member: {}", failure.message)));
                     }
-                    Err(_) => return Err(stopping()),
+                    Err(_) => return Err(stopped()),
                 }
             }
-            keep.send(Keep { entries, deeds: vec![deed] }).await.unwrap_or_else(|_| Err(stopping()))
+            keep.send(Keep { entries, deeds: vec![deed] }).await.unwrap_or_else(|_| Err(stopped()))
         };
         let done = kept.into_actor(self).map(move |kept, actor, ctx| {
             kept?;
@@ -445,10 +446,6 @@ fn tools_known(names: &[&str]) -> Vec<(ToolName, Category)> {
     let mut tools: Vec<_> = names.iter().filter_map(known).collect();
     tools.sort();
     tools
-}
-
-fn stopping() -> Failure {
-    Failure { code: FailureCode::Stopping, message: "the daemon is stopping".to_owned() }
 }
 
 fn tools(names: &[String]) -> Result<Vec<(ToolName, Category)>, Failure> {

@@ -11,7 +11,7 @@
 //!
 //! | message | from | answer |
 //! | --- | --- | --- |
-//! | [`Ask`] | sessions | summaries, own, sent, received, or asked for now |
+//! | [`Ask`] | sessions | summaries: own, sent, received, or those that a peer has at this moment |
 //! | [`Shown`], [`Change`], [`Preview`], [`Explain`] | sessions | the policy |
 //! | [`Settle`] | root, after a reload | none |
 //! | [`Spoken`](super::talks::Spoken), [`Linked`](super::talks::Linked) | links, peers | none |
