@@ -16,6 +16,7 @@
 //! | `actor` | what there is, who is heard, the timer |
 //! | `files` | group files: made, accepted, left, offered |
 //! | `giving` | our own numbers |
+//! | `carrying` | what these machines want, carried out |
 //! | `closing` | the machines of `karo_core::sum`, and what they want |
 //! | `days` | the days as they are known, and one that is closed by hand |
 //! | `listing` | the groups, as they are listed |
@@ -23,6 +24,7 @@
 //! | `desk` | what sessions ask |
 
 mod actor;
+mod carrying;
 mod closing;
 mod days;
 mod desk;
