@@ -84,7 +84,16 @@ struct Packed {
     outcome: BriefOutcome,
 }
 
+/// Bytes of text of an entry, for most of them.
+const ENTRY_BYTES: usize = 48;
+
 impl Batch {
+    /// Returns an empty one with room for so many entries of common length.
+    pub fn with_capacity(entries: usize) -> Self {
+        let bytes = Vec::with_capacity(entries * ENTRY_BYTES);
+        Self { bytes, entries: Vec::with_capacity(entries), ..Self::default() }
+    }
+
     /// Adds an entry.
     pub fn push(&mut self, entry: Entry<'_>) {
         let shell = match self.entries.last() {

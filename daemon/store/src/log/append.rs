@@ -108,12 +108,15 @@ impl Store {
         self.ready(now)?;
         self.check_fit(&batch)?;
         let mut appended = Vec::with_capacity(batch.len());
-        let mut rest = batch;
+        let mut batch = batch;
+        let mut rest = batch.as_mut_slice();
         while !rest.is_empty() {
-            let later = rest.split_off(piece_length(&rest));
-            self.append_piece(rest, now, &mut appended)?;
+            let (piece, later) = rest.split_at_mut(piece_length(rest));
+            self.append_piece(piece, now, &mut appended)?;
             rest = later;
         }
+        // Whoever waits for the answer does not wait until half a dozen allocations an event are freed.
+        self.spent = batch;
         Ok(appended)
     }
 
@@ -132,7 +135,7 @@ impl Store {
         let mut value = Vec::new();
         put_number(&mut value, below.min(there.end));
         let forgotten = Entry::Put { shelf: STORE_SHELF, key: series.0.to_vec(), value };
-        self.append_piece(vec![forgotten], now, &mut Vec::new())
+        self.append_piece(&mut [forgotten], now, &mut Vec::new())
     }
 
     /// Refuses a batch with a value or line that cannot be kept, as [`append`](Self::append) would: for
@@ -180,7 +183,7 @@ impl Store {
 
     fn append_piece(
         &mut self,
-        mut piece: Vec<Entry>,
+        piece: &mut [Entry],
         now: Timestamp,
         appended: &mut Vec<Appended>,
     ) -> Result<(), AppendError> {
@@ -188,7 +191,7 @@ impl Store {
         let mut staged = Staged::for_entries(piece.len());
         self.batch.begin(live.number, live.index_end());
         let first = appended.len();
-        for entry in &mut piece {
+        for entry in piece {
             appended.push(self.stage(entry, &mut live, &mut staged, now));
         }
         let committed = match staged.records.offsets.is_empty() {
@@ -439,7 +442,8 @@ impl Staged {
     fn for_entries(count: usize) -> Self {
         let progress = HashMap::with_capacity_and_hasher(count, KeyHash::default());
         let records = StagedRecords { offsets: Vec::with_capacity(2 * count), ..StagedRecords::default() };
-        Self { progress, records, events: Vec::with_capacity(count), ..Self::default() }
+        let added = Batch::with_capacity(count);
+        Self { progress, records, events: Vec::with_capacity(count), added, ..Self::default() }
     }
 
     /// Returns the position that the record pushed last will have.

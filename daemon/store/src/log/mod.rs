@@ -201,6 +201,8 @@ pub struct Store {
     batch: BatchWriter,
     packing: Packing,
     changes: Vec<Change>,
+    /// The batch that was appended last, until there is time to free it.
+    spent: Vec<Entry>,
     /// Held for as long as the store lives.
     _lock: Box<dyn DiskLock>,
 }

@@ -67,6 +67,7 @@ impl Store {
             batch: raw::BatchWriter::default(),
             packing: Packing::default(),
             changes: Vec::new(),
+            spent: Vec::new(),
             _lock: lock,
         };
         let mut opened = Opened { was_closed: true, ..Opened::default() };

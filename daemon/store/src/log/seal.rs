@@ -37,6 +37,7 @@ impl Store {
     ///
     /// As [`append`](Self::append).
     pub fn upkeep(&mut self, rule: RetentionRule, now: Timestamp) -> Result<u64, AppendError> {
+        self.spent = Vec::new();
         if let Standing::Poisoned(reason) = &self.standing {
             return Err(AppendError::Poisoned { reason: reason.clone() });
         }
