@@ -29,6 +29,8 @@ const PIECE_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug, Default)]
 struct Staged {
     records: StagedRecords,
+    /// Where the first of them will lie.
+    first: (u16, usize),
     progress: HashMap<Key, Progress, KeyHash>,
     events: Vec<(Timestamp, EventId)>,
     added: Batch,
@@ -188,7 +190,7 @@ impl Store {
         appended: &mut Vec<Appended>,
     ) -> Result<(), AppendError> {
         let mut live = self.live_for(piece.len() * 2, now)?;
-        let mut staged = Staged::for_entries(piece.len());
+        let mut staged = Staged::for_entries(piece.len(), &live);
         self.batch.begin(live.number, live.index_end());
         let first = appended.len();
         for entry in piece {
@@ -252,27 +254,24 @@ impl Store {
                         let packed = self.packing.pack_ending(ending);
                         staged.records.offsets.push(self.batch.push(&Record::Ended(key.0, key.1, packed)));
                         let (duration, exit) = (ending.duration, ending.exit);
-                        staged.note_outcome(
-                            live,
-                            key,
-                            BriefOutcome { state: State::Ended, duration, exit, position: None },
-                        )
+                        let state = State::Ended;
+                        staged.note_outcome(key, BriefOutcome { state, duration, exit, position: None })
                     }
-                    (Progress::Running, Outcome::Lost) => self.stage_lost(key, live, staged),
+                    (Progress::Running, Outcome::Lost) => self.stage_lost(key, staged),
                     (Progress::Running, Outcome::Running)
                     | (Progress::Lost, Outcome::Running | Outcome::Lost)
                     | (Progress::Closed, _) => Appended::Duplicate,
                 }
             }
             Entry::Lost { key } => match self.progress(staged, *key) {
-                Progress::Running => self.stage_lost(*key, live, staged),
+                Progress::Running => self.stage_lost(*key, staged),
                 Progress::Unknown | Progress::Lost | Progress::Closed => Appended::Duplicate,
             },
             Entry::Put { shelf, key, value } => {
                 self.stage_put(*shelf, std::mem::take(key), Some(std::mem::take(value)), staged)
             }
             Entry::Remove { shelf, key } => self.stage_put(*shelf, std::mem::take(key), None, staged),
-            Entry::Line { series, index, line } => self.stage_line(*series, *index, line, live, staged),
+            Entry::Line { series, index, line } => self.stage_line(*series, *index, line, staged),
         }
     }
 
@@ -291,14 +290,7 @@ impl Store {
         Appended::Committed(EventId::default())
     }
 
-    fn stage_line(
-        &mut self,
-        series: Series,
-        index: u64,
-        line: &[u8],
-        live: &Live,
-        staged: &mut Staged,
-    ) -> Appended {
+    fn stage_line(&mut self, series: Series, index: u64, line: &[u8], staged: &mut Staged) -> Appended {
         let count = || read(&self.shared.notes).line_count(series);
         let next = staged.next_lines.entry(series).or_insert_with(count);
         if index < *next {
@@ -306,7 +298,7 @@ impl Store {
         }
         *next = index + 1;
         staged.records.offsets.push(self.batch.push(&Record::Line(series, index, line)));
-        staged.lines.push((series, index, staged.last_position(live)));
+        staged.lines.push((series, index, staged.last_position()));
         Appended::Committed(EventId::default())
     }
 
@@ -335,15 +327,15 @@ impl Store {
             State::Ended => Progress::Closed,
         };
         staged.progress.insert(key, progress);
-        let position = staged.last_position(live);
-        staged.added.push(load::entry(position, &shell, &packed));
+        let position = staged.last_position();
+        staged.added.push(load::entry(position, shell, &packed));
         Appended::Committed(event.id)
     }
 
-    fn stage_lost(&mut self, key: Key, live: &Live, staged: &mut Staged) -> Appended {
+    fn stage_lost(&mut self, key: Key, staged: &mut Staged) -> Appended {
         staged.records.offsets.push(self.batch.push(&Record::Lost(key.0, key.1)));
         let outcome = BriefOutcome { state: State::Lost, duration: None, exit: None, position: None };
-        staged.note_outcome(live, key, outcome)
+        staged.note_outcome(key, outcome)
     }
 
     /// Appends records as they are and returns their positions; they must change nothing that is known
@@ -355,7 +347,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Position>, AppendError> {
         let mut live = self.live_for(records.len() + also.len() * 2, now)?;
-        let mut staged = Staged::default();
+        let mut staged = Staged::for_entries(also.len(), &live);
         self.batch.begin(live.number, live.index_end());
         for entry in &mut also {
             self.stage(entry, &mut live, &mut staged, now);
@@ -363,7 +355,7 @@ impl Store {
         let mut positions = Vec::with_capacity(records.len());
         for record in records {
             staged.records.offsets.push(self.batch.push(record));
-            let at = staged.last_position(&live);
+            let at = staged.last_position();
             positions.push(at);
             match record {
                 Record::Put(put) => staged.puts.push(Put::of(put)),
@@ -439,23 +431,24 @@ impl Store {
 }
 
 impl Staged {
-    fn for_entries(count: usize) -> Self {
+    fn for_entries(count: usize, live: &Live) -> Self {
         let progress = HashMap::with_capacity_and_hasher(count, KeyHash::default());
         let records = StagedRecords { offsets: Vec::with_capacity(2 * count), ..StagedRecords::default() };
-        let added = Batch::with_capacity(count);
-        Self { progress, records, events: Vec::with_capacity(count), added, ..Self::default() }
+        let (events, added) = (Vec::with_capacity(count), Batch::with_capacity(count));
+        let first = (live.slot, live.records());
+        Self { records, first, progress, events, added, ..Self::default() }
     }
 
     /// Returns the position that the record pushed last will have.
-    fn last_position(&self, live: &Live) -> Position {
-        let ordinal = live.records() + self.records.offsets.len() - 1;
-        position(live.slot, ordinal as u16)
+    fn last_position(&self) -> Position {
+        let (slot, first) = self.first;
+        position(slot, (first + self.records.offsets.len() - 1) as u16)
     }
 
-    fn note_outcome(&mut self, live: &Live, key: Key, outcome: BriefOutcome) -> Appended {
+    fn note_outcome(&mut self, key: Key, outcome: BriefOutcome) -> Appended {
         let progress = if outcome.state == State::Lost { Progress::Lost } else { Progress::Closed };
         self.progress.insert(key, progress);
-        let position = Some(self.last_position(live));
+        let position = Some(self.last_position());
         self.outcomes.push(Change::Outcome { key, outcome: BriefOutcome { position, ..outcome } });
         Appended::Committed(EventId::default())
     }

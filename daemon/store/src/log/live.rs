@@ -1,6 +1,7 @@
 //! The segment that grows.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::{Arc, RwLock};
 
@@ -75,28 +76,28 @@ impl Live {
         shell: &Shell,
         batch: &mut BatchWriter,
         staged: &mut StagedRecords,
-    ) -> (u32, Arc<Shell>) {
+    ) -> (u32, &Arc<Shell>) {
         let here = batch.next_offset();
-        let known = self.named.get_mut(&shell.id).filter(|named| *named.shell == *shell);
-        let named = match known {
-            Some(named) if here - named.offset < SHELL_AGAIN_BYTES => {
-                return (named.number, Arc::clone(&named.shell));
-            }
-            Some(named) => {
+        let named = match self.named.entry(shell.id) {
+            Entry::Occupied(known) if *known.get().shell == *shell => {
+                let named = known.into_mut();
+                if here - named.offset < SHELL_AGAIN_BYTES {
+                    return (named.number, &named.shell);
+                }
                 named.offset = here;
                 named
             }
-            None => {
+            other @ (Entry::Occupied(_) | Entry::Vacant(_)) => {
                 let number = self.shells;
                 self.shells += 1;
                 let named = Named { number, shell: Arc::new(shell.clone()), offset: here };
-                self.named.entry(shell.id).insert_entry(named).into_mut()
+                other.insert_entry(named).into_mut()
             }
         };
         let record = Record::Shell(named.number, Arc::clone(&named.shell));
         staged.offsets.push(batch.push(&record));
         staged.shells.push((named.number, Arc::clone(&named.shell)));
-        (named.number, Arc::clone(&named.shell))
+        (named.number, &named.shell)
     }
 
     /// Returns where the next batch goes.

@@ -146,12 +146,16 @@ impl BatchWriter {
 }
 
 fn record_check(number: u32, offset: u32, head: &[u8]) -> [u8; 2] {
-    let mut checked = [0; 18];
-    checked[..4].copy_from_slice(&number.to_be_bytes());
-    checked[4..8].copy_from_slice(&offset.to_be_bytes());
-    checked[8..10].copy_from_slice(&head[..2]);
-    checked[10..].copy_from_slice(&head[4..RECORD_HEAD_BYTES]);
-    ((crc32c::crc32c(&checked) >> 16) as u16).to_be_bytes()
+    /// Aligned, because the sum goes word by word from a whole word on.
+    #[repr(align(8))]
+    struct Checked([u8; 18]);
+
+    let mut checked = Checked([0; 18]);
+    checked.0[..4].copy_from_slice(&number.to_be_bytes());
+    checked.0[4..8].copy_from_slice(&offset.to_be_bytes());
+    checked.0[8..10].copy_from_slice(&head[..2]);
+    checked.0[10..].copy_from_slice(&head[4..RECORD_HEAD_BYTES]);
+    ((crc32c::crc32c(&checked.0) >> 16) as u16).to_be_bytes()
 }
 
 fn batch_check(number: u32, head: &[u8]) -> [u8; 4] {
