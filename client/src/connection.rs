@@ -163,6 +163,12 @@ impl Connection {
         &self.socket
     }
 
+    /// Returns the process that listens there; `None` where the system does not say.
+    pub fn pid(&self) -> Option<u32> {
+        let creds = self.stream.peer_creds().ok()?;
+        u32::try_from(creds.pid()?).ok()
+    }
+
     /// Sets how long each following frame may take.
     pub const fn wait_for_answers(&mut self, answer: Duration) {
         self.patience.answer = answer;

@@ -9,6 +9,7 @@ use karo_protocol::{Axis, Category, EventId, Risk, ShellId, ShellKind};
 
 use super::exit;
 
+pub use living::{DeedArgs, InstallArgs, ScopeArgs, ServiceCommand};
 pub use mesh::{
     AuditArgs, AuditCommand, AuditFilterArgs, CalledArgs, IdentityCommand, PairArgs, PassphraseArgs,
     PeersArgs, PeersCommand, split_node,
@@ -18,6 +19,7 @@ pub use sharing::{
     PolicyArgs, PolicyCommand, PolicyKey, SummaryArgs, SummaryCommand,
 };
 
+mod living;
 mod mesh;
 mod sharing;
 
@@ -56,6 +58,9 @@ pub enum Command {
     /// Put the hook into a shell.
     #[command(subcommand)]
     Shell(ShellCommand),
+    /// Have karod started and looked after by this machine's service manager.
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -407,6 +412,20 @@ pub enum HookMode {
     Client,
     /// By files that the shell writes itself.
     Spool,
+}
+
+impl HookedShell {
+    /// Every shell that has a hook.
+    pub const ALL: [Self; 3] = [Self::Bash, Self::Zsh, Self::Fish];
+
+    /// Returns the name that is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
 }
 
 impl HookMode {

@@ -1,7 +1,7 @@
 //! karoctl, all but its `main`: one file for each command, and what they share.
 //!
-//! Nothing here touches the store or the spool by itself: it asks the daemon. Only `doctor` looks at
-//! places on the disk, and only `shell` and `man` write files that a person did not name.
+//! Nothing here touches the store or the spool by itself: it asks the daemon. Only `doctor` and `service` look at
+//! places on the disk, and only `shell`, `service` and `man` write files that a person did not name.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -44,6 +44,7 @@ pub mod reclassify;
 pub mod record;
 pub mod rules;
 pub mod scene;
+pub mod service;
 pub mod shell;
 pub mod shown;
 pub mod status;
@@ -107,6 +108,7 @@ fn run(scene: &mut Scene, command: &Command) -> Result<Exit, Trouble> {
         Command::Group(args) => group::run(scene, args),
         Command::Anomalies(args) => anomalies::run(scene, args),
         Command::Shell(command) => shell::run(scene, command),
+        Command::Service(command) => service::run(scene, command),
         Command::Doctor => doctor::run(scene),
         Command::Completions { shell } => man::completions(scene, *shell),
         Command::Man { directory } => man::run(scene, directory.as_deref()),

@@ -11,6 +11,7 @@ use karo_protocol::event::{Outcome, RedactedCommand, Redaction, Secret, Understa
 use karo_protocol::local::{Intake, Reply, Request, RulesStatus, SpoolStatus, Status, StoreStatus};
 use karo_protocol::mesh::{LinkState, PeerRow};
 use karo_protocol::observation::{Ending, ShellProcess};
+use karo_protocol::places::Places;
 use karo_protocol::query::Row;
 use karo_protocol::{
     Axis, BootId, Bytes, Category, Event, EventId, Fingerprint, Micros, NodeId, Precision, Risk, Shell,
@@ -223,6 +224,21 @@ impl Write for Written {
 pub(super) fn scene(daemon: &FakeDaemon) -> (Scene, Written) {
     let written = Written::default();
     (Scene::given(daemon.places(), Box::new(written.clone()), noon()), written)
+}
+
+/// A scene without a daemon, whose places are nowhere, and what it writes.
+pub(super) fn quiet_scene() -> (Scene, Written) {
+    let written = Written::default();
+    let at = |name: &str| Path::new("/nowhere").join(name);
+    let places = Places {
+        config: at("config.toml"),
+        data: at("data"),
+        hook_spool: at("spool"),
+        client_spool: at("spool"),
+        socket: at("karod.sock"),
+        other_sockets: Vec::new(),
+    };
+    (Scene::given(places, Box::new(written.clone()), noon()), written)
 }
 
 /// What happens in one session: requests that are expected, each with its replies.

@@ -54,6 +54,7 @@ fn init(scene: &mut Scene, args: ShellArgs) -> Result<Exit, Trouble> {
     Ok(Exit::Done)
 }
 
+/// Returns the shell that has that hook.
 const fn hooked(shell: HookedShell) -> HookShell {
     match shell {
         HookedShell::Bash => HookShell::Bash,
@@ -71,7 +72,12 @@ pub fn observe_path() -> Result<PathBuf, Trouble> {
     Ok(own_path()?.with_file_name("karo-observe"))
 }
 
-fn own_path() -> Result<PathBuf, Trouble> {
+/// Returns where this program is.
+///
+/// # Errors
+///
+/// When the system does not say.
+pub fn own_path() -> Result<PathBuf, Trouble> {
     std::env::current_exe()
         .map_err(|error| Trouble::refused(format!("could not find out where karoctl is: {error}")))
 }
@@ -121,36 +127,95 @@ fn lines(shell: HookedShell, mode: HookMode, karoctl: &str) -> String {
 }
 
 fn install(scene: &mut Scene, args: ShellArgs) -> Result<Exit, Trouble> {
-    let karoctl = own_path()?;
-    let Some(karoctl) = karoctl.to_str().filter(|path| !path.contains('\n')) else {
-        return Err(Trouble::refused("the path of karoctl is not UTF-8; put karoctl elsewhere"));
-    };
+    let lines = own_lines(args)?;
     let observe = observe_path()?;
     if args.mode == HookMode::Client && !observe.exists() {
         scene.note(&format!("{} is not there; until it is, the hook spools", observe.display()));
     }
-    let file = real_file(rc_file(args.shell, &|name| std::env::var_os(name))?);
-    let old = read(&file)?;
-    let new = block::put(old.as_deref(), &lines(args.shell, args.mode, karoctl))
-        .map_err(|Unclosed| unclosed(&file))?;
-    let is_changed = old.as_deref() != Some(&new);
-    if is_changed {
-        write(&file, &new).map_err(|error| Trouble::file("write", &file, &error))?;
-    }
+    let file = own_rc_file(args.shell)?;
+    let is_changed = put_lines(&file, &lines)?;
     let said = if is_changed { "loads the hook in every new shell" } else { "loads the hook already" };
     report(scene, &file, is_changed, said)
 }
 
+/// Returns the lines that load the hook from this karoctl.
+///
+/// # Errors
+///
+/// When the path of this karoctl cannot be written into an rc file.
+pub fn own_lines(args: ShellArgs) -> Result<String, Trouble> {
+    let karoctl = own_path()?;
+    let Some(karoctl) = karoctl.to_str().filter(|path| !path.contains('\n')) else {
+        return Err(Trouble::refused("the path of karoctl is not UTF-8; put karoctl elsewhere"));
+    };
+    Ok(lines(args.shell, args.mode, karoctl))
+}
+
+/// Returns the rc file of this user's shell, behind all links.
+///
+/// # Errors
+///
+/// When there is no home directory.
+pub fn own_rc_file(shell: HookedShell) -> Result<PathBuf, Trouble> {
+    Ok(real_file(rc_file(shell, &|name| std::env::var_os(name))?))
+}
+
+/// Returns whether an rc file has these lines between its marks already.
+///
+/// # Errors
+///
+/// When it cannot be read, or has half of the marks.
+pub fn has_lines(file: &Path, lines: &str) -> Result<bool, Trouble> {
+    let old = read(file)?;
+    let new = block::put(old.as_deref(), lines).map_err(|Unclosed| unclosed(file))?;
+    Ok(old.as_deref() == Some(&new))
+}
+
+/// Puts the lines into an rc file and returns whether that changed it.
+///
+/// # Errors
+///
+/// When it cannot be read or written, or has half of the marks.
+pub fn put_lines(file: &Path, lines: &str) -> Result<bool, Trouble> {
+    let old = read(file)?;
+    let new = block::put(old.as_deref(), lines).map_err(|Unclosed| unclosed(file))?;
+    let is_changed = old.as_deref() != Some(&new);
+    if is_changed {
+        write(file, &new).map_err(|error| Trouble::file("write", file, &error))?;
+    }
+    Ok(is_changed)
+}
+
+/// Takes the lines out of an rc file, and the file away if it was made for them; returns what was there beside them.
+///
+/// # Errors
+///
+/// When it cannot be read or written, or has half of the marks.
+pub fn take_lines(file: &Path) -> Result<Left, Trouble> {
+    let left = looked_at(file)?;
+    match &left {
+        Left::Untouched => {}
+        Left::Text(text) => write(file, text).map_err(|error| Trouble::file("write", file, &error))?,
+        Left::NoFile => fs::remove_file(file).map_err(|error| Trouble::file("remove", file, &error))?,
+    }
+    Ok(left)
+}
+
+/// Returns what would be left of an rc file without the lines.
+///
+/// # Errors
+///
+/// When it cannot be read, or has half of the marks.
+pub fn looked_at(file: &Path) -> Result<Left, Trouble> {
+    let text = read(file)?.unwrap_or_default();
+    block::take_out(&text).map_err(|Unclosed| unclosed(file))
+}
+
 fn uninstall(scene: &mut Scene, shell: HookedShell) -> Result<Exit, Trouble> {
-    let file = real_file(rc_file(shell, &|name| std::env::var_os(name))?);
-    let text = read(&file)?.unwrap_or_default();
-    match block::take_out(&text).map_err(|Unclosed| unclosed(&file))? {
-        Left::Untouched => {
-            report(scene, &file, false, "does not load the hook")?;
-            return Ok(Exit::NothingFound);
-        }
-        Left::Text(text) => write(&file, &text).map_err(|error| Trouble::file("write", &file, &error))?,
-        Left::NoFile => fs::remove_file(&file).map_err(|error| Trouble::file("remove", &file, &error))?,
+    let file = own_rc_file(shell)?;
+    if take_lines(&file)? == Left::Untouched {
+        report(scene, &file, false, "does not load the hook")?;
+        return Ok(Exit::NothingFound);
     }
     report(scene, &file, true, "is as it was; shells that are open record until they end")
 }

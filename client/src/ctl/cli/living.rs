@@ -1,0 +1,69 @@
+//! The command line of what makes Karo live on a machine: `service`, `setup`, `uninstall`.
+
+use clap::{Args, Subcommand, ValueHint};
+
+/// `karoctl service`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ServiceCommand {
+    /// Write the units, switch them on and start them; what is so already stays as it is.
+    #[command(after_long_help = INSTALL_HELP)]
+    Install(InstallArgs),
+    /// Stop karod and take its units away, as far as they are as karoctl wrote them; data stays.
+    Uninstall(DeedArgs),
+    /// Start karod, and the socket by which the first command of a day starts it.
+    Start(DeedArgs),
+    /// Stop karod and its socket, until the next login; hooks put records into a spool meanwhile.
+    Stop(DeedArgs),
+    /// Start karod anew, also when its unit was given up after too many failures.
+    Restart(DeedArgs),
+    /// Show whether it runs, since when, how it ended last, and how its log is read.
+    Status(ScopeArgs),
+    /// Run the karod beside this karoctl in the foreground, with its own exit codes.
+    Run {
+        /// Show the command, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// What `karoctl service install --help` says besides.
+const INSTALL_HELP: &str = "Units go into $XDG_CONFIG_HOME/systemd/user (with --system into /etc/systemd/system), or an \
+agent of launchd into ~/Library/LaunchAgents; where a package has brought units that fit, they are used as they are. A \
+unit that karoctl did not write, or that was changed since, is left alone without --force. What is done is written down \
+in receipt.json beside the data, and `karoctl service uninstall` takes away exactly that.";
+
+/// For whom the service is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ScopeArgs {
+    /// Run it from the system's service manager, for an account without a login session; needs root.
+    #[arg(long)]
+    pub system: bool,
+    /// That account; without it, who called sudo.
+    #[arg(long = "for", value_name = "USER", requires = "system", value_hint = ValueHint::Username)]
+    pub account: Option<String>,
+}
+
+/// What is done to the service.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DeedArgs {
+    /// For whom.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Show every file with its whole content and every command, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `karoctl service install`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InstallArgs {
+    /// For whom, and whether at all.
+    #[command(flatten)]
+    pub deed: DeedArgs,
+    /// Overwrite a unit that somebody else wrote or changed.
+    #[arg(long)]
+    pub force: bool,
+    /// Keep your services running after your last logout, all of them (loginctl enable-linger).
+    #[arg(long, conflicts_with = "system")]
+    pub linger: bool,
+}

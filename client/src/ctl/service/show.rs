@@ -1,0 +1,191 @@
+//! `karoctl service status`: how the service is, for people and as JSON.
+
+use karo_protocol::Timestamp;
+use serde_json::{Value, json};
+
+use super::machine::{Keeper, Machine, Scope, Standing, Unit};
+use crate::ctl::scene::Scene;
+use crate::ctl::shown::{Newline, shown};
+use crate::ctl::status::bytes;
+use crate::ctl::when;
+
+/// Exit codes of karod that its unit does not try again after, and what they ask for.
+const FINAL: [(i32, &str); 3] = [
+    (2, "its command line is wrong"),
+    (3, "another karod has the data directory"),
+    (78, "the configuration cannot be used: see `karoctl config check`"),
+];
+
+/// Returns what there is to say: names and values.
+pub fn lines(machine: &Machine, scene: &Scene) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let Some(service) = machine.service() else { return lines };
+    lines.push(("service", running(service, machine, scene)));
+    if !service.manner.status.is_empty() {
+        lines.push(("says", service.manner.status.clone()));
+    }
+    if let Some(ended) = ended(service) {
+        lines.push(("last exit", ended));
+    }
+    for unit in &machine.units {
+        lines.push(("unit", file(unit, machine)));
+    }
+    lines.push(("starts", starts(machine)));
+    if let Some(lingers) = machine.lingers {
+        let text =
+            if lingers { "on: goes on after your last logout" } else { "off: ends with your last logout" };
+        lines.push(("lingering", text.to_owned()));
+    }
+    lines.push(("log", log(machine)));
+    lines
+}
+
+fn running(service: &Unit, machine: &Machine, scene: &Scene) -> String {
+    let manner = &service.manner;
+    let name = &service.name;
+    if let (false, Some(pid)) = (manner.is_active, machine.stray) {
+        return format!("{name} does not run; karod runs outside of it, as process {pid}");
+    }
+    if !manner.is_loaded {
+        return match &machine.keeper {
+            Keeper::Nobody(why) => format!("cannot be told: {why}"),
+            Keeper::Systemd | Keeper::Launchd => format!("{name} is not installed"),
+        };
+    }
+    let mut text = format!("{name} is {}", manner.doing);
+    if let Some(since) = manner.since {
+        let zone = scene.now().time_zone();
+        text.push_str(&format!(" since {}", when::long(Timestamp::from_micros(since * 1_000_000), zone)));
+    }
+    if let Some(pid) = manner.pid {
+        text.push_str(&format!(", process {pid}"));
+    }
+    if let Some(memory) = manner.memory.filter(|_| manner.is_active) {
+        text.push_str(&format!(", {}", bytes(memory)));
+    }
+    if manner.restarts > 0 {
+        text.push_str(&format!(", started again {} times", manner.restarts));
+    }
+    text
+}
+
+/// Says how the last process ended, if not in order.
+fn ended(service: &Unit) -> Option<String> {
+    let manner = &service.manner;
+    let given_up = manner.is_failed.then_some(manner.result.as_str()).filter(|result| *result != "success");
+    let told = manner.exit.filter(|exit| *exit != 0).map(|exit| {
+        let meaning = FINAL.iter().find(|(code, _)| *code == exit).map(|(_, meaning)| format!(", {meaning}"));
+        format!("status {exit}{}", meaning.unwrap_or_default())
+    });
+    match (told, given_up) {
+        (Some(told), Some(given_up)) => Some(format!("{told} ({given_up})")),
+        (Some(told), None) => Some(told),
+        (None, given_up) => given_up.map(str::to_owned),
+    }
+}
+
+fn file(unit: &Unit, machine: &Machine) -> String {
+    let at = unit.path.display();
+    let mut text = match unit.standing(&machine.receipt) {
+        Standing::Absent if unit.packaged.is_some() => {
+            format!(
+                "{}, as a package has it",
+                unit.packaged.as_ref().map_or("".into(), |(path, _)| path.to_string_lossy())
+            )
+        }
+        Standing::Absent => format!("{at} is not there"),
+        Standing::Right => at.to_string(),
+        Standing::Packaged => {
+            unit.packaged.as_ref().map_or_else(String::new, |(path, _)| path.display().to_string())
+        }
+        Standing::Outdated => format!("{at}, of another karoctl: `karoctl service install` renews it"),
+        Standing::Foreign => format!("{at}, not written by karoctl or changed since"),
+    };
+    for drop_in in &unit.manner.drop_ins {
+        text.push_str(&format!(", changed by {drop_in}"));
+    }
+    text
+}
+
+fn starts(machine: &Machine) -> String {
+    let by_itself = |unit: &Unit| unit.manner.is_enabled() && unit.manner.is_loaded;
+    let at = match machine.scope {
+        Scope::User => "at login",
+        Scope::System { .. } => "with the machine",
+    };
+    let at_login = machine.service().is_some_and(by_itself).then(|| at.to_owned());
+    let on_demand = machine.socket().filter(|socket| socket.manner.is_active).map(|socket| {
+        let taken = socket.manner.accepted.map_or_else(String::new, |count| format!(", {count} so far"));
+        format!("by the first connection ({}{taken})", socket.manner.doing)
+    });
+    match (at_login, on_demand) {
+        (Some(login), Some(demand)) => format!("{login}, and {demand}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => "not by itself".to_owned(),
+    }
+}
+
+/// Says how the log is read.
+pub fn log(machine: &Machine) -> String {
+    match (&machine.keeper, &machine.scope) {
+        (Keeper::Systemd, Scope::User) => "journalctl --user -u karod".to_owned(),
+        (Keeper::Systemd, Scope::System { account }) => format!("journalctl -u karod@{account}"),
+        (Keeper::Launchd, _) => "tail ~/.local/state/karo/karod.log".to_owned(),
+        (Keeper::Nobody(_), _) => "on the standard error of karod".to_owned(),
+    }
+}
+
+/// Returns the lines as text.
+pub fn text(lines: &[(&'static str, String)]) -> String {
+    lines
+        .iter()
+        .map(|(name, value)| format!("{name:<10} {}\n", shown(value.as_bytes(), Newline::Arrow)))
+        .collect()
+}
+
+/// Returns the same as JSON.
+pub fn to_json(machine: &Machine) -> Value {
+    let unit = |unit: &Unit| {
+        let manner = &unit.manner;
+        json!({
+            "name": unit.name,
+            "path": unit.path.to_string_lossy(),
+            "standing": standing(unit.standing(&machine.receipt)),
+            "loaded": manner.is_loaded,
+            "active": manner.is_active,
+            "failed": manner.is_failed,
+            "enabled": manner.is_enabled(),
+            "doing": manner.doing,
+            "result": manner.result,
+            "exit": manner.exit,
+            "pid": manner.pid,
+            "memory_bytes": manner.memory,
+            "since": manner.since.map(|since| when::rfc3339(Timestamp::from_micros(since * 1_000_000), 0)),
+            "restarts": manner.restarts,
+            "accepted": manner.accepted,
+            "says": manner.status,
+            "drop_ins": manner.drop_ins,
+        })
+    };
+    json!({
+        "manager": match &machine.keeper {
+            Keeper::Systemd => "systemd",
+            Keeper::Launchd => "launchd",
+            Keeper::Nobody(_) => "none",
+        },
+        "units": machine.units.iter().map(unit).collect::<Vec<_>>(),
+        "linger": machine.lingers,
+        "outside": machine.stray,
+        "log": log(machine),
+    })
+}
+
+const fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Absent => "absent",
+        Standing::Right => "right",
+        Standing::Packaged => "packaged",
+        Standing::Outdated => "outdated",
+        Standing::Foreign => "foreign",
+    }
+}
