@@ -14,9 +14,12 @@ umask 022
 [[ -z ${CI-} ]] || export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261120}
 
 # Tools a person or a distribution provides, and the Debian packages that hold them.
-readonly packages=(zsh fish mksh ksh93u+m tmux shellcheck git procps util-linux patch gcc iproute2 nftables)
-readonly programs=(zsh fish mksh ksh tmux shellcheck git ps setpriv patch cc ip nft)
-readonly scripts=(test.sh run.sh .ci/run tests/runner tests/protections/run)
+readonly packages=(zsh fish mksh ksh93u+m tmux shellcheck git procps util-linux patch gcc iproute2 nftables
+    systemd dbus dbus-user-session libpam-systemd)
+# What is no program stands with a path, in which stars may be.
+readonly programs=(zsh fish mksh ksh tmux shellcheck git ps setpriv patch cc ip nft
+    systemd-analyze dbus-daemon '/usr/lib/systemd/user/dbus.socket' '/usr/lib/*/security/pam_systemd.so')
+readonly scripts=(test.sh run.sh .ci/run tests/runner tests/protections/run tests/harness/machine.sh)
 
 skipped=()
 failed=()
@@ -39,7 +42,12 @@ USAGE
 }
 
 step() { printf '\n-- %s\n' "$*"; }
-has() { command -v "$1" >/dev/null 2>&1; }
+has() {
+    case $1 in
+        /*) compgen -G "$1" >/dev/null ;;
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
 
 # Runs a gate; a red one does not keep the others from being looked at.
 gate() {

@@ -11,6 +11,7 @@
 //! | [`dice`] | [`Dice`]: chance that repeats exactly, from a seed |
 //! | [`ledger`] | [`Ledger`]: what was acknowledged, kept outside the daemon |
 //! | [`binaries`] | where the programs under test lie, freshly built |
+//! | [`machine`] | [`Machine`](machine::Machine): a machine of its own, with a real systemd and users |
 //! | [`wires`] | [`Wires`](wires::Wires): machines with a network of their own, whose wires can be cut |
 //! | [`wait`] | the only way to wait: for a condition, until a deadline |
 //!
@@ -26,6 +27,7 @@ pub mod dice;
 pub mod groups;
 pub mod karo;
 pub mod ledger;
+pub mod machine;
 pub mod mesh;
 pub mod name_server;
 pub mod namespace;

@@ -24,6 +24,7 @@ mod kills;
 mod layouts;
 mod links;
 mod load;
+mod machine;
 mod mesh;
 mod pairs;
 #[path = "../shells/pty.rs"]
