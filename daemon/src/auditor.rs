@@ -17,6 +17,7 @@ use karo_trust::identity::Identity;
 use karo_trust::{Chance, System, object};
 use tokio::sync::watch;
 
+use crate::logging::say;
 use crate::stored_audit::StoredAudit;
 use crate::{clock, shelves};
 
@@ -64,7 +65,7 @@ impl Auditor {
             // What was signed may be seen by others: a log that is shorter would be a lie.
             Ok(_) if size < auditor.signed => {
                 let signed = auditor.signed;
-                tracing::error!(size, signed, "the end of the audit is lost; another log begins");
+                say!(Class::AuditBegunAnew, size, signed, "the end of the audit is lost; another log begins");
                 auditor.begin_behind(store, log);
             }
             Ok((restored, unstored)) => {
@@ -72,7 +73,7 @@ impl Auditor {
                 auditor.store_tiles(store, &unstored);
             }
             Err(missing) => {
-                tracing::error!(%missing, "the audit cannot go on where it was; another log begins");
+                say!(Class::AuditBegunAnew, %missing, "the audit cannot go on where it was; another log begins");
                 auditor.begin_behind(store, log);
             }
         }
@@ -85,7 +86,7 @@ impl Auditor {
         let damage = AuditEntry { other: Some(widened(log)), ..entry(Deed::Damage) };
         self.signed = 0;
         if let Err(error) = self.open(store, vec![opened], Vec::new(), &[damage], clock::now()) {
-            tracing::error!(%error, "the audit could not be begun anew");
+            say!(Class::AuditBroken, %error, "the audit could not be begun anew");
         }
     }
 
@@ -158,7 +159,7 @@ impl Auditor {
             ..entry(Deed::Deleted)
         };
         if let Err(error) = self.append(store, Vec::new(), &[deed], now) {
-            tracing::warn!(%error, "what retention let go is not in the audit");
+            say!(Class::AuditUpkeepFailed, %error, "what retention let go is not in the audit");
         }
     }
 
@@ -174,7 +175,7 @@ impl Auditor {
         if below > stored.range().start
             && let Err(error) = store.forget_lines(Series(self.log.log().0), below, now)
         {
-            tracing::warn!(%error, "entries of the audit past their retention stay for now");
+            say!(Class::AuditUpkeepFailed, %error, "entries of the audit past their retention stay for now");
         }
     }
 
@@ -213,7 +214,7 @@ impl Auditor {
         let id = Nonce(self.chance.draw());
         let signed = match object::sign(signer.as_ref(), head, None, now, now.after(HEAD_LIFETIME), id) {
             Ok(signed) => signed,
-            Err(error) => return tracing::error!(%error, "a head of the audit could not be signed"),
+            Err(error) => return say!(Class::AuditBroken, %error, "a head of the audit could not be signed"),
         };
         let Ok(value) = rmp_serde::to_vec(&signed) else { return };
         let mut batch = vec![Entry::Put { shelf: shelves::HEADS, key: head_key(&head), value }];
@@ -226,7 +227,7 @@ impl Auditor {
                 self.signed = head.size;
                 self.heads.send_replace(Some(signed));
             }
-            Err(error) => tracing::warn!(%error, "a head of the audit could not be kept"),
+            Err(error) => say!(Class::AuditUpkeepFailed, %error, "a head of the audit could not be kept"),
         }
     }
 
@@ -269,7 +270,7 @@ impl Auditor {
         }
         let batch = tiles.iter().map(|tile| stored_tile(&self.log.log(), tile)).collect();
         if let Err(error) = store.append(batch, clock::now()) {
-            tracing::warn!(%error, "a part of the audit's tree could not be stored; it is made anew at the next start");
+            say!(Class::AuditUpkeepFailed, %error, "a part of the audit's tree could not be stored; it is made anew at the next start");
         }
     }
 }

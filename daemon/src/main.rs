@@ -9,6 +9,7 @@ use std::process::Command;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use karo_daemon::say;
 use karo_daemon::verify_proof::verify_file;
 use karo_daemon::wiring::{Start, run};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -63,9 +64,12 @@ fn main() -> ExitCode {
     let ending = match Start::prepare(arguments.config) {
         Ok(start) => {
             if let Err(error) = no_core {
-                tracing::warn!(%error, "core dumps cannot be switched off");
+                say!(Class::CoreDumpsOn, %error, "core dumps cannot be switched off");
             }
-            run(start)
+            let log = start.log.clone();
+            let ending = run(start);
+            log.finish();
+            ending
         }
         Err(ending) => ending,
     };

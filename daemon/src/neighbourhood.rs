@@ -15,6 +15,7 @@ use karo_trust::rotation::Succession;
 
 use crate::actors::peers::{known_as, rotated_from, successions};
 use crate::auditor::{Auditor, entry};
+use crate::logging::say;
 use crate::roster_desk::RosterDesk;
 use crate::{clock, identity_file, shelves};
 
@@ -45,9 +46,9 @@ impl Neighbourhood {
         let own = opened.map(|opened| Arc::new(opened.identity)).map_err(|refused| refused.to_string());
         match &own {
             Ok(identity) => {
-                tracing::info!(fingerprint = %fingerprint(&identity.node_id()), is_new, "identity")
+                say!(Class::IdentityReady, fingerprint = %fingerprint(&identity.node_id()), is_new, "identity")
             }
-            Err(reason) => tracing::error!("no peers: {reason}"),
+            Err(reason) => say!(Class::IdentityUnusable, "no peers: {reason}"),
         }
         let roster = RosterDesk::new(roster(store, own.as_deref().ok(), settings));
         let successions = successions(store.kept(shelves::PEERS)).collect();
@@ -83,7 +84,7 @@ fn write_down(auditor: &mut Auditor, store: &mut Store, entries: Vec<Entry>, dee
         return;
     }
     if let Err(error) = auditor.append(store, entries, deeds, clock::now()) {
-        tracing::error!(%error, "the identity could not be written into the log");
+        say!(Class::IdentityUnwritten, %error, "the identity could not be written into the log");
     }
 }
 
@@ -100,7 +101,7 @@ fn roster(store: &Store, own: Option<&Identity>, settings: &Settings) -> Roster 
     let changes = store.kept(shelves::ROSTER).into_iter();
     roster.restore(changes.filter_map(|(_, value)| rmp_serde::from_slice::<RosterChange>(&value).ok()));
     if let Err(error) = roster.configure(&settings.mesh.peers, &settings.mesh.subnets) {
-        tracing::error!(%error, "the peers of the configuration are refused");
+        say!(Class::ConfigPeersRefused, %error, "the peers of the configuration are refused");
     }
     roster
 }

@@ -3,6 +3,7 @@
 //! Views are derived, so no trouble with them ever stops the daemon: they are made anew when everything
 //! is loaded, or left alone until the next start.
 
+use crate::logging::say;
 use karo_core::rollup::{Delta, Rollup};
 use karo_protocol::Timestamp;
 use karo_store::views::{Digest, LogPosition, Views, ViewsError};
@@ -63,7 +64,7 @@ impl RollUps {
             return None;
         }
         let sums = self.views.rollup(since, until);
-        let sums = sums.inspect_err(|error| tracing::warn!(%error, "the roll-ups cannot be read"));
+        let sums = sums.inspect_err(|error| say!(Class::ViewsBehind, %error, "the roll-ups cannot be read"));
         self.is_current = sums.is_ok();
         sums.ok()
     }
@@ -93,5 +94,5 @@ impl RollUps {
 
 /// Says in the log what went wrong; nothing is lost by it.
 fn succeeded(done: Result<(), ViewsError>) -> bool {
-    done.map_err(|error| tracing::warn!(%error, "the views are left until the next start")).is_ok()
+    done.map_err(|error| say!(Class::ViewsBehind, %error, "the views are left until the next start")).is_ok()
 }

@@ -51,6 +51,7 @@ use crate::ground::{self, GroundError};
 use crate::groups_desk::GroupsDesk;
 use crate::lease::{Gone, Lease};
 use crate::logging::LogControl;
+use crate::logging::say;
 use crate::neighbourhood::Neighbourhood;
 use crate::policy_desk::policy_desk;
 use crate::status::{Identity, StatusDesk};
@@ -144,13 +145,13 @@ fn views_reported((views, opened): (Views, karo_store::views::Opened)) -> Views 
     match opened {
         Opened::New | Opened::Kept => {}
         Opened::Unfinished => {
-            tracing::info!("the views were not closed in order; they are made anew from the log")
+            say!(Class::ViewsRebuilt, "the views were not closed in order; they are made anew from the log")
         }
         Opened::OtherFormat(format) => {
-            tracing::info!(format, "the views were of another format; they are made anew")
+            say!(Class::ViewsRebuilt, format, "the views were of another format; they are made anew")
         }
         Opened::Damaged { moved_to, reason } => {
-            tracing::warn!(moved_to = %moved_to.display(), %reason, "the views were damaged; they are made anew from the log");
+            say!(Class::ViewsDamaged, moved_to = %moved_to.display(), %reason, "the views were damaged; they are made anew from the log");
         }
     }
     views
@@ -162,10 +163,11 @@ fn report(opened: &Opened) {
     for (what, found) in kinds.into_iter().flat_map(|(what, all)| all.iter().map(move |found| (what, found)))
     {
         let SetAside { segment, offset, bytes, moved_to } = found;
-        tracing::warn!(segment, offset, bytes, moved_to = ?moved_to, "the end of the log was {what}; nothing acknowledged is lost");
+        say!(Class::LogEndMended, segment, offset, bytes, moved_to = ?moved_to, "the end of the log was {what}; nothing acknowledged is lost");
     }
     for found in &opened.damage {
-        tracing::error!(
+        say!(
+            Class::LogDamaged,
             segment = found.segment,
             offset = found.offset,
             reason = found.reason,
@@ -173,10 +175,11 @@ fn report(opened: &Opened) {
         );
     }
     if let Some(version) = opened.migrated_from {
-        tracing::info!(version, "the store was of an older format and was migrated");
+        say!(Class::StoreMigrated, version, "the store was of an older format and was migrated");
     }
     if opened.is_waiting_for_room {
-        tracing::warn!(
+        say!(
+            Class::DiskFull,
             "the disk is too full to finish what a crash left; nothing is accepted until there is room"
         );
     }
@@ -286,10 +289,11 @@ fn wire(
         groups,
         sharing,
         noted: peers.clone().recipient(),
+        log: log.desk(),
     };
     let socket = Socket::new(listener, post, settings.socket, lease("socket")).start();
     load(reader, query.clone(), root.recipient());
-    tracing::info!(socket = %places.socket.display(), data = %places.data.display(), "accepting");
+    say!(Class::Accepting, socket = %places.socket.display(), data = %places.data.display(), "accepting");
     let household = Household {
         socket,
         spool,
@@ -495,14 +499,14 @@ fn load(reader: karo_store::Reader, query: Addr<QueryActor>, root: Recipient<Rea
             }
         }
         if query.send(Load { changes: Vec::new(), since: None }).await.is_ok() {
-            tracing::info!("everything can be found");
+            say!(Class::Searchable, "everything can be found");
             // The root may be stopping.
             drop(root.try_send(Ready));
         }
         handle.stop();
     };
     if !arbiter.spawn(loading) {
-        tracing::error!("the log cannot be loaded");
+        say!(Class::LoaderFailed, "the log cannot be loaded");
     }
 }
 

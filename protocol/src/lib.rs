@@ -21,6 +21,7 @@
 //! | [`audit`] | what Karo itself did, as it is told and proven |
 //! | [`mesh`] | what a user asks the daemon about its identity, peers and audit |
 //! | [`pair`] | what two strangers say to each other in a pairing |
+//! | [`logs`] | what the daemon has logged |
 //! | [`page`] | what goes into one frame |
 //! | [`query`] | what can be asked about events |
 //! | [`spool`] | the record that waits on disk when the daemon could not be reached |
@@ -43,6 +44,7 @@ pub mod group;
 pub mod id;
 pub mod limits;
 pub mod local;
+pub mod logs;
 pub mod mesh;
 pub mod node;
 pub mod observation;

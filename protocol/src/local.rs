@@ -17,6 +17,7 @@ use crate::event::{Event, Redaction};
 use crate::explain::{Explain, Explanation};
 use crate::frame::{FrameError, decode, encode};
 use crate::group::Card;
+use crate::logs::{LogsAsk, LogsPage};
 use crate::mesh::{
     Candidate, IdentityBackup, IdentityRestore, IdentityShown, MeshStatus, Pair, PairAnswer, Pairing,
     PeerAdd, PeerChange, PeerRow, PeerShown, PeersAsk, PeersTable, Pinged, TestStep,
@@ -163,6 +164,8 @@ messages! {
         MeshHealth(()) = 0x0040,
         /// What was unusual about my own days? Answered by [`Reply::Signals`].
         Signals(SignalsAsk) = 0x0041,
+        /// What has the daemon logged? Answered by [`Reply::Logs`].
+        Logs(LogsAsk) = 0x0042,
     }
 }
 
@@ -245,6 +248,8 @@ messages! {
         Health(Vec<HealthRow>) = 0x0140,
         /// What was unusual, the newest first.
         Signals(Vec<SignalRow>) = 0x0141,
+        /// Some entries of the log, the oldest first.
+        Logs(Box<LogsPage>) = 0x0142,
         /// The request was understood and could not be met, or was not understood.
         Failure(Failure) = 0x01ff,
     }

@@ -24,6 +24,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::{Intake, Source};
 use crate::lease::Lease;
+use crate::logging::say;
 use crate::{clock, ground};
 
 /// Messages that may wait here.
@@ -83,12 +84,12 @@ impl History {
         let Ok(file) = std::fs::File::open(&self.file.path) else { return };
         let Ok(found) = file.metadata() else { return };
         if found.len() > FILE_BYTES_MAX {
-            tracing::warn!(path = %self.file.path.display(), limit = FILE_BYTES_MAX, "a followed history is too large");
+            say!(Class::HistoryUnreadable, path = %self.file.path.display(), limit = FILE_BYTES_MAX, "a followed history is too large");
             return;
         }
         let mut bytes = Vec::new();
         if let Err(error) = file.take(FILE_BYTES_MAX).read_to_end(&mut bytes) {
-            tracing::warn!(%error, path = %self.file.path.display(), "a followed history cannot be read");
+            say!(Class::HistoryUnreadable, %error, path = %self.file.path.display(), "a followed history cannot be read");
             return;
         }
         // What was there before Karo looked was typed at the time of the last change, or earlier.
@@ -159,7 +160,7 @@ impl Follow {
                 }
                 self.watcher = Some(watcher);
             }
-            Err(error) => tracing::error!(%error, "history files cannot be watched"),
+            Err(error) => say!(Class::HistoryUnwatched, %error, "history files cannot be watched"),
         }
         for history in &mut self.histories {
             history.gather(true);
@@ -195,7 +196,7 @@ impl Follow {
 
 fn watch_directory(watcher: &mut RecommendedWatcher, directory: &Path) {
     if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
-        tracing::warn!(%error, path = %directory.display(), "a history's directory cannot be watched");
+        say!(Class::HistoryUnwatched, %error, path = %directory.display(), "a history's directory cannot be watched");
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use super::peers::{Arriving, Noted, PeersActor};
+use crate::logging::say;
 
 /// Handshakes at once: each holds a descriptor and some 40 KiB.
 pub const HANDSHAKES_MAX: usize = 64;
@@ -82,7 +83,7 @@ impl Actor for ListenerActor {
             Ok(socket) => {
                 ctx.spawn(accept(Rc::clone(&self.door), socket).into_actor(self));
             }
-            Err(error) => tracing::error!(%error, "peers cannot be listened for"),
+            Err(error) => say!(Class::PeersUnheard, %error, "peers cannot be listened for"),
         }
     }
 }
@@ -108,7 +109,7 @@ async fn accept(door: Rc<Door>, socket: TcpListener) {
         match socket.accept().await {
             Ok((tcp, address)) => door.let_in(tcp, address),
             Err(error) => {
-                tracing::warn!(%error, "accepting peers rests");
+                say!(Class::PeersResting, %error, "accepting peers rests");
                 tokio::time::sleep(ACCEPT_REST).await;
             }
         }

@@ -32,6 +32,7 @@ use tokio_rustls::TlsStream;
 
 use super::peers::{Add, Ours, Own};
 use crate::clock;
+use crate::logging::say;
 use crate::roster_desk::RosterDesk;
 
 /// How long a handshake may take: a stranger who dawdles must not use the window up.
@@ -101,7 +102,7 @@ impl Handler<Begin> for PairingActor {
             let told = match ended {
                 Ok(row) => Progress::Paired(row),
                 Err(reason) => {
-                    tracing::info!(reason, "a pairing came to nothing");
+                    say!(Class::PairingFailed, reason, "a pairing came to nothing");
                     Progress::Failed { reason }
                 }
             };
@@ -156,7 +157,7 @@ async fn pair(
     add_peer.addresses = address.into_iter().collect();
     let added = Add { add: add_peer, origin: Origin::Pairing, next_key: Some(partner.next_key) };
     let row = add.send(added).await.map_err(|_| stopped())?.map_err(message)?;
-    tracing::info!(peer = %fingerprint(&partner.node), "paired");
+    say!(Class::Paired, peer = %fingerprint(&partner.node), "paired");
     Ok(row)
 }
 

@@ -30,6 +30,7 @@ use karo_protocol::{Event, Shell, Timestamp};
 use karo_store::Reader;
 
 use crate::lease::Lease;
+use crate::logging::say;
 
 /// Questions that may wait: one per session, most of the time.
 const MAILBOX: usize = 512;
@@ -192,7 +193,7 @@ impl QueryActor {
                 Ok(event) => events.push(event),
                 Err(error) => {
                     unreadable += 1;
-                    tracing::error!(%error, "an event cannot be read back");
+                    say!(Class::LogDamaged, %error, "an event cannot be read back");
                 }
             }
         }

@@ -36,6 +36,7 @@ use crate::auditor::entry;
 use crate::clock;
 use crate::groups_desk::{Accepted, GroupsDesk};
 use crate::lease::Lease;
+use crate::logging::say;
 use crate::policy_desk::PolicyDesk;
 use crate::roster_desk::RosterDesk;
 
@@ -308,7 +309,7 @@ impl QuestionsActor {
         let noted =
             self.peers.as_ref().map(|peers| peers.noted.try_send(Noted { deed, peer: Some(peer), reason }));
         if let Some(Err(_)) = noted {
-            tracing::warn!("the mesh is too busy for the audit of an answer");
+            say!(Class::AuditDelayed, "the mesh is too busy for the audit of an answer");
         }
     }
 
@@ -457,7 +458,7 @@ impl Handler<Ask> for QuestionsActor {
             let Asked { clear, others, gathered } = asked?;
             let deed = AuditEntry { other: Some(clear.accepted.group.id()), ..entry(Deed::QueryAsked) };
             if keep.try_send(Keep { entries: Vec::new(), deeds: vec![deed] }).is_err() {
-                tracing::warn!("the store is too busy for the audit of a question");
+                say!(Class::AuditDelayed, "the store is too busy for the audit of a question");
             }
             let gathered = match gathered {
                 Some(receiver) => Some(receiver.await.unwrap_or_default()),

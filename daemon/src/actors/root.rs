@@ -36,6 +36,7 @@ use super::{Drain, follow::Follow};
 use crate::exit::Ending;
 use crate::lease::Gone;
 use crate::logging::LogControl;
+use crate::logging::say;
 use crate::settings::{self, SettingsError};
 
 /// Messages that may wait here: notes of the life cycle.
@@ -125,7 +126,7 @@ impl Root {
     /// Puts new settings in force.
     fn adopt(&mut self, settings: Settings) {
         if settings.log.target != self.settings.log.target {
-            tracing::warn!(key = "log.target", "takes a restart");
+            say!(Class::ConfigNeedsRestart, key = "log.target", "takes a restart");
         }
         self.log.set_level(settings.log.level);
         self.sessions_max.store(settings.socket.sessions_max, Ordering::Relaxed);
@@ -144,10 +145,13 @@ impl Root {
         let reloaded = Noted { deed: Deed::Reloaded, peer: None, reason: Reason::None };
         is_told &= self.household.peers.try_send(reloaded).is_ok();
         if is_told {
-            tracing::info!(path = %self.config.display(), "configuration reloaded");
+            say!(Class::ConfigReloaded, path = %self.config.display(), "configuration reloaded");
             self.settings = settings;
         } else {
-            tracing::error!("the configuration could not be put in force everywhere; send another HUP");
+            say!(
+                Class::ConfigPartly,
+                "the configuration could not be put in force everywhere; send another HUP"
+            );
         }
     }
 }
@@ -175,8 +179,10 @@ struct Stopping {
 async fn step<E>(name: &str, within: Duration, done: impl Future<Output = Result<(), E>>) {
     match timeout(within, done).await {
         Ok(Ok(())) => {}
-        Ok(Err(_)) => tracing::warn!(name, "was gone before it was stopped"),
-        Err(_) => tracing::warn!(name, within_ms = within.as_millis() as u64, "missed its deadline"),
+        Ok(Err(_)) => say!(Class::StopIncomplete, name, "was gone before it was stopped"),
+        Err(_) => {
+            say!(Class::StopIncomplete, name, within_ms = within.as_millis() as u64, "missed its deadline")
+        }
     }
 }
 
@@ -207,7 +213,7 @@ impl Handler<Stop> for Root {
             return;
         }
         self.is_stopping = true;
-        tracing::info!(%ending, "stopping");
+        say!(Class::Stopping, %ending, "stopping");
         let stopping = Stopping {
             socket: self.household.socket.clone().recipient(),
             spool: self.household.spool.clone().recipient(),
@@ -229,8 +235,12 @@ impl Handler<Reload> for Root {
         ctx.spawn(load.into_actor(self).map(
             |loaded: Result<Result<Settings, SettingsError>, _>, root, _| match loaded {
                 Ok(Ok(settings)) => root.adopt(settings),
-                Ok(Err(error)) => tracing::error!(%error, "configuration refused, the old one stays"),
-                Err(error) => tracing::error!(%error, "configuration could not be read, the old one stays"),
+                Ok(Err(error)) => {
+                    say!(Class::ConfigRefused, %error, "configuration refused, the old one stays")
+                }
+                Err(error) => {
+                    say!(Class::ConfigRefused, %error, "configuration could not be read, the old one stays")
+                }
             },
         ));
     }
@@ -241,7 +251,7 @@ impl Handler<Ready> for Root {
 
     fn handle(&mut self, _: Ready, ctx: &mut Self::Context) {
         if self.household.store.try_send(Searchable).is_err() {
-            tracing::warn!("the views are not looked after before the next start");
+            say!(Class::ViewsBehind, "the views are not looked after before the next start");
         }
         let shells = self.household.shells.clone();
         let running = self.household.query.send(Running).into_actor(self);
@@ -249,7 +259,7 @@ impl Handler<Ready> for Root {
             if let Ok(running) = running
                 && shells.try_send(Begun(running)).is_err()
             {
-                tracing::warn!("commands that run since before the start are not watched");
+                say!(Class::ShellUnwatched, "commands that run since before the start are not watched");
             }
         }));
     }

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::lease::Lease;
+use crate::logging::say;
 use crate::rule_files::{RuleFiles, Unread};
 
 /// Messages that may wait here; the doorbell rings once until it is answered.
@@ -197,7 +198,7 @@ impl RulesActor {
         match notify::recommended_watcher(ring) {
             Ok(watcher) => self.watcher = Some(watcher),
             Err(error) => {
-                tracing::error!(%error, "rules cannot be watched; send a HUP after changing them");
+                say!(Class::RulesUnwatched, %error, "rules cannot be watched; send a HUP after changing them");
             }
         }
         self.watch_the_rest(ctx);
@@ -236,9 +237,9 @@ impl RulesActor {
 /// Says in the log what was loaded.
 fn report(loaded: &Loaded) {
     let RulesStatus { loaded: rules, refused, .. } = loaded.status();
-    tracing::info!(rules, refused, "rules are in force");
+    say!(Class::RulesInForce, rules, refused, "rules are in force");
     for refused in loaded.page().refused {
-        tracing::warn!(file = %refused.file, line = refused.line, reason = %refused.reason, "a rule cannot be used");
+        say!(Class::RuleRefused, file = %refused.file, line = refused.line, reason = %refused.reason, "a rule cannot be used");
     }
 }
 

@@ -42,6 +42,7 @@ use super::sharing::SharingDesk;
 use super::store::{Compact, Compare, Delete, Revise, Revising};
 use super::{Intake, Source};
 use crate::counters::Counters;
+use crate::logging::{LogDesk, say};
 use crate::status::StatusDesk;
 
 /// Observations of one session that may be unanswered.
@@ -94,6 +95,8 @@ pub struct Post {
     pub status: StatusDesk,
     /// Has the newest rules.
     pub rules: RulesDesk,
+    /// Has the last entries of the log.
+    pub log: LogDesk,
 }
 
 /// Steps of a pairing that may wait for the client: there are fewer.
@@ -304,6 +307,13 @@ impl Desk<'_> {
             Request::PolicyChange(change) => self.session.post.sharing.change(change).await,
             Request::PolicyPreview(peer) => self.session.post.sharing.preview(peer).await,
             Request::PolicyExplain(peer) => self.session.post.sharing.explain(peer).await,
+            Request::Logs(ask) => {
+                let mut closing = self.session.closing.clone();
+                tokio::select! {
+                    page = self.session.post.log.page(&ask) => Answer::Logs(Box::new(page)),
+                    _ = closing.wait_for(|closing| *closing) => stopping(),
+                }
+            }
             Request::Signals(ask) => self.session.post.sharing.signals(ask).await,
             Request::GroupCard(()) => self.session.post.groups.card().await,
             Request::GroupMake(make) => self.session.post.groups.make(make).await,
@@ -547,7 +557,7 @@ fn imported(verdicts: &[Verdict]) -> Answer {
 
 async fn say(outgoing: &mpsc::Sender<Vec<u8>>, id: RequestId, answer: Answer) {
     let frame = answer.encode(id).or_else(|error| {
-        tracing::error!(%error, "an answer does not fit a frame");
+        say!(Class::AnswerUnsendable, %error, "an answer does not fit a frame");
         failure(FailureCode::Bug, "the answer does not fit a frame").encode(id)
     });
     if let Ok(frame) = frame {

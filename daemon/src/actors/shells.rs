@@ -22,6 +22,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::store::Lose;
 use crate::lease::Lease;
+use crate::logging::say;
 
 /// Commits that may wait here.
 const MAILBOX: usize = 64;
@@ -74,7 +75,7 @@ impl Shells {
     fn lose(&mut self, shell: ShellId, sequences: Vec<u64>) {
         let keys: Vec<Key> = sequences.into_iter().map(|sequence| (shell, sequence)).collect();
         if !keys.is_empty() && self.store.try_send(Lose(keys)).is_err() {
-            tracing::warn!("lost commands could not be marked; the next start does it");
+            say!(Class::LostUnmarked, "lost commands could not be marked; the next start does it");
         }
     }
 
@@ -98,7 +99,7 @@ impl Shells {
             if let Some(descriptor) = ended
                 && let Err(error) = descriptor.readable().await.map(drop)
             {
-                tracing::warn!(%error, "a shell cannot be watched");
+                say!(Class::ShellUnwatched, %error, "a shell cannot be watched");
             }
             tokio::time::sleep(GRACE).await;
         };
@@ -169,7 +170,7 @@ impl Handler<Begun> for Shells {
                 self.running.insert(shell.id, vec![sequence]);
                 self.watch(shell.id, process, ctx);
             } else {
-                tracing::warn!(limit = WATCHED_MAX, "too many shells to watch");
+                say!(Class::ShellUnwatched, limit = WATCHED_MAX, "too many shells to watch");
             }
         }
     }

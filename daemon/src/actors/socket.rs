@@ -30,6 +30,7 @@ use super::Drain;
 use super::peers::Noted;
 use super::session::{Post, Session, turn_away};
 use crate::lease::Lease;
+use crate::logging::say;
 
 /// Messages that may wait here: the root's.
 const MAILBOX: usize = 16;
@@ -139,7 +140,7 @@ impl Door {
             match accepted {
                 Ok(stream) => self.let_in(stream),
                 Err(error) => {
-                    tracing::warn!(%error, "accepting rests; clients spool meanwhile");
+                    say!(Class::SocketResting, %error, "accepting rests; clients spool meanwhile");
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             }
@@ -149,7 +150,7 @@ impl Door {
     fn let_in(&self, stream: Stream) {
         if !is_own(&stream, self.post.uid) {
             self.post.counters.refused_foreign.add(1);
-            tracing::warn!("a connection of another user was refused");
+            say!(Class::ClientForeign, "a connection of another user was refused");
             let noted = Noted { deed: Deed::ForeignUser, peer: None, reason: Reason::None };
             if self.post.noted.try_send(noted).is_err() {
                 tracing::debug!("a refusal is not in the audit");
@@ -159,7 +160,8 @@ impl Door {
         let limits = self.limits.get();
         let sessions = &self.post.counters.sessions;
         if sessions.load(Ordering::Relaxed) >= limits.sessions_max {
-            tracing::warn!(
+            say!(
+                Class::SessionsFull,
                 limit = limits.sessions_max,
                 "a client was turned away: socket.sessions_max is reached"
             );
@@ -176,7 +178,7 @@ fn is_own(stream: &Stream, uid: u32) -> bool {
     match stream.peer_creds() {
         Ok(credentials) => credentials.euid() == Some(uid),
         Err(error) => {
-            tracing::warn!(%error, "a connection without credentials");
+            say!(Class::ClientForeign, %error, "a connection without credentials");
             false
         }
     }

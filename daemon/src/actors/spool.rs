@@ -32,6 +32,7 @@ use rustix::fs::OFlags;
 use super::{Drain, Intake, Source};
 use crate::ground;
 use crate::lease::Lease;
+use crate::logging::say;
 
 /// Messages that may wait here; the doorbell rings once until it is answered.
 const MAILBOX: usize = 64;
@@ -125,7 +126,7 @@ impl Spool {
         match notify::recommended_watcher(ring) {
             Ok(watcher) => self.watcher = Some(watcher),
             Err(error) => {
-                tracing::error!(%error, "spools cannot be watched; they are scanned every 5 seconds")
+                say!(Class::SpoolUnwatched, %error, "spools cannot be watched; they are scanned every 5 seconds")
             }
         }
         self.directories.iter().for_each(|directory| watch_directory(&mut self.watcher, &directory.path));
@@ -146,7 +147,7 @@ impl Spool {
                     restore_directory(&mut self.watcher, &directory.path);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, path = %directory.path.display(), "a spool cannot be read");
+                    say!(Class::SpoolUnusable, %error, path = %directory.path.display(), "a spool cannot be read");
                     is_unread = true;
                 }
             }
@@ -224,7 +225,7 @@ impl Directory {
     fn park(&mut self, name: OsString, path: &Path, trouble: Trouble) {
         let why = match trouble {
             Trouble::Record(SpoolError::Newer(version)) => {
-                tracing::warn!(version, path = %path.display(), "a record of a newer version waits for a newer karod");
+                say!(Class::SpoolNewer, version, path = %path.display(), "a record of a newer version waits for a newer karod");
                 Parked::Newer
             }
             Trouble::Record(SpoolError::Unfinished) if !is_old(path) => Parked::Unfinished,
@@ -232,18 +233,18 @@ impl Directory {
             // Its hook gave it up and counts the record as dropped: builtins cannot unlink.
             Trouble::Empty => return remove(path),
             Trouble::Record(error) => {
-                tracing::warn!(%error, path = %path.display(), "a torn record was removed");
+                say!(Class::SpoolTorn, %error, path = %path.display(), "a torn record was removed");
                 self.torn += 1;
                 remove(path);
                 return;
             }
             Trouble::Foreign => {
-                tracing::warn!(path = %path.display(), "what is in the spool is not a file of ours");
+                say!(Class::SpoolForeign, path = %path.display(), "what is in the spool is not a file of ours");
                 Parked::Foreign
             }
             Trouble::Io(error) => {
                 if self.parked.get(&name) != Some(&Parked::Unreadable) {
-                    tracing::warn!(%error, path = %path.display(), "a record cannot be read and is tried again");
+                    say!(Class::SpoolStuck, %error, path = %path.display(), "a record cannot be read and is tried again");
                 }
                 Parked::Unreadable
             }
@@ -333,7 +334,7 @@ fn remove(path: &Path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "a record that was taken in cannot be removed")
+            say!(Class::SpoolStuck, %error, path = %path.display(), "a record that was taken in cannot be removed")
         }
     }
 }
@@ -352,14 +353,14 @@ fn is_news(event: &notify::Event) -> bool {
 fn watch_directory(watcher: &mut Option<RecommendedWatcher>, path: &Path) {
     let Some(watcher) = watcher else { return };
     if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
-        tracing::warn!(%error, path = %path.display(), "a spool cannot be watched");
+        say!(Class::SpoolUnwatched, %error, path = %path.display(), "a spool cannot be watched");
     }
 }
 
 fn restore_directory(watcher: &mut Option<RecommendedWatcher>, path: &Path) {
     match ground::secure_directory(path) {
         Ok(()) => watch_directory(watcher, path),
-        Err(error) => tracing::warn!(%error, "a spool is gone and cannot be made again"),
+        Err(error) => say!(Class::SpoolUnusable, %error, "a spool is gone and cannot be made again"),
     }
 }
 

@@ -56,6 +56,7 @@ use crate::clock;
 use crate::counters::Counters;
 use crate::exit::Ending;
 use crate::lease::Lease;
+use crate::logging::say;
 use crate::roll_ups::RollUps;
 
 /// Events in one batch: at the measured size of a record about half a mebibyte.
@@ -234,7 +235,7 @@ impl StoreActor {
             .map(move |applied, actor, ctx| {
                 match applied {
                     Ok(deltas) => actor.roll_ups.apply(deltas, actor.store.position()),
-                    Err(_) => tracing::error!("the search is gone"),
+                    Err(_) => say!(Class::SearchGone, "the search is gone"),
                 }
                 then(actor, ctx);
             })
@@ -321,7 +322,7 @@ impl StoreActor {
         match self.store.upkeep(rule, clock::now()) {
             Ok(0) => {}
             Ok(events) => self.auditor.retained(&mut self.store, events, clock::now()),
-            Err(error) => tracing::warn!(%error, "upkeep of the store failed"),
+            Err(error) => say!(Class::StoreUpkeepFailed, %error, "upkeep of the store failed"),
         }
         self.auditor.forget_old(&mut self.store, clock::now());
         self.when_found(ctx, |_, _| {});
@@ -578,7 +579,7 @@ impl Handler<Drain> for StoreActor {
         self.after_commit(ctx, move |actor, _| {
             actor.auditor.sign_if(&mut actor.store, 1, clock::now());
             if let Err(error) = actor.store.close() {
-                tracing::warn!(%error, "the store was not closed cleanly; nothing acknowledged is lost");
+                say!(Class::StoreUncleanClose, %error, "the store was not closed cleanly; nothing acknowledged is lost");
             }
             actor.roll_ups.close(actor.store.position());
             drop(sender);

@@ -13,6 +13,7 @@ use actix::{Actor, AsyncContext, Context, Recipient};
 
 use super::peers::Woken;
 use crate::clock;
+use crate::logging::say;
 use crate::network::own_addresses;
 
 /// How often it looks: a link notices by its own silence after 45 s, and this is a few system calls.
@@ -38,7 +39,11 @@ impl Watch {
         let (slept, addresses) = (clock::slept(), own_addresses());
         let has_slept = slept > self.slept + SLEEP_MIN;
         if has_slept {
-            tracing::info!(seconds = slept.saturating_sub(self.slept).as_secs(), "the machine slept");
+            say!(
+                Class::MachineSlept,
+                seconds = slept.saturating_sub(self.slept).as_secs(),
+                "the machine slept"
+            );
         }
         let has_moved = addresses != self.addresses;
         (self.slept, self.addresses) = (slept, addresses);

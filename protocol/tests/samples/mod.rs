@@ -1,5 +1,6 @@
 //! One message of every type, each field away from its default: what the golden frames hold.
 
+pub(crate) mod logs;
 pub(crate) mod mesh;
 pub(crate) mod sharing;
 
@@ -313,6 +314,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     ];
     requests.extend(mesh::requests());
     requests.extend(sharing::requests());
+    requests.extend(logs::requests());
     requests
 }
 
@@ -371,6 +373,7 @@ pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
     ];
     replies.extend(mesh::replies());
     replies.extend(sharing::replies());
+    replies.extend(logs::replies());
     replies
 }
 

@@ -18,6 +18,7 @@ use super::table::{Candidates, Offered};
 use super::zone::{ROUND, Round, look};
 use super::{Here, Listens, Search, Seen};
 use crate::actors::peers::moment;
+use crate::logging::say;
 use crate::roster_desk::RosterDesk;
 
 /// Messages that may wait here: people ask, and little changes.
@@ -84,10 +85,10 @@ impl DiscoveryActor {
                 let events = ctx.add_stream(events.into_stream());
                 let measure = ctx.run_interval(MEASURE, Self::measure);
                 self.multicast = Some(Running { multicast, tasks: [events, measure] });
-                tracing::info!("looking for candidates by mDNS");
+                say!(Class::DiscoveryOn, "looking for candidates by mDNS");
             }
             Err(error) => {
-                tracing::warn!(%error, "mDNS could not be started");
+                say!(Class::DiscoveryFailed, %error, "mDNS could not be started");
                 self.rest_mdns(ctx);
             }
         }
@@ -102,7 +103,7 @@ impl DiscoveryActor {
                 ctx.cancel_future(task);
             }
             drop(multicast);
-            tracing::info!("no longer looking for candidates by mDNS");
+            say!(Class::DiscoveryOff, "no longer looking for candidates by mDNS");
         }
         self.candidates.clear(Source::Mdns);
     }
@@ -123,7 +124,11 @@ impl DiscoveryActor {
         let measured = async move { metrics.recv_async().await }.into_actor(self);
         ctx.spawn(measured.map(|metrics, actor, ctx| {
             if metrics.is_ok_and(|metrics| is_flooded(&metrics)) {
-                tracing::warn!(seconds = REST.as_secs(), "somebody floods the network with mDNS; it rests");
+                say!(
+                    Class::DiscoveryFlooded,
+                    seconds = REST.as_secs(),
+                    "somebody floods the network with mDNS; it rests"
+                );
                 actor.rest_mdns(ctx);
             }
         }));
@@ -143,7 +148,7 @@ impl DiscoveryActor {
         }
         self.candidates.clear(Source::DnsSd);
         let Some(zone) = self.settings.dns_sd.clone() else { return };
-        tracing::info!(zone, "looking for candidates by DNS-SD");
+        say!(Class::DiscoveryOn, zone, "looking for candidates by DNS-SD");
         let round = self.ask(zone.clone(), ctx);
         let clock = ctx.run_interval(ROUND, move |actor, ctx| {
             let round = actor.ask(zone.clone(), ctx);
@@ -165,7 +170,7 @@ impl DiscoveryActor {
                 self.candidates.keep_only(Source::DnsSd, &named);
                 found.into_iter().for_each(|(sighting, live)| self.take(Source::DnsSd, sighting, Some(live)));
             }
-            Err(error) => tracing::warn!(error, "the zone cannot be asked for candidates"),
+            Err(error) => say!(Class::DiscoveryFailed, error, "the zone cannot be asked for candidates"),
         }
     }
 
@@ -239,7 +244,7 @@ impl StreamHandler<ServiceEvent> for DiscoveryActor {
 
     /// The library gives up on whom it tells more than can be read: then nobody knows what is still there.
     fn finished(&mut self, ctx: &mut Self::Context) {
-        tracing::warn!(seconds = REST.as_secs(), "mDNS has given up; it rests");
+        say!(Class::DiscoveryFailed, seconds = REST.as_secs(), "mDNS has given up; it rests");
         self.rest_mdns(ctx);
     }
 }

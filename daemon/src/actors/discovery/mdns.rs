@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use mdns_sd::{Error, IfKind, Metrics, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
 
 use super::sighting::{Announcement, KEY_FINGERPRINT, KEY_VERSION, SERVICE, Sighting, instance};
+use crate::logging::say;
 
 /// How often the library looks for other interfaces, in seconds: a machine that moves is patient for that long.
 const INTERFACES_LOOK_SECONDS: u32 = 15;
@@ -44,7 +45,7 @@ impl Multicast {
         if let Some((_, name)) = self.announced.take()
             && let Err(error) = self.daemon.unregister(&name)
         {
-            tracing::warn!(%error, "an announcement could not be taken back");
+            say!(Class::DiscoveryFailed, %error, "an announcement could not be taken back");
         }
         let Some(announcement) = announcement else { return };
         let told = service(&announcement).and_then(|service| {
@@ -53,10 +54,10 @@ impl Multicast {
         });
         match told {
             Ok(name) => {
-                tracing::info!(name = announcement.instance, address = %announcement.at, "announced by mDNS");
+                say!(Class::DiscoveryAnnounced, name = announcement.instance, address = %announcement.at, "announced by mDNS");
                 self.announced = Some((announcement, name));
             }
-            Err(error) => tracing::warn!(%error, "this machine is not announced"),
+            Err(error) => say!(Class::DiscoveryFailed, %error, "this machine is not announced"),
         }
     }
 
@@ -70,7 +71,7 @@ impl Drop for Multicast {
     fn drop(&mut self) {
         // It says goodbye for what it told, and its thread ends; nobody waits for that.
         if let Err(error) = self.daemon.shutdown() {
-            tracing::warn!(%error, "mDNS could not be stopped");
+            say!(Class::DiscoveryFailed, %error, "mDNS could not be stopped");
         }
     }
 }

@@ -16,6 +16,7 @@ use karo_protocol::address::is_host_name;
 
 use super::sighting::{KEY_FINGERPRINT, KEY_VERSION, SERVICE, Sighting, instance};
 use super::table::CANDIDATES_MAX;
+use crate::logging::say;
 
 /// How often a zone is asked: machines come and go by the day there.
 pub(super) const ROUND: Duration = Duration::from_secs(5 * 60);
@@ -66,7 +67,7 @@ pub(super) async fn look(zone: String, server: Option<SocketAddr>) -> Result<Rou
             }
         }
         if failures == FAILURES_MAX || began.elapsed() > ROUND_PATIENCE {
-            tracing::warn!(zone, "the name server is too slow; the rest is asked for later");
+            say!(Class::DiscoveryCut, zone, "the name server is too slow; the rest is asked for later");
             break;
         }
     }
@@ -120,7 +121,7 @@ impl Asker {
             match below(&whole, &self.service) {
                 Some(name) if named.len() < CANDIDATES_MAX => named.push((name, whole, live)),
                 Some(_) => {
-                    tracing::warn!(zone = %self.zone, most = CANDIDATES_MAX, "the zone names more nodes than are looked at");
+                    say!(Class::DiscoveryCut, zone = %self.zone, most = CANDIDATES_MAX, "the zone names more nodes than are looked at");
                     break;
                 }
                 None => tracing::debug!(zone = %self.zone, "the zone names a node that cannot be shown"),

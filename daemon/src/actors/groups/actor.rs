@@ -32,6 +32,7 @@ use crate::auditor::entry;
 use crate::clock;
 use crate::groups_desk::{GroupsDesk, Outcome};
 use crate::lease::Lease;
+use crate::logging::say;
 use crate::policy_desk::PolicyDesk;
 use crate::roster_desk::RosterDesk;
 
@@ -171,7 +172,7 @@ impl GroupsActor {
     /// Puts a deed into the audit behind the back of whoever did it.
     pub(super) fn note(&self, deeds: Vec<AuditEntry>) {
         if self.keep.try_send(Keep { entries: Vec::new(), deeds }).is_err() {
-            tracing::warn!("the store is too busy for the audit of the groups");
+            say!(Class::AuditDelayed, "the store is too busy for the audit of the groups");
         }
     }
 

@@ -15,6 +15,7 @@ use super::closing::{NEVER, Role};
 use super::kept::aggregate_entry;
 use crate::actors::store::Keep;
 use crate::clock;
+use crate::logging::say;
 
 impl GroupsActor {
     /// Does what a machine wants, in its order; behind what is being written it waits.
@@ -47,8 +48,8 @@ impl GroupsActor {
                 Output::SignSeal(hash) => self.sign_seal(atom, hash),
                 Output::Fault(fault) => {
                     let about = fault.contributor.map(|node| fingerprint(&node).to_string());
-                    tracing::warn!(
-                        peer = %fingerprint(&fault.from), wrong = ?fault.wrong, about, day = atom.day,
+                    say!(
+                        Class::MemberFaulty, peer = %fingerprint(&fault.from), wrong = ?fault.wrong, about, day = atom.day,
                         "a member of a group did what no honest node does"
                     );
                     Vec::new()
@@ -108,7 +109,11 @@ impl GroupsActor {
                 rest.extend(then(actor, ctx));
                 actor.go_on(atom, role, rest, ctx);
             } else {
-                tracing::error!(day = atom.day, "the store takes nothing: the closing of a day is given up");
+                say!(
+                    Class::DayGivenUp,
+                    day = atom.day,
+                    "the store takes nothing: the closing of a day is given up"
+                );
                 actor.on_ended(atom, role, AtomReason::Busy, ctx);
             }
         }));
@@ -126,7 +131,7 @@ impl GroupsActor {
         };
         ctx.spawn(worked.into_actor(self).map(move |worked, actor, ctx| match worked {
             Ok(worked) => actor.on_worked(atom, role, worked, ctx),
-            Err(error) => tracing::error!(%error, "the verification of a report broke off"),
+            Err(error) => say!(Class::DayGivenUp, %error, "the verification of a report broke off"),
         }));
     }
 
@@ -151,7 +156,7 @@ impl GroupsActor {
                 machine.map(|machine| machine.on_signed(signed, Instant::now())).unwrap_or_default()
             }
             Err(error) => {
-                tracing::error!(%error, "a table cannot be signed");
+                say!(Class::DayUnsigned, %error, "a table cannot be signed");
                 Vec::new()
             }
         }
@@ -168,7 +173,7 @@ impl GroupsActor {
                 machine.map(|machine| machine.on_sealed(table, signed)).unwrap_or_default()
             }
             Err(error) => {
-                tracing::error!(%error, "a seal cannot be signed");
+                say!(Class::DayUnsigned, %error, "a seal cannot be signed");
                 Vec::new()
             }
         }
@@ -188,7 +193,7 @@ impl GroupsActor {
                 machine.map(|machine| machine.on_signed(signed, Instant::now())).unwrap_or_default()
             }
             Err(error) => {
-                tracing::error!(%error, "a report cannot be signed");
+                say!(Class::DayUnsigned, %error, "a report cannot be signed");
                 Vec::new()
             }
         }

@@ -22,6 +22,7 @@ use super::kept::outcome_entry;
 use crate::actors::store::Keep;
 use crate::clock;
 use crate::groups_desk::{self, Accepted, Outcome};
+use crate::logging::say;
 
 /// Days that can be closed by hand, back from yesterday: what a machine can be away for.
 pub(super) const BY_HAND_DAYS_MAX: i64 = 30;
@@ -89,7 +90,12 @@ impl GroupsActor {
         let Ok(sealing) = self.sealing().cloned() else { return };
         let record = self.record(atom);
         let window = until.map_or(Window::ByHand, Window::Daily);
-        tracing::info!(day = atom.day, by_hand = window.is_by_hand(), "a day of a group is being closed");
+        say!(
+            Class::DayClosing,
+            day = atom.day,
+            by_hand = window.is_by_hand(),
+            "a day of a group is being closed"
+        );
         let (leader, outputs) = Leader::new(closing, sealing, record, window, Instant::now());
         self.machines.leading.insert(atom, leader);
         self.carry_out(atom, Role::Leads, outputs, ctx);
@@ -315,7 +321,9 @@ impl GroupsActor {
     pub(super) fn closing(&self, atom: AtomId, closed: &ClosedAtom, role: Role) -> Option<(Keep, Outcome)> {
         let accepted = self.current(&atom)?;
         let table = groups_desk::verify(closed, &accepted.group)
-            .inspect_err(|error| tracing::error!(%error, "the atom that was closed here does not verify"))
+            .inspect_err(
+                |error| say!(Class::AtomUnsound, %error, "the atom that was closed here does not verify"),
+            )
             .ok()?;
         let count = u64::from(table.contributors);
         let other = match role {
@@ -331,7 +339,12 @@ impl GroupsActor {
     pub(super) fn spread(&self, atom: AtomId, closed: &ClosedAtom, role: Role, ctx: &Context<Self>) {
         let Some(accepted) = self.current(&atom).filter(|_| role == Role::Leads) else { return };
         let own = self.own_node();
-        tracing::info!(day = atom.day, group = accepted.group.file().name, "a day of a group is closed");
+        say!(
+            Class::DayClosed,
+            day = atom.day,
+            group = accepted.group.file().name,
+            "a day of a group is closed"
+        );
         for member in &accepted.group.file().members {
             let to = member.card.node;
             // Our own contribution hears of it as well.
@@ -342,7 +355,7 @@ impl GroupsActor {
     }
 
     pub(super) fn on_ended(&mut self, atom: AtomId, role: Role, reason: AtomReason, ctx: &mut Context<Self>) {
-        tracing::info!(day = atom.day, ?role, %reason, "a day of a group ended without an atom");
+        say!(Class::DayEnded, day = atom.day, ?role, %reason, "a day of a group ended without an atom");
         match role {
             Role::Gives => drop(self.machines.giving.remove(&atom)),
             Role::Helps => drop(self.machines.helping.remove(&atom)),
@@ -368,7 +381,7 @@ impl GroupsActor {
         if self.groups.read().closed(&atom).is_none()
             && self.keep.try_send(Keep { entries, deeds: Vec::new() }).is_err()
         {
-            tracing::warn!("the store is too busy for the end of a day");
+            say!(Class::EndUnwritten, "the store is too busy for the end of a day");
         }
         self.settle(atom, outcome);
     }
@@ -393,7 +406,7 @@ impl GroupsActor {
                 Ok(atom) => {
                     outcomes.insert(id, Outcome::Closed(Box::new(closed), Arc::new(atom), clock::now()));
                 }
-                Err(error) => tracing::warn!(%error, day, "an atom is refused"),
+                Err(error) => say!(Class::AtomRefused, %error, day, "an atom is refused"),
             }
         }
         drop(groups);

@@ -31,6 +31,7 @@ use crate::auditor::entry;
 use crate::civil::Civil;
 use crate::clock;
 use crate::groups_desk::Accepted;
+use crate::logging::say;
 
 /// A group file is refused by nobody for its age: a person looks at it.
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
@@ -365,7 +366,7 @@ impl GroupsActor {
                 self.cards.insert(node, card);
             }
             GroupTalk::Card(_) => {
-                tracing::warn!(peer = %fingerprint(&node), "a peer told a card that is not its own");
+                say!(Class::CardForeign, peer = %fingerprint(&node), "a peer told a card that is not its own");
             }
             GroupTalk::Offer(signed) => self.on_offer(node, signed),
         }
@@ -395,7 +396,7 @@ impl GroupsActor {
             })
         };
         if self.offers.get(&shown.file.lineage).is_none_or(newer) {
-            tracing::info!(peer = %fingerprint(&node), group = shown.file.name, "a group file is offered");
+            say!(Class::GroupOffered, peer = %fingerprint(&node), group = shown.file.name, "a group file is offered");
             self.offers.insert(shown.file.lineage, (node, shown.signed));
         }
     }

@@ -25,6 +25,7 @@ use crate::actors::peers::Noted;
 use crate::actors::query::Tabulate;
 use crate::actors::store::Keep;
 use crate::clock;
+use crate::logging::say;
 
 /// How long our owner's other machines may take to give us their numbers: they are counted, not computed.
 const FEED_PATIENCE: Duration = Duration::from_secs(10);
@@ -78,7 +79,7 @@ impl GroupsActor {
         if let Some(peers) = &self.peers {
             let noted = Noted { deed: Deed::DayRefused, peer: Some(from), reason: reason_of(reason) };
             if peers.noted.try_send(noted).is_err() {
-                tracing::warn!("the mesh is too busy for the audit of a day that is not given");
+                say!(Class::AuditDelayed, "the mesh is too busy for the audit of a day that is not given");
             }
         }
         self.say(from, atom, AtomSays::Decline(reason), ctx);
@@ -90,7 +91,7 @@ impl GroupsActor {
             return self.turn_away(to, atom, reason, ctx);
         }
         if self.refusals.insert(atom, reason) != Some(reason) {
-            tracing::info!(peer = %fingerprint(&to), day = atom.day, %reason, "a day is not given");
+            say!(Class::DayUngiven, peer = %fingerprint(&to), day = atom.day, %reason, "a day is not given");
             self.note(vec![Self::entry(Deed::DayRefused, Some(to), &atom, reason_of(reason))]);
         }
         self.say(to, atom, AtomSays::Decline(reason), ctx);
@@ -190,7 +191,7 @@ impl GroupsActor {
         let own = self.own_node().ok_or(AtomReason::Busy)?;
         let read = |parts: &Vec<PartCounts>| {
             DayCounts::from_parts(Arc::clone(group.layout()), parts)
-                .inspect_err(|error| tracing::warn!(%error, "numbers of another machine of ours are refused"))
+                .inspect_err(|error| say!(Class::FeedRefused, %error, "numbers of another machine of ours are refused"))
                 .ok()
         };
         let feeds: Vec<DayCounts> = got.iter().filter_map(read).collect();

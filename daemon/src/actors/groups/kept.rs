@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::civil::Civil;
 use crate::groups_desk::{Accepted, Groups, Outcome};
+use crate::logging::say;
 use crate::shelves;
 
 /// Versions of a group's file that are kept besides the newest: their atoms are answered from.
@@ -82,7 +83,7 @@ impl Kept {
         for (lineage, versions) in versions(store.kept(shelves::GROUPS)) {
             match accepted_of(versions) {
                 Some(accepted) => drop(kept.groups.accepted.insert(lineage, accepted)),
-                None => tracing::error!(%lineage, "a group that was accepted cannot be read"),
+                None => say!(Class::GroupUnreadable, %lineage, "a group that was accepted cannot be read"),
             }
         }
         for (key, value) in store.kept(shelves::LEDGER) {

@@ -29,6 +29,7 @@ use crate::actors::peers::{Mesh, News, Noted, PeersActor, moment};
 use crate::actors::talks::Spoken;
 use crate::allowance::Allowance;
 use crate::clock;
+use crate::logging::say;
 
 /// Messages that may wait: a frame of each connection, what people ask, and what peers tell.
 const MAILBOX: usize = 64;
@@ -282,7 +283,7 @@ impl LinkActor {
 
     /// Cuts a connection that the roster does not admit.
     fn refuse(&mut self, connection: ConnectionId, refusal: &Refusal) -> Vec<Output> {
-        tracing::info!(peer = %fingerprint(&self.node), %refusal, "refused");
+        say!(Class::PeerRefused, peer = %fingerprint(&self.node), %refusal, "refused");
         let noted = Noted::refused(Some(self.node), refusal.reason());
         if self.peers.try_send(noted).is_err() {
             tracing::debug!("a refusal is not in the audit");

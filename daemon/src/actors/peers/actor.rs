@@ -36,6 +36,7 @@ use crate::actors::talks::Tell;
 use crate::clock;
 use crate::floodgate::{Floodgate, Width};
 use crate::lease::Lease;
+use crate::logging::say;
 use crate::shelves;
 
 /// Messages that may wait here: what two hundred links tell at once after a change of the network.
@@ -452,7 +453,7 @@ impl Handler<Settle> for PeersActor {
                 self.follow_roster(ctx);
             }
             Err(error) => {
-                tracing::error!(%error, "the peers of the configuration are refused, the old ones stay")
+                say!(Class::ConfigPeersRefused, %error, "the peers of the configuration are refused, the old ones stay")
             }
         }
     }
@@ -508,7 +509,7 @@ impl Handler<Drain> for PeersActor {
             if let Some(unwritten) = unwritten
                 && !matches!(unwritten.await, Ok(Ok(())))
             {
-                tracing::error!("the last entries of the audit of the mesh are not written");
+                say!(Class::AuditUnwritten, "the last entries of the audit of the mesh are not written");
             }
             for link in links {
                 // A link that is gone has nothing to say.

@@ -11,6 +11,7 @@ use super::actor::{PeersActor, moment};
 use super::deeds;
 use super::messages::News;
 use crate::actors::link;
+use crate::logging::say;
 
 impl Handler<News> for PeersActor {
     type Result = ();
@@ -34,8 +35,10 @@ impl Handler<News> for PeersActor {
             LinkEvent::Clock { skew_us, is_far } => {
                 let peer = karo_trust::fingerprint(&node);
                 match is_far {
-                    true => tracing::warn!(%peer, skew_us, "the clocks are more than a minute apart"),
-                    false => tracing::info!(%peer, skew_us, "the clocks agree again"),
+                    true => {
+                        say!(Class::PeerClockFar, %peer, skew_us, "the clocks are more than a minute apart")
+                    }
+                    false => say!(Class::PeerClockAgrees, %peer, skew_us, "the clocks agree again"),
                 }
             }
             LinkEvent::Head(head) => self.on_head(node, head, ctx),
@@ -47,14 +50,14 @@ impl Handler<News> for PeersActor {
             // Links hand it on by themselves.
             LinkEvent::Said(_) => {}
             LinkEvent::Refused { parting, message, by_us } => {
-                tracing::info!(peer = %karo_trust::fingerprint(&node), %parting, message, by_us, "no link");
+                say!(Class::PeerParted, peer = %karo_trust::fingerprint(&node), %parting, message, by_us, "no link");
                 if by_us {
                     self.note(Deed::Refused, Some(node), deeds::parted(parting));
                 }
             }
             LinkEvent::Twins { older, newer } => {
-                tracing::error!(
-                    peer = %karo_trust::fingerprint(&node), %older, %newer,
+                say!(
+                    Class::PeerTwice, peer = %karo_trust::fingerprint(&node), %older, %newer,
                     "two daemons live with the key of this peer; both links are down"
                 );
                 self.with(node, |one| one.twins = true);
@@ -75,7 +78,7 @@ impl PeersActor {
     fn on_state(&mut self, node: NodeId, status: Status) {
         let peer = karo_trust::fingerprint(&node);
         match status.state {
-            LinkState::Connected => tracing::info!(%peer, address = status.address, "connected"),
+            LinkState::Connected => say!(Class::PeerConnected, %peer, address = status.address, "connected"),
             LinkState::Disconnected
             | LinkState::Connecting
             | LinkState::Authenticating

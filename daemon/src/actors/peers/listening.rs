@@ -14,6 +14,7 @@ use karo_trust::tls;
 use super::actor::{PeersActor, failure};
 use crate::actors::discovery::{Here, Listens};
 use crate::actors::listener::{ListenerActor, Offer, Stop};
+use crate::logging::say;
 
 /// Ports that are tried behind the usual one, for the daemons of other users of this machine.
 const PORTS_TRIED: u16 = 16;
@@ -40,14 +41,14 @@ impl PeersActor {
                 self.silent_because = None;
                 let fingerprint = karo_trust::fingerprint(&identity.node_id());
                 self.mesh.listens.do_send(Listens(Some(Here { fingerprint, at: local })));
-                tracing::info!(address = %local, "listening for peers");
+                say!(Class::PeersHeard, address = %local, "listening for peers");
             }
             Err(error) => {
                 let reason =
                     format!("could not listen on {address}: {error}; see mesh.listen in the configuration");
                 // It is tried again and again, and said once.
                 if self.silent_because.as_ref() != Some(&reason) {
-                    tracing::error!("{reason}");
+                    say!(Class::PeersUnheard, "{reason}");
                 }
                 self.silent_because = Some(reason);
             }
@@ -81,7 +82,7 @@ impl PeersActor {
             // Notes of the life cycle: they must not be lost, and there is one for each listener.
             listener.do_send(Stop);
             self.mesh.listens.do_send(Listens(None));
-            tracing::info!("no longer listening for peers");
+            say!(Class::PeersUnlistened, "no longer listening for peers");
         }
         self.listening.clear();
     }

@@ -21,6 +21,7 @@ use super::deeds;
 use super::messages::{Backup, Restore, Rotate};
 use crate::actors::link;
 use crate::actors::store::{Keep, NewLog, Signs};
+use crate::logging::say;
 use crate::{clock, identity_file, shelves};
 
 /// Returns the record of the key that this machine is known by.
@@ -54,7 +55,9 @@ impl PeersActor {
         let Some(alone) = identity.after_grace(clock::now()) else { return };
         match identity_file::write(&self.mesh.identity_path, &alone) {
             Ok(()) => self.take_over(&Arc::new(alone), ctx),
-            Err(error) => tracing::warn!(%error, "the previous key could not be forgotten; tried again soon"),
+            Err(error) => {
+                say!(Class::KeyUnforgotten, %error, "the previous key could not be forgotten; tried again soon")
+            }
         }
     }
 
@@ -84,7 +87,7 @@ impl PeersActor {
     fn take_back(&self, before: &Arc<Identity>) {
         self.mesh.signs.do_send(Signs(Arc::clone(before)));
         if let Err(error) = identity_file::write(&self.mesh.identity_path, before) {
-            tracing::error!(%error, "the key is rotated in its file, and not in the log; the next start goes on with it");
+            say!(Class::IdentityUnwritten, %error, "the key is rotated in its file, and not in the log; the next start goes on with it");
         }
     }
 }

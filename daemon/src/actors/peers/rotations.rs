@@ -18,6 +18,7 @@ use super::actor::{PeersActor, failure, kept};
 use super::deeds;
 use crate::actors::link;
 use crate::actors::store::Keep;
+use crate::logging::say;
 use crate::{clock, shelves};
 
 /// Makes the record of what a peer's rotations are judged by.
@@ -59,7 +60,7 @@ impl PeersActor {
         if known != Some(succession) {
             let keep = Keep { entries: record(&succession), deeds: Vec::new() };
             if self.mesh.keep.try_send(keep).is_err() {
-                tracing::warn!("the store is too busy to remember the next key of a peer");
+                say!(Class::RotationForgotten, "the store is too busy to remember the next key of a peer");
             }
         }
     }
@@ -71,7 +72,7 @@ impl PeersActor {
             Announced::Known => {}
             Announced::Other => {
                 let peer = fingerprint(&node);
-                tracing::warn!(%peer, "it announces another next key than before; its next rotation will be held");
+                say!(Class::RotationHeld, %peer, "it announces another next key than before; its next rotation will be held");
             }
         }
     }
@@ -109,7 +110,9 @@ impl PeersActor {
     ) {
         let now = clock::now();
         match self.succession(node).on_rotation(signed, now) {
-            Err(refused) => tracing::warn!(peer = %fingerprint(&node), %refused, "a rotation is refused"),
+            Err(refused) => {
+                say!(Class::RotationRefused, peer = %fingerprint(&node), %refused, "a rotation is refused")
+            }
             Ok(Verdict::Known) => self.acknowledge(node, connection, node, true),
             Ok(Verdict::Held(succession)) => self.hold_rotation(node, succession),
             Ok(Verdict::Followed(succession)) => self.follow_key(node, connection, succession, ctx),
@@ -127,7 +130,7 @@ impl PeersActor {
     fn hold_rotation(&mut self, node: NodeId, succession: Succession) {
         let Some(held) = succession.held else { return };
         let why = question(&held);
-        tracing::warn!(peer = %fingerprint(&node), "{why}");
+        say!(Class::RotationHeld, peer = %fingerprint(&node), "{why}");
         self.remember(succession);
         self.hold(node, &why);
         self.note(Deed::Refused, Some(node), Reason::Unannounced);
@@ -144,7 +147,7 @@ impl PeersActor {
         let changes = match self.taking_over(node, &succession) {
             Ok(changes) => changes,
             Err(refused) => {
-                tracing::warn!(peer = %fingerprint(&node), message = refused.message, "a rotation cannot be followed");
+                say!(Class::RotationRefused, peer = %fingerprint(&node), message = refused.message, "a rotation cannot be followed");
                 return;
             }
         };
@@ -174,7 +177,7 @@ impl PeersActor {
         ctx: &mut Context<Self>,
     ) {
         let (old, new) = (fingerprint(&node), fingerprint(&succession.key));
-        tracing::info!(%old, %new, "a peer has another key");
+        say!(Class::PeerKeyChanged, %old, %new, "a peer has another key");
         // The link under the old key goes with a word that lets the peer dial again at once: it is trusted still.
         if let Some(neighbour) = self.neighbours.remove(&node) {
             link::tell(&neighbour.link, link::Close::renewed());
@@ -198,9 +201,9 @@ impl PeersActor {
     pub(super) fn on_rotation_answered(&self, node: NodeId, ack: &KeyRotationAck) {
         let peer = fingerprint(&node);
         match ack.is_accepted {
-            true => tracing::info!(%peer, "it knows this machine's new key"),
+            true => say!(Class::RotationKnown, %peer, "it knows this machine's new key"),
             false => {
-                tracing::warn!(%peer, "it holds this machine's new key until a person confirms it there")
+                say!(Class::RotationHeld, %peer, "it holds this machine's new key until a person confirms it there")
             }
         }
     }

@@ -9,6 +9,7 @@ use karo_protocol::audit::{AuditEntry, Deed, Reason};
 
 use super::deeds;
 use crate::actors::store::Keep;
+use crate::logging::say;
 
 /// Entries that wait one by one: some minutes of what two hundred peers do. Further ones are counted by their deed.
 const WAITING_MAX: usize = 1024;
@@ -57,7 +58,11 @@ impl Unwritten {
         }
         let keep = Keep { entries: Vec::new(), deeds: self.take() };
         if let Err(SendError::Full(keep) | SendError::Closed(keep)) = store.try_send(keep) {
-            tracing::warn!(waiting = keep.deeds.len(), "the store is too busy for the audit of the mesh");
+            say!(
+                Class::AuditDelayed,
+                waiting = keep.deeds.len(),
+                "the store is too busy for the audit of the mesh"
+            );
             // One entry of each deed may be there that was counted before.
             self.push(keep.deeds);
         }

@@ -16,6 +16,7 @@ use super::actor::{PeersActor, failure};
 use super::neighbour::Neighbour;
 use crate::actors::audit::{Judged, Prove, Seen, WitnessHead};
 use crate::actors::link;
+use crate::logging::say;
 
 impl PeersActor {
     /// Has the head of a peer's audit judged.
@@ -51,14 +52,14 @@ impl PeersActor {
             Judged::Rewritten { why, seen } => {
                 seen.into_iter().for_each(|head| self.tell_seen(node, head));
                 if self.finds(node, &why, |one| &mut one.rewritten) {
-                    tracing::error!(peer = %fingerprint(&node), "{why}");
+                    say!(Class::PeerAuditForked, peer = %fingerprint(&node), "{why}");
                     self.note(Deed::Equivocation, Some(node), Reason::Rewritten);
                 }
             }
             Judged::NewLog { why, seen } => {
                 self.witnessed(node, seen);
                 if self.finds(node, &why, |one| &mut one.new_log) {
-                    tracing::warn!(peer = %fingerprint(&node), "{why}");
+                    say!(Class::PeerAuditNew, peer = %fingerprint(&node), "{why}");
                 }
             }
         }
@@ -101,7 +102,7 @@ impl PeersActor {
         let told = self.mesh.seen.send(Seen { node, size: 0, head }).into_actor(self);
         let done = told.map(move |told, actor, _| {
             if let Ok(Some(fault)) = told {
-                tracing::error!(peer = %fingerprint(&node), "{fault}");
+                say!(Class::PeerAuditForked, peer = %fingerprint(&node), "{fault}");
                 let own = actor.own.as_ref().ok().map(|own| own.node_id());
                 actor.note(Deed::Equivocation, own, Reason::Rewritten);
             }

@@ -31,6 +31,7 @@ use crate::allowance::Allowance;
 use crate::civil::Civil;
 use crate::clock;
 use crate::lease::Lease;
+use crate::logging::say;
 use crate::policy_desk::PolicyKeeper;
 use crate::roster_desk::RosterDesk;
 
@@ -209,7 +210,11 @@ impl SummaryActor {
         ctx.spawn(kept.map(|kept, _, _| match kept {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => {
-                tracing::warn!(failure.message, "what is known of summaries is not written down")
+                say!(
+                    Class::SummariesUnwritten,
+                    failure.message,
+                    "what is known of summaries is not written down"
+                )
             }
             Err(_) => tracing::debug!("the store has stopped"),
         }));

@@ -23,6 +23,7 @@ use super::showing::Found;
 use crate::actors::peers::Noted;
 use crate::auditor::entry;
 use crate::clock;
+use crate::logging::say;
 
 /// How much longer than its name a period may be: a week in which a clock is set back, or a traveller's.
 const LONGER_MAX: Micros = Micros(26 * 3_600_000_000);
@@ -171,7 +172,7 @@ impl SummaryActor {
     }
 
     pub(super) fn refused(&self, node: NodeId, error: &SummaryRefused) {
-        tracing::warn!(peer = %fingerprint(&node), %error, "a summary is refused");
+        say!(Class::SummaryRefused, peer = %fingerprint(&node), %error, "a summary is refused");
         self.note(Noted::refused(Some(node), Reason::Invalid));
     }
 
@@ -236,7 +237,8 @@ impl Handler<TakeIn> for SummaryActor {
         let deeds = counts.into_iter().map(deed).collect();
         self.keep((entries, deeds), ctx, move |actor, kept, ctx| {
             if let Err(failure) = kept {
-                tracing::warn!(
+                say!(
+                    Class::SummariesUnwritten,
                     failure.message,
                     "summaries of peers are not taken: they could not be written down"
                 );

@@ -22,6 +22,7 @@ use karo_protocol::{NodeId, Timestamp};
 use karo_store::{Entry, Store};
 use serde::{Deserialize, Serialize};
 
+use crate::logging::say;
 use crate::shelves;
 
 /// Bytes of all summaries of peers: some hundred a week of each are 700 bytes each.
@@ -254,7 +255,7 @@ impl PolicyKept {
         let Some(value) = value else { return Self::default() };
         rmp_serde::from_slice(&value).map(Self).unwrap_or_else(|error| {
             // What cannot be read may have been a denial: then nothing goes to anybody.
-            tracing::error!(%error, "the policy cannot be read; nothing is shared until it is set again");
+            say!(Class::PolicyUnreadable, %error, "the policy cannot be read; nothing is shared until it is set again");
             let off = Some(false);
             Self(PolicySet { summaries: off, groups: off, health: off, ..PolicySet::default() })
         })

@@ -22,6 +22,7 @@ use crate::actors::peers::Noted;
 use crate::actors::store::{RolledUp, Touched};
 use crate::auditor::entry;
 use crate::clock;
+use crate::logging::say;
 
 /// Summaries that a peer was sent and has not taken yet.
 const IN_FLIGHT_MAX: usize = 32;
@@ -92,7 +93,11 @@ impl SummaryActor {
         let deeds = all.iter().filter_map(|(node, due)| told(*node, Deed::SummarySent, due)).collect();
         self.keep((entries, deeds), ctx, move |actor, kept, _| {
             if let Err(failure) = kept {
-                tracing::warn!(failure.message, "summaries are not told: they could not be written down");
+                say!(
+                    Class::SummariesUnwritten,
+                    failure.message,
+                    "summaries are not told: they could not be written down"
+                );
                 return;
             }
             for (node, due) in all {

@@ -173,7 +173,7 @@ impl Store {
     /// Writes a segment anew without the bytes that cannot be read; one that cannot be read at all stays.
     pub(super) fn clean(&mut self, segment: &Segment, now: Timestamp) -> Result<(), AppendError> {
         if let Err(error) = self.shared.disk.read(&self.shared.path(&segment.name())) {
-            tracing::error!(segment = segment.name(), %error, "a segment cannot be read and stays as it is");
+            tracing::error!(event = "log-damaged", segment = segment.name(), %error, "a segment cannot be read and stays as it is");
             return Ok(());
         }
         let written = self.rewrite(segment, &Revisions::new(), Unreadable::Dropped, now);

@@ -34,6 +34,7 @@ impl Bad {
     pub(super) fn tell_dropped(&self) {
         let (segment, offset, bytes) = (&self.segment, self.range.start, self.range.end - self.range.start);
         tracing::warn!(
+            event = "store-bytes-removed",
             segment,
             offset,
             bytes,
@@ -114,7 +115,11 @@ fn discard(shared: &Shared, directory: &Path, names: &[String]) -> io::Result<()
         return Ok(());
     }
     for name in names {
-        tracing::warn!(name, "removed: nobody can tell whether it holds what must be gone");
+        tracing::warn!(
+            event = "store-bytes-removed",
+            name,
+            "removed: nobody can tell whether it holds what must be gone"
+        );
         shared.disk.unlink(&directory.join(name))?;
     }
     shared.disk.sync_directory(directory)

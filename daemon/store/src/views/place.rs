@@ -215,7 +215,7 @@ fn drop_oldest(damaged: &Path) {
     let surplus = (kept.len() + 1).saturating_sub(DAMAGED_KEPT);
     for path in &kept[..surplus] {
         if let Err(error) = remove_any(path) {
-            tracing::warn!(path = %path.display(), %error, "could not remove old damaged views");
+            tracing::warn!(event = "views-left", path = %path.display(), %error, "could not remove old damaged views");
         }
     }
 }
