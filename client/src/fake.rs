@@ -71,6 +71,12 @@ pub(crate) fn private_directory() -> TempDir {
     directory
 }
 
+/// Makes such a directory at that path.
+pub(crate) fn make_private(path: &std::path::Path) {
+    std::fs::create_dir(path).expect("there is room");
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).expect("it is ours");
+}
+
 /// Returns places that all lie in that directory.
 pub(crate) fn places_in(directory: &TempDir) -> Places {
     let at = |name: &str| -> PathBuf { directory.path().join(name) };

@@ -9,7 +9,7 @@ use karo_protocol::{Axis, Category, EventId, Risk, ShellId, ShellKind};
 
 use super::exit;
 
-pub use living::{DeedArgs, InstallArgs, ScopeArgs, ServiceCommand};
+pub use living::{DeedArgs, InstallArgs, ScopeArgs, ServiceCommand, SetupArgs, SetupPart, UninstallArgs};
 pub use mesh::{
     AuditArgs, AuditCommand, AuditFilterArgs, CalledArgs, IdentityCommand, PairArgs, PassphraseArgs,
     PeersArgs, PeersCommand, split_node,
@@ -38,6 +38,8 @@ pub struct Cli {
 /// What karoctl can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Set Karo up on this machine: service, hooks, old history; each asked for, all of it undone by `uninstall`.
+    Setup(SetupArgs),
     /// Show how the daemon is and what it keeps.
     Status,
     /// Find your own commands; with --mesh, ask a group.
@@ -61,6 +63,8 @@ pub enum Command {
     /// Have karod started and looked after by this machine's service manager.
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// Undo what `setup` did; with --purge forget what was recorded, too.
+    Uninstall(UninstallArgs),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

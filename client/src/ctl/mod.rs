@@ -1,7 +1,7 @@
 //! karoctl, all but its `main`: one file for each command, and what they share.
 //!
-//! Nothing here touches the store or the spool by itself: it asks the daemon. Only `doctor` and `service` look at
-//! places on the disk, and only `shell`, `service` and `man` write files that a person did not name.
+//! Nothing here touches the store or the spool by itself: it asks the daemon. Only `doctor`, `service`, `setup` and
+//! `uninstall` look at places on the disk, and only these, `shell` and `man` write files that a person did not name.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -45,12 +45,14 @@ pub mod record;
 pub mod rules;
 pub mod scene;
 pub mod service;
+pub mod setup;
 pub mod shell;
 pub mod shown;
 pub mod status;
 pub mod store;
 pub mod summary;
 pub mod table;
+pub mod uninstall;
 pub mod version;
 pub mod when;
 
@@ -80,6 +82,8 @@ pub fn main() -> ExitCode {
     let done = done.and_then(|exit| scene.out.flush().map(|()| exit).map_err(Trouble::from));
     let exit = done.unwrap_or_else(|trouble| {
         if !trouble.message.is_empty() {
+            // What was answered before comes first; whoever does not read that may still read the reason.
+            scene.out.flush().ok();
             scene.note(&trouble.message);
         }
         trouble.exit
@@ -89,6 +93,8 @@ pub fn main() -> ExitCode {
 
 fn run(scene: &mut Scene, command: &Command) -> Result<Exit, Trouble> {
     match command {
+        Command::Setup(args) => setup::run(scene, args),
+        Command::Uninstall(args) => uninstall::run(scene, *args),
         Command::Status => status::run(scene),
         Command::Query(args) => query::run(scene, args),
         Command::Delete(args) => delete::run(scene, args),

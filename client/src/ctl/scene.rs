@@ -32,6 +32,8 @@ pub struct Scene {
     pub has_person: bool,
     /// Asks the person for a secret, which is not shown while it is typed, or says why nobody can be asked.
     pub secret: fn(&str) -> Result<String, Trouble>,
+    /// Asks the person to type a word, or says why nobody can be asked.
+    pub word: fn(&str) -> Result<String, Trouble>,
     places: Option<Places>,
     now: OnceCell<Zoned>,
 }
@@ -47,6 +49,7 @@ impl Scene {
             person: ask_on_terminal,
             has_person: is_anybody_there(),
             secret: passphrase::ask_on_terminal,
+            word: read_on_terminal,
             places: None,
             now: OnceCell::new(),
         }
@@ -64,6 +67,7 @@ impl Scene {
             person: |_| Err(Trouble::refused("nobody is there")),
             has_person: false,
             secret: |_| Err(Trouble::refused("nobody is there")),
+            word: |_| Err(Trouble::refused("nobody is there")),
             places: Some(places),
             now,
         }
@@ -125,6 +129,17 @@ impl Scene {
         (self.person)(question)
     }
 
+    /// Asks the person to type a word, and returns what was typed after the question was seen.
+    ///
+    /// # Errors
+    ///
+    /// When there is no terminal to ask on.
+    pub fn typed(&mut self, question: &str) -> Result<String, Trouble> {
+        self.out.flush()?;
+        forget_typed();
+        (self.word)(question)
+    }
+
     /// Asks as [`confirm`](Self::confirm) does, and takes nothing for the answer that was typed before.
     ///
     /// # Errors
@@ -148,17 +163,23 @@ fn is_anybody_there() -> bool {
 }
 
 fn ask_on_terminal(question: &str) -> Result<bool, Trouble> {
+    let answer = read_on_terminal(&format!("{question} [y/N]"))?;
+    Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn read_on_terminal(question: &str) -> Result<String, Trouble> {
     if !is_anybody_there() {
+        let question = question.trim_end_matches(" [y/N]");
         return Err(Trouble::refused(format!(
             "{question} there is no terminal to ask on; add --yes to go on without asking"
         )));
     }
-    eprint!("{question} [y/N] ");
+    eprint!("{question} ");
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)
         .map_err(|error| Trouble::refused(format!("could not read the answer from the terminal: {error}")))?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    Ok(answer.trim().to_owned())
 }
 
 /// Returns the current directory as the shell names it, links and all; `None` when it is gone.

@@ -1,6 +1,8 @@
 //! The command line of what makes Karo live on a machine: `service`, `setup`, `uninstall`.
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+
+use super::HookMode;
 
 /// `karoctl service`.
 #[derive(Debug, Clone, Subcommand)]
@@ -67,3 +69,60 @@ pub struct InstallArgs {
     #[arg(long, conflicts_with = "system")]
     pub linger: bool,
 }
+
+/// `karoctl setup`.
+#[derive(Debug, Clone, Args)]
+#[command(after_long_help = SETUP_HELP)]
+pub struct SetupArgs {
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Show every file with its whole content and every command, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Leave this out; may be given more than once.
+    #[arg(long, value_enum, value_name = "PART")]
+    pub without: Vec<SetupPart>,
+    /// How records reach the daemon.
+    #[arg(long, value_enum, default_value_t = HookMode::Client)]
+    pub mode: HookMode,
+    /// Keep your services running after your last logout, all of them (loginctl enable-linger).
+    #[arg(long)]
+    pub linger: bool,
+}
+
+/// What `karoctl setup --help` says besides.
+const SETUP_HELP: &str = "Each part is shown and asked for, and what is so already stays as it is, so it may be run \
+again at any time. Nothing is looked for on any network, and nothing leaves this machine. What was done is written down \
+in receipt.json beside the data; `karoctl uninstall` undoes it.";
+
+/// A part of the first run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SetupPart {
+    /// The units by which karod starts at login and on demand.
+    Service,
+    /// The lines in rc files by which new shells are recorded.
+    Hooks,
+    /// What shells have kept in their history files so far.
+    History,
+}
+
+/// `karoctl uninstall`.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(after_long_help = UNINSTALL_HELP)]
+pub struct UninstallArgs {
+    /// Also forget for good what was recorded, with the configuration and the key of this machine.
+    #[arg(long)]
+    pub purge: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Show what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What `karoctl uninstall --help` says besides.
+const UNINSTALL_HELP: &str = "It stops karod, takes away the units and the lines in rc files that karoctl wrote, spools \
+and sockets. A file that was changed since stays, and is named. Without --purge the data, the configuration and records \
+that wait in a spool stay, so that `karoctl setup` can go on with them.";

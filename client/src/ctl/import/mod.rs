@@ -74,6 +74,26 @@ pub fn run(scene: &mut Scene, args: &ImportArgs) -> Result<Exit, Trouble> {
     Ok(judge(std::slice::from_ref(&report)))
 }
 
+/// Takes in one history without asking, and says what became of it.
+///
+/// # Errors
+///
+/// When it cannot be read, or the daemon cannot take it in.
+pub fn take_in(scene: &mut Scene, file: &Path, format: HistoryFormat) -> Result<(), Trouble> {
+    let mut connection = connect(scene)?;
+    let report = import(scene, &mut connection, file, Some(format))?;
+    write_report(scene, &report)
+}
+
+/// Returns how many commands a history holds.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn count(file: &Path, format: HistoryFormat) -> Result<usize, Trouble> {
+    Ok(history::parse(format, &read_file(file)?).len())
+}
+
 fn run_auto(scene: &mut Scene, args: &ImportArgs) -> Result<Exit, Trouble> {
     let mut found = find::found(&|name| std::env::var_os(name));
     found.retain(|(_, format)| args.format.is_none_or(|wanted| wanted == *format));
@@ -82,7 +102,7 @@ fn run_auto(scene: &mut Scene, args: &ImportArgs) -> Result<Exit, Trouble> {
         return Ok(Exit::NothingFound);
     }
     for (path, format) in &found {
-        let count = history::parse(*format, &read_file(path)?).len();
+        let count = count(path, *format)?;
         scene.note(&format!("{} holds {count} commands", path.display()));
     }
     let files = if found.len() == 1 { "this file" } else { "these files" };

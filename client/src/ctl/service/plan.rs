@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use karo_protocol::spool;
 use serde_json::{Value, json};
 
-use crate::ctl::cli::HookedShell;
+use crate::ctl::cli::{HistoryFormat, HookedShell};
 use crate::ctl::shown::{Newline, shown};
 
 /// One deed, or one sentence.
@@ -51,10 +52,21 @@ pub enum Step {
         /// Where: absolute.
         path: PathBuf,
     },
-    /// Removes a directory with everything below it.
-    RemoveTree {
+    /// Removes from a directory what is Karo's, and the directory if nothing else is in it.
+    Sweep {
         /// Where: absolute.
         path: PathBuf,
+        /// What is Karo's there.
+        what: Ours,
+    },
+    /// Takes in the history of a shell, by the daemon.
+    TakeIn {
+        /// The file.
+        file: PathBuf,
+        /// What it is.
+        format: HistoryFormat,
+        /// How many commands it holds.
+        count: usize,
     },
     /// Ends a daemon, and waits until it is gone.
     EndDaemon {
@@ -71,6 +83,47 @@ pub enum Step {
     /// Says something.
     Explain(String),
 }
+
+/// What in a directory is Karo's: names, so that nothing else goes with it, wherever a variable points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ours {
+    /// The data directory: log, views, keys, what was done here.
+    Data,
+    /// A spool, with the records that wait in it.
+    Spool,
+    /// What shells keep in a spool beside their records.
+    Scratch,
+}
+
+impl Ours {
+    /// Tells whether a name is Karo's there.
+    pub fn has(self, name: &str) -> bool {
+        let is_hidden = |rest: &str| {
+            let id = rest.split('.').next().unwrap_or_default();
+            id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        match self {
+            Self::Data => {
+                DATA.contains(&name)
+                    || name.starts_with(".receipt.json.")
+                    || name.starts_with("identity.key.")
+            }
+            Self::Spool => spool::is_file_name(name) || Self::Scratch.has(name),
+            Self::Scratch => name.strip_prefix('.').is_some_and(is_hidden),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Data => "log, views and keys",
+            Self::Spool => "records that wait",
+            Self::Scratch => "what shells keep beside their records",
+        }
+    }
+}
+
+/// Names in the data directory.
+const DATA: [&str; 6] = ["damaged", "identity.key", "karod.lock", "log", "receipt.json", "views"];
 
 /// Steps in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,7 +156,12 @@ impl Step {
             Self::PutLines { file, .. } => (["put the hook into", "the hook is in"], show(file)),
             Self::TakeLines { file } => (["take the hook out of", "took the hook out of"], show(file)),
             Self::RemoveFile { path } | Self::RemoveEmpty { path } => (["remove", "removed"], show(path)),
-            Self::RemoveTree { path } => (["remove all below", "removed all below"], show(path)),
+            Self::Sweep { path, what } => {
+                (["remove", "removed"], format!("{} in {}", what.name(), show(path)))
+            }
+            Self::TakeIn { file, count, .. } => {
+                (["take in", "took in"], format!("{} ({count} commands)", show(file)))
+            }
             Self::EndDaemon { pid } => (["end", "ended"], format!("karod, process {pid}")),
             Self::Run { command, .. } => (["run", "ran"], in_shell(command)),
             Self::Explain(sentence) => return shown(sentence.as_bytes(), Newline::Arrow),
@@ -124,7 +182,8 @@ impl Step {
             Self::RemoveEmpty { .. } => format!("{line} if it is empty\n"),
             Self::TakeLines { .. }
             | Self::RemoveFile { .. }
-            | Self::RemoveTree { .. }
+            | Self::Sweep { .. }
+            | Self::TakeIn { .. }
             | Self::EndDaemon { .. }
             | Self::Run { .. }
             | Self::Explain(_) => format!("{line}\n"),
@@ -147,7 +206,12 @@ impl Step {
             Self::TakeLines { file } => json!({ "step": "take-hook", "path": path(file) }),
             Self::RemoveFile { path: at } => json!({ "step": "remove", "path": path(at) }),
             Self::RemoveEmpty { path: at } => json!({ "step": "remove-empty", "path": path(at) }),
-            Self::RemoveTree { path: at } => json!({ "step": "remove-tree", "path": path(at) }),
+            Self::Sweep { path: at, what } => {
+                json!({ "step": "sweep", "path": path(at), "what": what.name() })
+            }
+            Self::TakeIn { file, count, .. } => {
+                json!({ "step": "import", "path": path(file), "commands": count })
+            }
             Self::EndDaemon { pid } => json!({ "step": "end-daemon", "pid": pid }),
             Self::Run { command, .. } => json!({ "step": "run", "command": command }),
             Self::Explain(sentence) => return json!({ "step": "explain", "text": sentence }),
@@ -199,6 +263,26 @@ pub fn in_shell(command: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_ours_are_swept() {
+        let id = "000102030405060708090a0b0c0d0e0f";
+        let cases = [
+            (Ours::Data, "log", true),
+            (Ours::Data, "identity.key.new", true),
+            (Ours::Data, "Documents", false),
+            (Ours::Data, ".bashrc", false),
+            (Ours::Spool, &format!("{id}.3.s"), true),
+            (Ours::Spool, &format!(".{id}.text"), true),
+            (Ours::Spool, "thesis.tex", false),
+            (Ours::Scratch, &format!("{id}.3.s"), false),
+            (Ours::Scratch, &format!(".{id}.3.s.77.tmp"), true),
+            (Ours::Scratch, ".profile", false),
+        ];
+        for (what, name, expected) in cases {
+            assert_eq!(what.has(name), expected, "{what:?} {name}");
+        }
+    }
 
     #[test]
     fn a_plan_shows_every_file_and_command() {

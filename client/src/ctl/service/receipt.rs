@@ -57,6 +57,9 @@ pub struct Receipt {
     /// Whether lingering was switched on.
     #[serde(default)]
     pub linger: bool,
+    /// Histories that were taken in; forgetting them means nothing but that they may be taken in once more.
+    #[serde(default)]
+    pub imported: Vec<PathBuf>,
 }
 
 impl Receipt {
@@ -104,7 +107,7 @@ impl Receipt {
 
     /// Tells whether nothing is left that undoing would have to take away.
     pub fn is_empty(&self) -> bool {
-        let Self { version: _, files, directories, hooks, enabled, linger } = self;
+        let Self { version: _, files, directories, hooks, enabled, linger, imported: _ } = self;
         files.is_empty() && directories.is_empty() && hooks.is_empty() && enabled.is_empty() && !linger
     }
 
@@ -123,6 +126,13 @@ impl Receipt {
     pub fn made(&mut self, path: &Path) {
         if self.directories.iter().all(|known| known != path) {
             self.directories.push(path.to_owned());
+        }
+    }
+
+    /// Notes a history that was taken in.
+    pub fn took_in(&mut self, file: &Path) {
+        if self.imported.iter().all(|known| known != file) {
+            self.imported.push(file.to_owned());
         }
     }
 

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::machine::environment;
-use super::plan::{Plan, Step, in_shell};
+use super::plan::{Ours, Plan, Step, in_shell};
 use super::receipt::Receipt;
 use crate::ctl::exit::Trouble;
-use crate::ctl::json;
 use crate::ctl::scene::Scene;
 use crate::ctl::shell::{self, block};
+use crate::ctl::{import, json};
+use crate::surroundings;
 
 /// How long a daemon may take to stop in order: it syncs what it has.
 const ENDING: Duration = Duration::from_secs(30);
@@ -54,7 +55,8 @@ impl Runner {
             if is_done {
                 self.keep()?;
             }
-            if is_done || !step.is_deed() {
+            // What was taken in has said so itself.
+            if (is_done || !step.is_deed()) && !matches!(step, Step::TakeIn { .. }) {
                 tell(scene, step)?;
             }
         }
@@ -70,7 +72,7 @@ impl Runner {
     }
 
     /// Does one step and tells whether it changed anything.
-    fn step(&mut self, scene: &Scene, step: &Step) -> Result<bool, Trouble> {
+    fn step(&mut self, scene: &mut Scene, step: &Step) -> Result<bool, Trouble> {
         match step {
             Step::MakeDirectory { path, mode } => self.make_directory(path, *mode),
             Step::WriteFile { path, text, mode } => {
@@ -98,8 +100,11 @@ impl Runner {
                 }
                 Ok(is_gone)
             }
-            Step::RemoveTree { path } => {
-                gone(fs::remove_dir_all(path)).map_err(|error| Trouble::file("remove", path, &error))
+            Step::Sweep { path, what } => sweep(scene, path, *what),
+            Step::TakeIn { file, format, .. } => {
+                import::take_in(scene, file, *format)?;
+                self.receipt.took_in(file);
+                Ok(true)
             }
             Step::EndDaemon { pid } => end_daemon(scene, *pid).map(|()| true),
             Step::Run { command, may_fail } => self.command(scene, command, *may_fail),
@@ -202,6 +207,53 @@ fn gone(removed: std::io::Result<()>) -> std::io::Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Removes what is ours in a directory, and the directory if that was all; names what stays.
+fn sweep(scene: &Scene, path: &Path, what: Ours) -> Result<bool, Trouble> {
+    let Some(found) = surroundings::found(path) else { return Ok(false) };
+    // Behind a link lies what somebody else has chosen.
+    found.judge(surroundings::uid()).map_err(|reason| {
+        Trouble::refused(format!("{} {reason}; nothing was removed there", path.display()))
+    })?;
+    if what == Ours::Data {
+        refuse_in_use(path)?;
+    }
+    let failed = |error: std::io::Error| Trouble::file("look into", path, &error);
+    let mut has_changed = false;
+    let mut others = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().to_str().is_some_and(|name| what.has(name)) {
+            others.push(entry.file_name().to_string_lossy().into_owned());
+            continue;
+        }
+        let is_directory = entry.file_type().map_err(failed)?.is_dir();
+        let at = entry.path();
+        let removed = if is_directory { fs::remove_dir_all(&at) } else { fs::remove_file(&at) };
+        has_changed |= gone(removed).map_err(|error| Trouble::file("remove", &at, &error))?;
+    }
+    if others.is_empty() {
+        return remove_empty(path).map(|is_gone| is_gone || has_changed);
+    }
+    if what != Ours::Scratch {
+        others.sort_unstable();
+        scene.note(&format!("{} stays for what else is in it: {}", path.display(), others.join(", ")));
+    }
+    Ok(has_changed)
+}
+
+/// Refuses to take the data from under a daemon that runs.
+fn refuse_in_use(data: &Path) -> Result<(), Trouble> {
+    let Ok(lock) = fs::File::open(data.join("karod.lock")) else { return Ok(()) };
+    match lock.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Err(Trouble::refused(format!(
+            "karod still runs on {}, so nothing was removed there; end it and do this again",
+            data.display()
+        ))),
+        // Where files cannot be locked, no daemon has started either.
+        Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(()),
     }
 }
 

@@ -123,3 +123,54 @@ fn a_daemon_is_ended_in_order_and_by_force_only_if_it_must() {
     end_daemon(&scene, child.id()).expect("it ends");
     assert!(!child.wait().expect("it has ended").success());
 }
+
+#[test]
+fn only_what_is_ours_is_swept() {
+    let directory = private_directory();
+    let data = directory.path().join("data");
+    crate::fake::make_private(&data);
+    for name in ["log", "views"] {
+        fs::create_dir_all(data.join(name).join("deep")).expect("there is room");
+    }
+    for name in ["identity.key", "receipt.json", "thesis.tex"] {
+        fs::write(data.join(name), "").expect("there is room");
+    }
+    let (mut scene, _) = quiet_scene();
+    let mut runner = runner(&directory);
+    let sweep = || plan(vec![Step::Sweep { path: data.clone(), what: Ours::Data }]);
+    runner.run(&mut scene, &sweep()).expect("it can be removed");
+    let left: Vec<_> =
+        fs::read_dir(&data).expect("it stays").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["thesis.tex"]);
+    fs::remove_file(data.join("thesis.tex")).expect("it is ours");
+    runner.run(&mut scene, &sweep()).expect("it can be removed");
+    assert!(!data.exists());
+}
+
+#[test]
+fn data_that_a_daemon_holds_is_not_removed() {
+    let directory = private_directory();
+    let data = directory.path().join("data");
+    crate::fake::make_private(&data);
+    let lock = fs::File::create(data.join("karod.lock")).expect("there is room");
+    lock.lock().expect("nobody else has it");
+    fs::write(data.join("identity.key"), "").expect("there is room");
+    let (mut scene, _) = quiet_scene();
+    let deed = plan(vec![Step::Sweep { path: data.clone(), what: Ours::Data }]);
+    let trouble = runner(&directory).run(&mut scene, &deed).expect_err("it is in use");
+    assert!(trouble.message.starts_with("karod still runs on "), "{trouble}");
+    assert!(data.join("identity.key").exists());
+}
+
+#[test]
+fn what_lies_behind_a_link_is_not_swept() {
+    let directory = private_directory();
+    let (data, link) = (directory.path().join("theirs"), directory.path().join("data"));
+    crate::fake::make_private(&data);
+    fs::write(data.join("identity.key"), "").expect("there is room");
+    std::os::unix::fs::symlink(&data, &link).expect("there is room");
+    let (mut scene, _) = quiet_scene();
+    let deed = plan(vec![Step::Sweep { path: link, what: Ours::Data }]);
+    assert!(runner(&directory).run(&mut scene, &deed).is_err());
+    assert!(data.join("identity.key").exists());
+}

@@ -1,0 +1,135 @@
+//! `karoctl setup`: from programs that lie on the disk to a recorded shell, each part shown and asked for.
+//!
+//! Nothing is looked for on any network, and nothing is done that `karoctl uninstall` does not undo.
+
+pub mod parts;
+
+use serde_json::json;
+
+use self::parts::{Found, Part, parts};
+use super::cli::{SetupArgs, SetupPart};
+use super::exit::{Exit, Trouble};
+use super::json;
+use super::scene::Scene;
+use super::service::machine::{Machine, Scope};
+use super::service::runner::Runner;
+use super::service::show;
+use super::shown::{Newline, shown};
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When nobody can be asked and nobody said yes, or a step fails; what was done before it is written down.
+pub fn run(scene: &mut Scene, args: &SetupArgs) -> Result<Exit, Trouble> {
+    let machine = Machine::look(scene, Scope::User)?;
+    let parts = parts(&machine, &Found::look(args)?, args);
+    if args.dry_run || !args.yes && !scene.has_person {
+        show_parts(scene, &parts)?;
+        return match args.dry_run {
+            true => Ok(Exit::Done),
+            false => Err(Trouble::usage(
+                "nothing was done, for there is no terminal to ask on; add --yes to have all of this done",
+            )),
+        };
+    }
+    let mut runner = Runner::new(machine.uid, machine.receipt.clone(), Some(machine.receipt_path.clone()));
+    for part in &parts {
+        do_part(scene, part, args.yes, &mut runner)?;
+    }
+    let is_kept = parts.iter().all(|part| part.part != SetupPart::Service || part.hindrance.is_none());
+    tell_summary(scene, &machine, runner.has_changed, is_kept)?;
+    Ok(Exit::Done)
+}
+
+const fn title(part: SetupPart) -> &'static str {
+    match part {
+        SetupPart::Service => "service",
+        SetupPart::Hooks => "hooks",
+        SetupPart::History => "history",
+    }
+}
+
+/// Says what would be done, whole.
+fn show_parts(scene: &mut Scene, parts: &[Part]) -> Result<(), Trouble> {
+    for part in parts {
+        if scene.is_json {
+            part.plan
+                .steps
+                .iter()
+                .try_for_each(|step| json::write_line(&mut scene.out, &step.to_json(false)))?;
+            continue;
+        }
+        heading(scene, part)?;
+        scene.out.write_all(part.plan.text().as_bytes())?;
+    }
+    if !scene.is_json {
+        writeln!(scene.out, "\nnothing was done")?;
+    }
+    Ok(())
+}
+
+fn heading(scene: &mut Scene, part: &Part) -> Result<(), Trouble> {
+    let state = match &part.hindrance {
+        Some(why) => format!(": left out: {}", shown(why.as_bytes(), Newline::Kept)),
+        None if part.plan.is_idle() => ": it is so already".to_owned(),
+        None => String::new(),
+    };
+    writeln!(scene.out, "\n{}{state}", title(part.part))?;
+    Ok(())
+}
+
+fn do_part(scene: &mut Scene, part: &Part, yes: bool, runner: &mut Runner) -> Result<(), Trouble> {
+    if !scene.is_json {
+        heading(scene, part)?;
+    }
+    if part.hindrance.is_some() {
+        return Ok(());
+    }
+    if !part.plan.is_idle() && !yes {
+        for step in part.plan.steps.iter().filter(|step| step.is_deed()) {
+            writeln!(scene.out, "  {}", step.line(false))?;
+        }
+        if !scene.confirm_seen(part.question)? {
+            writeln!(scene.out, "left out")?;
+            return Ok(());
+        }
+    }
+    runner.run(scene, &part.plan)
+}
+
+/// Says what holds from here on, where it lies and how it is undone.
+fn tell_summary(
+    scene: &mut Scene,
+    machine: &Machine,
+    has_changed: bool,
+    is_kept: bool,
+) -> Result<(), Trouble> {
+    let places = scene.places()?;
+    let log = show::log(machine);
+    if scene.is_json {
+        let summary = json!({
+            "changed": has_changed,
+            "data": places.data.to_string_lossy(),
+            "config": places.config.to_string_lossy(),
+            "log": log,
+            "undo": "karoctl uninstall",
+        });
+        return json::write_line(&mut scene.out, &summary);
+    }
+    let data = shown(places.data.as_os_str().as_encoded_bytes(), Newline::Arrow);
+    let said = if has_changed { "Karo is set up." } else { "Nothing to do: Karo is set up already." };
+    // Where no service manager starts karod, the person does.
+    let start = if is_kept { "" } else { "start      karoctl service run & (in your session's start-up)\n" };
+    write!(
+        scene.out,
+        "\n{said}\n{start}\
+         next       open a new terminal, type a command or two, then: karoctl query\n\
+         kept       in {data}, for you alone; secrets are cut out before; nothing leaves this machine\n\
+         pause      export KARO_PAUSE=1 in a shell; a line that begins with a space is not recorded\n\
+         log        {log}\n\
+         check      karoctl doctor\n\
+         undo       karoctl uninstall; with --purge what was recorded goes too\n"
+    )?;
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The parts of a first run: which there are to do on this machine. Pure, but for [`Found::look`].
+
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::ctl::cli::{HistoryFormat, HookedShell, SetupArgs, SetupPart, ShellArgs};
+use crate::ctl::exit::Trouble;
+use crate::ctl::import::{self, find};
+use crate::ctl::service::machine::Machine;
+use crate::ctl::service::plan::{Plan, Step};
+use crate::ctl::service::steps::{self, Wish};
+use crate::ctl::shell;
+
+/// One part: what it is, what there is to do, or why it cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which.
+    pub part: SetupPart,
+    /// What is asked for.
+    pub question: &'static str,
+    /// What there is to do.
+    pub plan: Plan,
+    /// Why it is left out, if it is.
+    pub hindrance: Option<String>,
+}
+
+/// A shell as it is found on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundShell {
+    /// Which.
+    pub shell: HookedShell,
+    /// Its rc file.
+    pub file: PathBuf,
+    /// The lines that load its hook.
+    pub lines: String,
+    /// Whether its program is on the path.
+    pub has_program: bool,
+    /// Whether it has an rc file.
+    pub has_file: bool,
+    /// Whether the account starts with it.
+    pub is_login: bool,
+    /// Whether its rc file has these lines, or why that cannot be told.
+    pub is_hooked: Result<bool, String>,
+}
+
+/// A history file as it is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundHistory {
+    /// Where.
+    pub file: PathBuf,
+    /// What it is.
+    pub format: HistoryFormat,
+    /// Commands in it, or why they cannot be counted.
+    pub count: Result<usize, String>,
+}
+
+/// What a first run finds besides the service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Shells that have hooks.
+    pub shells: Vec<FoundShell>,
+    /// History files.
+    pub histories: Vec<FoundHistory>,
+}
+
+impl Found {
+    /// Looks at the shells and at their histories.
+    ///
+    /// # Errors
+    ///
+    /// When there is no home directory.
+    pub fn look(args: &SetupArgs) -> Result<Self, Trouble> {
+        let variable = |name: &str| std::env::var_os(name);
+        let login = variable("SHELL").map(PathBuf::from);
+        let login = login.as_deref().and_then(Path::file_name).map(OsString::from);
+        let look = |shell: HookedShell| {
+            let file = shell::own_rc_file(shell)?;
+            let lines = shell::own_lines(ShellArgs { shell, mode: args.mode })?;
+            Ok(FoundShell {
+                shell,
+                has_program: is_on_path(shell.name(), variable("PATH")),
+                has_file: file.exists(),
+                is_login: login.as_deref().is_some_and(|login| login == shell.name()),
+                is_hooked: shell::has_lines(&file, &lines).map_err(|trouble| trouble.message),
+                file,
+                lines,
+            })
+        };
+        let history = |(file, format): (PathBuf, HistoryFormat)| FoundHistory {
+            count: import::count(&file, format).map_err(|trouble| trouble.message),
+            file,
+            format,
+        };
+        Ok(Self {
+            shells: HookedShell::ALL.into_iter().map(look).collect::<Result<_, Trouble>>()?,
+            histories: find::found(&variable).into_iter().map(history).collect(),
+        })
+    }
+}
+
+fn is_on_path(program: &str, path: Option<OsString>) -> bool {
+    let is_program = |at: PathBuf| {
+        at.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    path.is_some_and(|path| std::env::split_paths(&path).any(|directory| is_program(directory.join(program))))
+}
+
+/// Returns the parts in the order in which they are done.
+pub fn parts(machine: &Machine, found: &Found, args: &SetupArgs) -> Vec<Part> {
+    let service = service(machine, args);
+    let will_run = service.hindrance.is_none() && !args.without.contains(&SetupPart::Service);
+    let history = history(machine, found, will_run);
+    let mut parts = vec![service, hooks(found), history];
+    parts.retain(|part| !args.without.contains(&part.part));
+    keep_a_receipt(machine, &mut parts);
+    parts
+}
+
+/// What is done is written down in the data directory, so whichever part comes first makes that.
+fn keep_a_receipt(machine: &Machine, parts: &mut [Part]) {
+    let Some(data) = machine.receipt_path.parent() else { return };
+    let is_missing = machine.missing.iter().any(|path| path == data);
+    if let Some(first) = parts.iter_mut().find(|part| !part.plan.is_idle())
+        && is_missing
+        && first.part != SetupPart::Service
+    {
+        first.plan.steps.insert(0, Step::MakeDirectory { path: data.to_owned(), mode: 0o700 });
+    }
+}
+
+fn service(machine: &Machine, args: &SetupArgs) -> Part {
+    let question = "start karod at login and with the first command?";
+    let planned = steps::install(machine, Wish { force: false, linger: args.linger });
+    let (plan, hindrance) = match planned {
+        Ok(plan) => (plan, None),
+        Err(trouble) => (Plan::default(), Some(trouble.message)),
+    };
+    Part { part: SetupPart::Service, question, plan, hindrance }
+}
+
+fn hooks(found: &Found) -> Part {
+    let mut plan = Plan::default();
+    let is_used = |shell: &&FoundShell| shell.has_program && (shell.has_file || shell.is_login);
+    for shell in found.shells.iter().filter(is_used) {
+        match &shell.is_hooked {
+            Ok(true) => {}
+            Ok(false) => plan.push(Step::PutLines {
+                shell: shell.shell,
+                file: shell.file.clone(),
+                lines: shell.lines.clone(),
+            }),
+            Err(why) => plan.explain(format!("no hook for {}: {why}", shell.shell.name())),
+        }
+    }
+    let hindrance = (!found.shells.iter().any(|shell| is_used(&shell)))
+        .then(|| "neither bash nor zsh nor fish is used here; see `karoctl doctor`".to_owned());
+    Part { part: SetupPart::Hooks, question: "record what is typed into new shells?", plan, hindrance }
+}
+
+fn history(machine: &Machine, found: &Found, will_run: bool) -> Part {
+    let mut plan = Plan::default();
+    for history in found.histories.iter().filter(|history| !machine.receipt.imported.contains(&history.file))
+    {
+        match &history.count {
+            Ok(0) => {}
+            Ok(count) => {
+                plan.push(Step::TakeIn { file: history.file.clone(), format: history.format, count: *count })
+            }
+            Err(why) => plan.explain(format!("{} is left out: {why}", history.file.display())),
+        }
+    }
+    let runs = will_run || machine.stray.is_some() || machine.units.iter().any(|unit| unit.manner.is_active);
+    let hindrance = (!runs && !plan.is_idle())
+        .then(|| "no karod runs that could take it in; once one does: `karoctl import auto`".to_owned());
+    if hindrance.is_some() {
+        plan = Plan::default();
+    }
+    Part { part: SetupPart::History, question: "take in the history of your shells?", plan, hindrance }
+}
+
+#[cfg(test)]
+#[path = "parts_tests.rs"]
+mod tests;

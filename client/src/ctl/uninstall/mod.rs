@@ -1,0 +1,175 @@
+//! `karoctl uninstall`: takes away what `karoctl setup` did, and nothing else; with `--purge` what Karo kept as well.
+//!
+//! It needs no daemon: what it takes away it finds in the receipt, in the rc files and in the places of this user.
+
+pub mod plan;
+
+use std::path::Path;
+
+use karo_protocol::local::Status;
+
+use self::plan::{Traces, plan};
+use super::cli::UninstallArgs;
+use super::exit::{Exit, Trouble};
+use super::scene::Scene;
+use super::service::machine::{Machine, Scope};
+use super::service::runner::Runner;
+use super::service::{nothing_to_do, show_plan};
+use super::shell::own_path;
+use super::shown::{Newline, shown};
+use super::status;
+use crate::ctl::status::bytes;
+
+/// What has to be typed before everything is forgotten.
+const WORD: &str = "forget";
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When nobody agrees, or something cannot be removed.
+pub fn run(scene: &mut Scene, args: UninstallArgs) -> Result<Exit, Trouble> {
+    let places = scene.places()?;
+    // Asked before the machine is looked at: the question may be what starts a daemon that systemd holds ready.
+    let status =
+        args.purge.then(|| scene.connect().and_then(|mut connection| status::ask(&mut connection)).ok());
+    let status = status.flatten();
+    let machine = Machine::look(scene, Scope::User)?;
+    let traces = Traces::look(&places, &machine.receipt);
+    let plan = plan(&machine, &traces, args.purge);
+    if args.dry_run {
+        return show_plan(scene, &plan);
+    }
+    if plan.is_idle() {
+        nothing_to_do(scene)?;
+        return Ok(Exit::NothingFound);
+    }
+    if !args.yes {
+        agree(scene, &plan, args.purge.then(|| lost(status.as_ref(), traces.data.as_deref())))?;
+    }
+    let receipt_path = (!args.purge).then_some(machine.receipt_path);
+    Runner::new(machine.uid, machine.receipt, receipt_path).run(scene, &plan)?;
+    tell_rest(scene, &traces, args.purge)?;
+    Ok(Exit::Done)
+}
+
+/// Says what will be lost for good.
+fn lost(status: Option<&Status>, data: Option<&Path>) -> String {
+    let Some(status) = status else {
+        let Some(data) = data else { return "the configuration".to_owned() };
+        return format!(
+            "all that was recorded ({} in {}; karod does not answer, so the events are not counted), the key of this \
+             machine and the configuration",
+            bytes(bytes_below(data)),
+            shown(data.as_os_str().as_encoded_bytes(), Newline::Arrow)
+        );
+    };
+    let key = match status.mesh.fingerprint {
+        Some(fingerprint) => {
+            format!("the key of this machine ({fingerprint}, known to {} peers)", status.mesh.peers)
+        }
+        None => "the key of this machine".to_owned(),
+    };
+    format!("{} events, {key} and the configuration", status.store.events)
+}
+
+fn bytes_below(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
+            Ok(meta) => meta.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// Shows what will be done, and asks; before anything is forgotten a word has to be typed.
+fn agree(scene: &mut Scene, plan: &super::service::plan::Plan, lost: Option<String>) -> Result<(), Trouble> {
+    if !scene.has_person {
+        return Err(Trouble::usage(
+            "nothing was done, for there is no terminal to ask on; see it with --dry-run, or add --yes",
+        ));
+    }
+    for step in &plan.steps {
+        writeln!(scene.out, "  {}", step.line(false))?;
+    }
+    let Some(lost) = lost else {
+        return match scene.confirm_seen("do all of this?")? {
+            true => Ok(()),
+            false => Err(Trouble::refused("nothing was done")),
+        };
+    };
+    let question = format!("this forgets for good: {lost}. Nothing brings it back. Type {WORD} to go on:");
+    match scene.typed(&question)? == WORD {
+        true => Ok(()),
+        false => Err(Trouble::refused("nothing was done")),
+    }
+}
+
+/// Says what is left and how it goes.
+fn tell_rest(scene: &mut Scene, traces: &Traces, purge: bool) -> Result<(), Trouble> {
+    if scene.is_json {
+        return Ok(());
+    }
+    writeln!(scene.out)?;
+    if let Some(data) = traces.data.as_ref().filter(|_| !purge) {
+        let data = shown(data.as_os_str().as_encoded_bytes(), Newline::Arrow);
+        writeln!(
+            scene.out,
+            "kept       {data}, all that was recorded; `karoctl uninstall --purge` forgets it"
+        )?;
+    }
+    if !traces.rc_files.is_empty() {
+        writeln!(scene.out, "shells     those that are open have the hook until they end: close them")?;
+    }
+    let programs = own_path()?;
+    let directory = programs.parent().unwrap_or(Path::new("/"));
+    writeln!(scene.out, "programs   {}", how_programs_go(directory))?;
+    writeln!(scene.out, "journal    what karod logged stays in the system's journal until that forgets it")?;
+    Ok(())
+}
+
+/// Says who takes away the programs, by where they lie.
+fn how_programs_go(directory: &Path) -> String {
+    let named = shown(directory.as_os_str().as_encoded_bytes(), Newline::Arrow);
+    if directory.ends_with(".cargo/bin") {
+        return "cargo uninstall karo-daemon karo-client".to_owned();
+    }
+    match directory.to_str() {
+        Some("/usr/bin" | "/opt/homebrew/bin") => {
+            format!("they lie in {named}: the package manager that brought them takes them away")
+        }
+        Some(_) | None => format!("rm {named}/karod {named}/karoctl {named}/karo-observe"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctl::samples;
+
+    #[test]
+    fn what_is_lost_is_said() {
+        let status = samples::status();
+        assert_eq!(lost(Some(&status), None), "123456 events, the key of this machine and the configuration");
+        let directory = crate::fake::private_directory();
+        std::fs::create_dir(directory.path().join("log")).expect("there is room");
+        std::fs::write(directory.path().join("log/1"), vec![0; 2048]).expect("there is room");
+        let text = lost(None, Some(directory.path()));
+        assert!(text.starts_with("all that was recorded (2.0 KiB in "), "{text}");
+    }
+
+    #[test]
+    fn programs_are_left_to_whoever_brought_them() {
+        let cases = [
+            ("/home/ann/.cargo/bin", "cargo uninstall karo-daemon karo-client"),
+            ("/usr/bin", "they lie in /usr/bin: the package manager that brought them takes them away"),
+            ("/opt/k", "rm /opt/k/karod /opt/k/karoctl /opt/k/karo-observe"),
+        ];
+        for (directory, expected) in cases {
+            assert_eq!(how_programs_go(Path::new(directory)), expected);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+use super::*;
+use crate::ctl::service::machine::{Keeper, Scope, Unit};
+use crate::ctl::service::manner::Manner;
+use crate::fake::{places_in, private_directory};
+
+/// A machine that `karoctl setup` has been run on.
+fn machine() -> Machine {
+    let mut receipt = Receipt::default();
+    receipt.made(Path::new("/h/.config"));
+    receipt.made(Path::new("/h/.config/systemd"));
+    let unit = |kind: &str| Unit {
+        name: format!("karod.{kind}"),
+        path: format!("/h/.config/systemd/user/karod.{kind}").into(),
+        wanted: "[Unit]\n".to_owned(),
+        found: Some(b"[Unit]\n".to_vec()),
+        manner: Manner { is_loaded: true, ..Manner::default() },
+        ..Unit::default()
+    };
+    Machine {
+        keeper: Keeper::Systemd,
+        scope: Scope::User,
+        uid: 7,
+        karod: "/h/.local/bin/karod".into(),
+        has_karod: true,
+        units: vec![unit("service"), unit("socket")],
+        missing: Vec::new(),
+        lacks_catalog: false,
+        lingers: Some(false),
+        stray: None,
+        receipt,
+        receipt_path: "/h/.local/share/karo/receipt.json".into(),
+    }
+}
+
+fn traces() -> Traces {
+    Traces {
+        rc_files: vec![
+            RcFile { file: "/h/.bashrc".into(), hindrance: None },
+            RcFile { file: "/h/.zshrc".into(), hindrance: Some("/h/.zshrc is half".to_owned()) },
+        ],
+        spools: vec![SpoolLeft { path: "/run/user/7/karo/spool".into(), waiting: 2 }],
+        sockets: vec!["/run/user/7/karo/karod.sock".into()],
+        data: Some("/h/.local/share/karo".into()),
+        config: Some("/h/.config/karo/config.toml".into()),
+        logs: Vec::new(),
+        own: vec!["/run/user/7/karo".into()],
+    }
+}
+
+fn lines(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(|step| step.line(false)).collect()
+}
+
+#[test]
+fn what_was_set_up_is_taken_away_and_data_stays() {
+    let expected = [
+        "take the hook out of /h/.bashrc",
+        "/h/.zshrc is half",
+        "run systemctl --user disable --now karod.socket karod.service",
+        "remove /h/.config/systemd/user/karod.service",
+        "remove /h/.config/systemd/user/karod.socket",
+        "run systemctl --user daemon-reload",
+        "remove what shells keep beside their records in /run/user/7/karo/spool",
+        "2 records that no daemon has taken in stay in /run/user/7/karo/spool; --purge removes them too",
+        "remove /run/user/7/karo/karod.sock",
+        "remove /run/user/7/karo",
+        "remove /h/.config/systemd",
+        "remove /h/.config",
+    ];
+    assert_eq!(lines(&plan(&machine(), &traces(), false)), expected);
+}
+
+#[test]
+fn a_purge_forgets_the_data_after_the_daemon_is_gone() {
+    let lines = lines(&plan(&Machine { stray: Some(9), ..machine() }, &traces(), true));
+    let place = |line: &str| {
+        lines.iter().position(|have| have == line).unwrap_or_else(|| panic!("{line} is not in {lines:#?}"))
+    };
+    let ended = place("end karod, process 9");
+    assert!(ended < place("remove records that wait in /run/user/7/karo/spool"));
+    assert!(ended < place("remove /h/.config/karo/config.toml"));
+    assert!(ended < place("remove log, views and keys in /h/.local/share/karo"));
+}
+
+#[test]
+fn what_lies_about_is_found() {
+    let directory = private_directory();
+    let places = places_in(&directory);
+    fs::create_dir_all(&places.hook_spool).expect("there is room");
+    fs::write(places.hook_spool.join(format!("{:032x}.1.e", 7)), "").expect("there is room");
+    fs::write(places.hook_spool.join("other"), "").expect("there is room");
+    let rc = directory.path().join("rc");
+    shell::put_lines(&rc, "hook\n").expect("there is room");
+    let mut receipt = Receipt::default();
+    receipt.hooked("bash", &rc);
+    let traces = Traces::look(&places, &receipt);
+    assert!(traces.rc_files.contains(&RcFile { file: rc, hindrance: None }));
+    assert_eq!(traces.spools, [SpoolLeft { path: places.hook_spool, waiting: 1 }]);
+    assert_eq!((&traces.data, &traces.config), (&None, &None));
+    assert!(traces.sockets.is_empty());
+}
+
+#[test]
+fn only_directories_of_karos_name_are_its_own() {
+    let directory = private_directory();
+    let at = |name: &str| directory.path().join(name);
+    for path in ["state/karo/spool", "state/karo/run", "run/karo/spool", "elsewhere"] {
+        fs::create_dir_all(at(path)).expect("there is room");
+    }
+    let places = Places {
+        socket: at("run/karo/karod.sock"),
+        other_sockets: vec![at("state/karo/run/karod.sock")],
+        hook_spool: at("elsewhere/spool"),
+        client_spool: at("state/karo/spool"),
+        ..places_in(&directory)
+    };
+    assert_eq!(own(&places), [at("state/karo/run"), at("run/karo"), at("state/karo")]);
+}
