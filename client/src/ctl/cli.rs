@@ -10,6 +10,7 @@ use karo_protocol::{Axis, Category, EventId, Risk, ShellId, ShellKind};
 use super::exit;
 
 pub use living::{DeedArgs, InstallArgs, ScopeArgs, ServiceCommand, SetupArgs, SetupPart, UninstallArgs};
+pub use logs::LogsArgs;
 pub use mesh::{
     AuditArgs, AuditCommand, AuditFilterArgs, CalledArgs, IdentityCommand, PairArgs, PassphraseArgs,
     PeersArgs, PeersCommand, split_node,
@@ -20,6 +21,7 @@ pub use sharing::{
 };
 
 mod living;
+mod logs;
 mod mesh;
 mod sharing;
 
@@ -86,6 +88,8 @@ pub enum Command {
     Group(GroupArgs),
     /// Show what was unusual about your own days; nobody else sees this.
     Anomalies(AnomaliesArgs),
+    /// Show what karod said: who came and went, what went wrong, and what it was told.
+    Logs(LogsArgs),
     /// Check what goes wrong in life, and name the mend.
     Doctor,
     /// Write completions for a shell to standard output.

@@ -32,6 +32,7 @@ pub mod group;
 pub mod identity;
 pub mod import;
 pub mod json;
+pub mod logs;
 pub mod man;
 pub mod mesh;
 pub mod owned_file;
@@ -115,6 +116,7 @@ fn run(scene: &mut Scene, command: &Command) -> Result<Exit, Trouble> {
         Command::Anomalies(args) => anomalies::run(scene, args),
         Command::Shell(command) => shell::run(scene, command),
         Command::Service(command) => service::run(scene, command),
+        Command::Logs(args) => logs::run(scene, args),
         Command::Doctor => doctor::run(scene),
         Command::Completions { shell } => man::completions(scene, *shell),
         Command::Man { directory } => man::run(scene, directory.as_deref()),

@@ -34,6 +34,8 @@ pub struct Scene {
     pub secret: fn(&str) -> Result<String, Trouble>,
     /// Asks the person to type a word, or says why nobody can be asked.
     pub word: fn(&str) -> Result<String, Trouble>,
+    /// What reads the journal, where the system has one.
+    pub journalctl: Option<PathBuf>,
     places: Option<Places>,
     now: OnceCell<Zoned>,
 }
@@ -50,6 +52,7 @@ impl Scene {
             has_person: is_anybody_there(),
             secret: passphrase::ask_on_terminal,
             word: read_on_terminal,
+            journalctl: Some(PathBuf::from("journalctl")),
             places: None,
             now: OnceCell::new(),
         }
@@ -68,6 +71,7 @@ impl Scene {
             has_person: false,
             secret: |_| Err(Trouble::refused("nobody is there")),
             word: |_| Err(Trouble::refused("nobody is there")),
+            journalctl: None,
             places: Some(places),
             now,
         }
