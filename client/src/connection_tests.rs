@@ -164,7 +164,7 @@ fn every_place_is_named_when_nobody_is_anywhere() {
     drop(UnixListener::bind(&places.socket).expect("the path is free"));
     let error = Connection::open(&places, uid(), SHORT).expect_err("it is stale").to_string();
     let expected =
-        format!("no daemon at {} (a socket that nobody serves); start it", places.socket.display());
+        format!("no daemon at {} (a socket that nobody serves); `karoctl", places.socket.display());
     assert!(error.starts_with(&expected), "{error}");
 }
 

@@ -57,6 +57,11 @@ macro_rules! table {
         }
 
         impl $name {
+            /// Adds each key with its value as TOML, below that name of the table.
+            pub(super) fn values(&self, table: &str, values: &mut Vec<(String, String)>) {
+                $(values.push((format!("{table}.{}", stringify!($key)), self.$key.to_toml()));)+
+            }
+
             /// Writes the table as it stands in the documented default file, below that line of its name.
             pub(super) fn document(head: &str, text: &mut String) {
                 let default = Self::default();
@@ -367,6 +372,28 @@ fn refused(key: impl Into<String>, value: impl fmt::Display, accepted: impl Into
 }
 
 impl Config {
+    /// Returns each key with its value as TOML, in the order of the documented default file; a table that may stand
+    /// there several times has a number behind its name.
+    pub fn values(&self) -> Vec<(String, String)> {
+        let mut values = Vec::new();
+        self.record.values("record", &mut values);
+        self.redact.values("redact", &mut values);
+        self.rules.values("rules", &mut values);
+        self.store.values("store", &mut values);
+        self.socket.values("socket", &mut values);
+        self.log.values("log", &mut values);
+        self.mesh.values("mesh", &mut values);
+        for (place, peer) in self.mesh.peers.iter().enumerate() {
+            peer.values(&format!("mesh.peers[{place}]"), &mut values);
+        }
+        self.discovery.values("discovery", &mut values);
+        self.sharing.values("sharing", &mut values);
+        for (place, peer) in self.sharing.peers.iter().enumerate() {
+            peer.values(&format!("sharing.peers[{place}]"), &mut values);
+        }
+        values
+    }
+
     /// Checks every value and makes settings of them; `home` stands for `~`.
     ///
     /// # Errors

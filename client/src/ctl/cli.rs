@@ -67,9 +67,8 @@ pub enum Command {
     Service(ServiceCommand),
     /// Undo what `setup` did; with --purge forget what was recorded, too.
     Uninstall(UninstallArgs),
-    /// Show or check the configuration.
-    #[command(subcommand)]
-    Config(ConfigCommand),
+    /// Show each value of the configuration with where it comes from, or check a file.
+    Config(ConfigArgs),
     /// Look after the store.
     #[command(subcommand)]
     Store(StoreCommand),
@@ -447,8 +446,22 @@ impl HookMode {
 }
 
 /// `karoctl config`.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// What is done; without it, `show`.
+    #[command(subcommand)]
+    pub command: Option<ConfigCommand>,
+}
+
+/// What is done with the configuration.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConfigCommand {
+    /// Show each value, and whether it is the default or comes from a line of the file, the environment or a flag.
+    Show {
+        /// The file that karod is given by its own --config.
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        config: Option<PathBuf>,
+    },
     /// Print the default file, every key with its meaning, unit and range.
     Default,
     /// Check a file, without reloading it.

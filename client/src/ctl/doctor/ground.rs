@@ -25,6 +25,7 @@ pub fn checks(places: &Places) -> Vec<Check> {
     checks.push(directory("socket", socket_directory));
     checks.extend(places.spools().into_iter().map(|spool| directory("spool", spool)));
     checks.push(file_system(&places.data));
+    checks.extend(full(&places.data, reserve(&places.config)));
     checks.extend(places.spools().into_iter().map(leftovers));
     checks.push(observe());
     checks.push(login_shell(std::env::var_os("SHELL").map(PathBuf::from).as_deref(), &places.config));
@@ -148,6 +149,32 @@ fn file_system(data: &Path) -> Check {
     let free = rustix::fs::statvfs(there).map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize));
     let free = free.map(crate::ctl::status::bytes).unwrap_or_else(|_| "unknown".to_owned());
     Check::ok("disk", format!("{} lies on a local file system, {free} free", data.display()))
+}
+
+/// Returns how many bytes the daemon leaves free.
+fn reserve(config: &Path) -> u64 {
+    let text = fs::read_to_string(config).unwrap_or_default();
+    let config = toml::from_str::<Config>(&text).unwrap_or_default();
+    u64::try_from(config.store.reserve_mib).unwrap_or(0).saturating_mul(1 << 20)
+}
+
+/// A disk so full that the daemon accepts nothing; the daemon itself may not even have started on it.
+fn full(data: &Path, reserve: u64) -> Option<Check> {
+    let there = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let free = rustix::fs::statvfs(there).map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize)).ok()?;
+    let bytes = crate::ctl::status::bytes;
+    (free <= reserve).then(|| {
+        Check::fail(
+            "disk",
+            format!(
+                "{} has {} free, and karod accepts nothing below {}",
+                there.display(),
+                bytes(free),
+                bytes(reserve)
+            ),
+            "make room; hooks spool meanwhile, and karod goes on by itself",
+        )
+    })
 }
 
 #[cfg(target_os = "linux")]
@@ -284,6 +311,18 @@ mod tests {
             fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("it is ours");
             assert_eq!(configuration(&path).mark, expected, "{text:?} {mode:o}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_found_without_the_daemon() {
+        let home = private_directory();
+        let data = home.path().join("not/there");
+        assert_eq!(full(&data, 0), None);
+        assert_eq!(full(&data, u64::MAX).map(|check| check.mark), Some(Mark::Fail));
+        let config = home.path().join("config.toml");
+        assert_eq!(reserve(&config), 64 << 20);
+        fs::write(&config, "[store]\nreserve_mib = 2\n").expect("there is room");
+        assert_eq!(reserve(&config), 2 << 20);
     }
 
     #[test]

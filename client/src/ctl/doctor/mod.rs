@@ -4,17 +4,21 @@
 //! | --- | --- |
 //! | [`ground`] | places, modes, file systems, leftovers: what can be seen without the daemon |
 //! | [`living`] | the daemon: versions, clock, store, spools, and a record that really arrives |
+//! | [`serviced`] | the service: its units, what they run, and why they do not |
 //! | [`hooked`] | whether this shell is recorded |
 
 pub mod ground;
 pub mod hooked;
 pub mod living;
+pub mod serviced;
 
 use karo_protocol::local::Status;
 use serde::Serialize;
 
+use self::serviced::Serviced;
 use super::exit::{Exit, Trouble};
 use super::scene::Scene;
+use super::service::machine::{Machine, Scope};
 use super::shown::{Newline, shown};
 use super::{json, status};
 
@@ -78,8 +82,10 @@ pub fn run(scene: &mut Scene) -> Result<Exit, Trouble> {
     let places = scene.places()?;
     let mut checks = ground::checks(&places);
     let mut exit = Exit::Done;
+    let mut answers = None;
     match scene.connect().and_then(|mut connection| status::ask(&mut connection).map(|s| (connection, s))) {
         Ok((mut connection, status)) => {
+            answers = Some(status.pid);
             let socket = connection.socket().display();
             checks.push(Check::ok("daemon", format!("process {} answers at {socket}", status.pid)));
             checks.extend(living::checks(scene, &status, &places));
@@ -93,11 +99,21 @@ pub fn run(scene: &mut Scene) -> Result<Exit, Trouble> {
             exit = if trouble.exit == Exit::Bug { exit } else { trouble.exit };
         }
     }
+    // Looked at last: to ask the daemon may be what starts it.
+    let at = checks.iter().position(|check| check.check == "daemon").unwrap_or(checks.len());
+    checks.splice(at..at, service_checks(scene, answers));
     if exit == Exit::Done && checks.iter().any(|check| check.mark == Mark::Fail) {
         exit = Exit::Refused;
     }
     write(scene, &checks)?;
     Ok(exit)
+}
+
+fn service_checks(scene: &Scene, answers: Option<u32>) -> Vec<Check> {
+    match Machine::look(scene, Scope::User) {
+        Ok(machine) => serviced::checks(&Serviced::look(machine, answers)),
+        Err(trouble) => vec![Check::warn("service", trouble.message, "see `karoctl service status`")],
+    }
 }
 
 const fn exit_of(status: &Status) -> Exit {

@@ -251,6 +251,12 @@ fn filling(scope: &Scope, places: &Places, karod: &Path, uid: u32) -> Filling {
         variables.insert("KARO_SPOOL_DIR", places.client_spool.clone());
     }
     let socket_directory = places.socket.parent().unwrap_or(Path::new("/")).to_owned();
+    filling.directories = vec![
+        ("%h/.config/karo", places.config.parent().unwrap_or(Path::new("/")).to_owned()),
+        ("%h/.local/share/karo", places.data.clone()),
+        ("%h/.local/state/karo", state.join("karo")),
+        ("%t/karo", socket_directory.clone()),
+    ];
     filling.written =
         vec![places.data.clone(), places.client_spool.clone(), places.hook_spool.clone(), socket_directory];
     filling.written.dedup();

@@ -20,6 +20,9 @@ pub const AGENT: &str = include_str!("../../../../service-units/org.karo.karod.p
 /// Where the texts say that karod is.
 const PACKAGED_KAROD: &str = "/usr/bin/karod";
 
+/// The keys that open directories to a unit that is otherwise closed.
+const OPENING: [&str; 2] = ["ReadWritePaths", "BindPaths"];
+
 /// What is filled in. All paths are absolute.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filling {
@@ -31,6 +34,8 @@ pub struct Filling {
     pub runtime: PathBuf,
     /// The places, as variables of the environment.
     pub variables: BTreeMap<&'static str, PathBuf>,
+    /// Directories that the texts name, each with the one that holds here.
+    pub directories: Vec<(&'static str, PathBuf)>,
     /// Directories in which karod must be able to write.
     pub written: Vec<PathBuf>,
     /// Where karod logs to where nobody takes its standard error.
@@ -50,12 +55,10 @@ impl Filling {
         let Some((key, value)) = line.split_once('=') else { return line.to_owned() };
         match key {
             "ExecStart" => self.exec_start(line, value),
-            "ExecPaths" | "ReadOnlyPaths" | "BindReadOnlyPaths" => {
-                let word = |word: &str| match word.trim_start_matches(['-', '+']) == PACKAGED_KAROD {
-                    true => word.replace(PACKAGED_KAROD, &quoted(&escaped(&self.karod))),
-                    false => word.to_owned(),
-                };
-                format!("{key}={}", value.split(' ').map(word).collect::<Vec<_>>().join(" "))
+            "ExecPaths" | "ReadOnlyPaths" | "BindReadOnlyPaths" | "ReadWritePaths" | "BindPaths"
+            | "ExecStartPre" => {
+                let words: Vec<String> = value.split(' ').map(|word| self.word(word)).collect();
+                format!("{key}={}", words.join(" "))
             }
             "Environment" => self.variable(line, value),
             "ListenStream" => match self.variables.get("KARO_SOCKET") {
@@ -63,6 +66,20 @@ impl Filling {
                 Some(_) | None => line.to_owned(),
             },
             _ => line.to_owned(),
+        }
+    }
+
+    /// Puts the place that holds here where a word of a list names the usual one.
+    fn word(&self, word: &str) -> String {
+        let bare = word.trim_start_matches(['-', '+', '!', '@']);
+        let prefix = &word[..word.len() - bare.len()];
+        let real = match bare == PACKAGED_KAROD {
+            true => Some(&self.karod),
+            false => self.directories.iter().find(|(usual, _)| *usual == bare).map(|(_, real)| real),
+        };
+        match real.filter(|real| self.expanded(bare) != **real) {
+            Some(real) => quoted(&format!("{prefix}{}", escaped(real))),
+            None => word.to_owned(),
         }
     }
 
@@ -96,18 +113,26 @@ impl Filling {
         lines.splice(last + 1..last + 1, missing);
     }
 
-    /// Opens the directories that the template keeps closed because they are not where it thinks.
+    /// Opens the directories that the template keeps closed because it does not know of them.
     fn add_written(&self, lines: &mut Vec<String>) {
-        const KEY: &str = "ReadWritePaths=";
-        let Some(last) = lines.iter().rposition(|line| line.starts_with(KEY)) else { return };
+        let key_of = |line: &String| {
+            OPENING.into_iter().find(|key| line.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')))
+        };
+        let Some(last) = lines.iter().rposition(|line| key_of(line).is_some()) else { return };
+        let Some(key) = key_of(&lines[last]) else { return };
         let open: Vec<PathBuf> = lines
             .iter()
-            .filter_map(|line| line.strip_prefix(KEY))
-            .flat_map(|value| value.split_whitespace())
+            .filter(|line| key_of(line).is_some())
+            .filter_map(|line| line.split_once('='))
+            .flat_map(|(_, value)| match value.starts_with('"') {
+                true => vec![value.trim_matches('"')],
+                false => value.split_whitespace().collect(),
+            })
             .map(|word| self.expanded(word.trim_start_matches(['-', '+'])))
             .collect();
         let closed = self.written.iter().filter(|path| !open.iter().any(|open| path.starts_with(open)));
-        let added: Vec<String> = closed.map(|path| format!("{KEY}-{}", quoted(&escaped(path)))).collect();
+        let added: Vec<String> =
+            closed.map(|path| format!("{key}={}", quoted(&format!("-{}", escaped(path))))).collect();
         lines.splice(last + 1..last + 1, added);
     }
 

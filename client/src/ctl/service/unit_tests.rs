@@ -13,6 +13,12 @@ fn usual() -> Filling {
         home: "/home/ann".into(),
         runtime: "/run/user/7".into(),
         variables: variables.into_iter().map(|(name, path)| (name, path.into())).collect(),
+        directories: vec![
+            ("%h/.config/karo", "/home/ann/.config/karo".into()),
+            ("%h/.local/share/karo", "/home/ann/.local/share/karo".into()),
+            ("%h/.local/state/karo", "/home/ann/.local/state/karo".into()),
+            ("%t/karo", "/run/user/7/karo".into()),
+        ],
         written: vec!["/home/ann/.local/share/karo".into(), "/run/user/7/karo".into()],
         log: "/home/ann/.local/state/karo/karod.log".into(),
     }
@@ -20,12 +26,15 @@ fn usual() -> Filling {
 
 const TEMPLATE: &str = "\
 [Service]
+ExecStartPre=-+/bin/mkdir -p -m 0700 %h/.local/share/karo %t/karo
 ExecStart=/usr/bin/karod
 Environment=KARO_CONFIG=%h/.config/karo/config.toml
 Environment=KARO_DATA_DIR=%h/.local/share/karo
 Environment=KARO_SOCKET=%t/karo/karod.sock
 Environment=XDG_STATE_HOME=%h/.local/state
-ReadWritePaths=%h/.local/share/karo -%t/karo
+BindPaths=%h/.local/share/karo
+BindPaths=%t/karo
+BindReadOnlyPaths=/usr/bin/karod
 ";
 
 #[test]
@@ -41,17 +50,21 @@ fn other_places_are_filled_in_and_opened() {
     filling.karod = "/opt/5% of $all/karod".into();
     filling.variables.insert("KARO_DATA_DIR", "/srv/my data".into());
     filling.variables.insert("KARO_SPOOL_DIR", "/srv/spool".into());
-    filling.written = vec!["/srv/my data".into(), "/run/user/7/karo/spool".into()];
+    filling.directories[1].1 = "/srv/my data".into();
+    filling.written = vec!["/srv/my data".into(), "/srv/spool".into(), "/run/user/7/karo/spool".into()];
     let expected = "\
 [Service]
+ExecStartPre=-+/bin/mkdir -p -m 0700 \"/srv/my data\" %t/karo
 ExecStart=\"/opt/5%% of $$all/karod\"
 Environment=KARO_CONFIG=%h/.config/karo/config.toml
 Environment=\"KARO_DATA_DIR=/srv/my data\"
 Environment=KARO_SOCKET=%t/karo/karod.sock
 Environment=XDG_STATE_HOME=%h/.local/state
 Environment=KARO_SPOOL_DIR=/srv/spool
-ReadWritePaths=%h/.local/share/karo -%t/karo
-ReadWritePaths=-\"/srv/my data\"
+BindPaths=\"/srv/my data\"
+BindPaths=%t/karo
+BindPaths=-/srv/spool
+BindReadOnlyPaths=\"/opt/5%% of $all/karod\"
 ";
     assert_eq!(filling.unit(TEMPLATE), expected);
 }

@@ -1,4 +1,6 @@
-//! `karoctl config`: the configuration file, as the daemon reads it.
+//! `karoctl config`: the configuration, as the daemon reads it, and where each of its values comes from.
+
+pub mod origin;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +8,7 @@ use std::path::{Path, PathBuf};
 use karo_protocol::config::{Config, default_toml};
 use serde_json::json;
 
-use super::cli::ConfigCommand;
+use super::cli::{ConfigArgs, ConfigCommand};
 use super::exit::{Exit, Trouble};
 use super::json;
 use super::scene::Scene;
@@ -16,9 +18,11 @@ use super::scene::Scene;
 /// # Errors
 ///
 /// When the file cannot be read, or the daemon would refuse it.
-pub fn run(scene: &mut Scene, command: &ConfigCommand) -> Result<Exit, Trouble> {
-    match command {
-        ConfigCommand::Default => {
+pub fn run(scene: &mut Scene, args: &ConfigArgs) -> Result<Exit, Trouble> {
+    match &args.command {
+        None => origin::run(scene, None),
+        Some(ConfigCommand::Show { config }) => origin::run(scene, config.as_deref()),
+        Some(ConfigCommand::Default) => {
             if scene.is_json {
                 json::write_line(&mut scene.out, &json!({ "default": default_toml() }))?;
             } else {
@@ -26,7 +30,7 @@ pub fn run(scene: &mut Scene, command: &ConfigCommand) -> Result<Exit, Trouble> 
             }
             Ok(Exit::Done)
         }
-        ConfigCommand::Check { file } => check(scene, file.as_deref()),
+        Some(ConfigCommand::Check { file }) => check(scene, file.as_deref()),
     }
 }
 
