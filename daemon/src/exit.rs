@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
+use rustix::io::Errno;
+
 use crate::ground::GroundError;
+use crate::service::activation::ActivationError;
 use crate::settings::SettingsError;
 
 /// Why karod ends.
@@ -17,6 +20,9 @@ pub enum Ending {
     /// The configuration cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The socket that a service manager hands over cannot be used.
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     /// Another daemon works on the same data.
     #[error("another karod has the data directory {directory}; stop it, or set KARO_DATA_DIR")]
     Taken {
@@ -44,8 +50,24 @@ impl Ending {
             Self::Store(_) => 6,
             Self::Bug(_) => 70,
             Self::Disk(_) => 74,
-            Self::Settings(_) => 78,
+            Self::Settings(_) | Self::Activation(_) => 78,
         }
+    }
+
+    /// Returns the number of the system that says the same, as a service manager shows it; 0 for an end in order.
+    pub fn errno(&self) -> i32 {
+        let number = match self {
+            Self::Stopped => return 0,
+            Self::Ground(GroundError::Io { error, .. }) => {
+                return error.raw_os_error().unwrap_or(Errno::IO.raw_os_error());
+            }
+            Self::Ground(_) => Errno::PERM,
+            Self::Taken { .. } => Errno::BUSY,
+            Self::Settings(_) | Self::Activation(_) => Errno::INVAL,
+            Self::Store(_) | Self::Disk(_) => Errno::IO,
+            Self::Bug(_) => Errno::NOTRECOVERABLE,
+        };
+        number.raw_os_error()
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`network`] | this machine's addresses |
 //! | [`verify_proof`] | what `karod verify-proof` says of a file |
 //! | [`logging`] | where the log goes |
+//! | [`service`] | what a service manager hands over, and is told |
 //! | [`roll_ups`] | how far the views are, and when they are made anew |
 //! | [`counters`], [`clock`], [`lease`], [`exit`] | small things that the actors share |
 //!
@@ -38,6 +39,7 @@ pub mod policy_desk;
 pub mod roll_ups;
 pub mod roster_desk;
 pub mod rule_files;
+pub mod service;
 pub mod settings;
 pub mod shelves;
 pub mod status;

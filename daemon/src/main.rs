@@ -9,7 +9,9 @@ use std::process::Command;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use karo_daemon::exit::Ending;
 use karo_daemon::say;
+use karo_daemon::service::{Herald, activation};
 use karo_daemon::verify_proof::verify_file;
 use karo_daemon::wiring::{Start, run};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -61,7 +63,11 @@ fn main() -> ExitCode {
     // A core would hold what no log may hold.
     let no_core = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     raise_descriptors();
-    let ending = match Start::prepare(arguments.config) {
+    let herald = Herald::from_environment();
+    // Before there are other threads: the variables that say so are taken out of the environment.
+    let handed = activation::take().map_err(Ending::from);
+    let start = handed.and_then(|handed| Start::prepare(arguments.config, handed, herald.clone()));
+    let ending = match start {
         Ok(start) => {
             if let Err(error) = no_core {
                 say!(Class::CoreDumpsOn, %error, "core dumps cannot be switched off");
@@ -75,6 +81,7 @@ fn main() -> ExitCode {
     };
     if ending.code() != 0 {
         eprintln!("karod: {ending}");
+        herald.failed(&ending);
     }
     ExitCode::from(&ending)
 }

@@ -3,6 +3,7 @@
 //! An address is given in the constructor, so a signature says whom an actor talks to. Children are
 //! made from the end of the stream to its beginning: first what answers, last what listens.
 
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -54,6 +55,8 @@ use crate::logging::LogControl;
 use crate::logging::say;
 use crate::neighbourhood::Neighbourhood;
 use crate::policy_desk::policy_desk;
+use crate::service::actor::{Sources, allowed_by_environment};
+use crate::service::{Herald, ServiceActor, activation};
 use crate::status::{Identity, StatusDesk};
 use crate::{clock, settings};
 
@@ -68,6 +71,10 @@ pub struct Start {
     pub settings: Settings,
     /// Its log.
     pub log: LogControl,
+    /// The socket that a service manager listens on, if one does.
+    pub handed: Option<UnixListener>,
+    /// Tells a service manager how the daemon is.
+    pub herald: Herald,
 }
 
 impl Start {
@@ -75,15 +82,22 @@ impl Start {
     ///
     /// # Errors
     ///
-    /// [`Ending::Ground`] and [`Ending::Settings`].
-    pub fn prepare(config: Option<PathBuf>) -> Result<Self, Ending> {
+    /// [`Ending::Ground`], [`Ending::Settings`] and [`Ending::Activation`].
+    pub fn prepare(
+        config: Option<PathBuf>,
+        handed: Option<UnixListener>,
+        herald: Herald,
+    ) -> Result<Self, Ending> {
         let mut places = ground::places()?;
         if let Some(config) = config {
             places.config = config;
         }
         let settings = settings::load(&places.config)?;
+        if let Some(handed) = &handed {
+            activation::judge(handed, &places.socket)?;
+        }
         let log = crate::logging::start(settings.log);
-        Ok(Self { places, settings, log })
+        Ok(Self { places, settings, log, handed, herald })
     }
 }
 
@@ -91,8 +105,8 @@ impl Start {
 ///
 /// The lock and the check of the live segment come first, then the socket opens: whoever connects
 /// is served durably. What is in the log becomes searchable meanwhile.
-pub fn run(start: Start) -> Ending {
-    let kept = match open(&start) {
+pub fn run(mut start: Start) -> Ending {
+    let kept = match start.herald.while_opening("opening the store", || open(&start)) {
         Ok(kept) => kept,
         Err(ending) => return ending,
     };
@@ -102,12 +116,15 @@ pub fn run(start: Start) -> Ending {
             Ok(signals) => signals,
             Err(error) => return Ending::Bug(format!("signals cannot be heard: {error}")),
         };
-        let listener = match listen(&start.places) {
+        let listener = match listen(&start.places, start.handed.take()) {
             Ok(listener) => listener,
             Err(ending) => return ending,
         };
         let (sender, ended) = oneshot::channel();
+        let herald = start.herald.clone();
         let root = Root::create(|ctx| wire(ctx, start, kept, listener, sender));
+        // The lock is held, the live segment is checked, and the socket listens.
+        herald.ready();
         tokio::task::spawn_local(signals.pass_on(root));
         ended.await.unwrap_or_else(|_| Ending::Bug("the root is gone".to_owned()))
     })
@@ -185,9 +202,15 @@ fn report(opened: &Opened) {
     }
 }
 
-fn listen(places: &Places) -> Result<Listener, Ending> {
-    ground::clear_socket(&places.socket)?;
-    let bound = socket::bind(&places.socket);
+/// Listens on the socket that was handed over, else on one of our own.
+fn listen(places: &Places, handed: Option<UnixListener>) -> Result<Listener, Ending> {
+    let bound = match handed {
+        Some(handed) => activation::listen(handed),
+        None => {
+            ground::clear_socket(&places.socket)?;
+            socket::bind(&places.socket)
+        }
+    };
     bound.map_err(|error| GroundError::Io { path: places.socket.clone(), error }.into())
 }
 
@@ -199,7 +222,7 @@ fn wire(
     listener: Listener,
     ending: oneshot::Sender<Ending>,
 ) -> Root {
-    let Start { places, settings, log } = start;
+    let Start { places, settings, log, handed: _, herald } = start;
     let root = ctx.address();
     let lease = |name| Lease::new(name, root.clone().recipient());
     let counters = Arc::<Counters>::default();
@@ -291,9 +314,33 @@ fn wire(
         noted: peers.clone().recipient(),
         log: log.desk(),
     };
+    let changes = post.mesh.changes.clone();
     let socket = Socket::new(listener, post, settings.socket, lease("socket")).start();
-    load(reader, query.clone(), root.recipient());
+    load(reader, query.clone(), root.clone().recipient(), herald.clone());
     say!(Class::Accepting, socket = %places.socket.display(), data = %places.data.display(), "accepting");
+    let service = herald.is_heard().then(|| {
+        let sources = Sources {
+            query: query.clone().recipient(),
+            peers: peers.clone().recipient(),
+            spool: spool.clone().recipient(),
+            store: store.clone().recipient(),
+            changes,
+        };
+        let mut members = vec![
+            ("root", ctx.address().recipient()),
+            ("socket", socket.clone().recipient()),
+            ("ingest", ingest.clone().recipient()),
+            ("spool", spool.clone().recipient()),
+            ("store", store.clone().recipient()),
+            ("query", query.clone().recipient()),
+            ("peers", peers.clone().recipient()),
+        ];
+        members.extend(workers.iter().map(|worker| ("worker", worker.clone().recipient())));
+        let (herald, allowed, lease) = (herald.clone(), allowed_by_environment(), lease("service"));
+        ServiceActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            ServiceActor::new(herald, allowed, members, sources, lease)
+        })
+    });
     let household = Household {
         socket,
         spool,
@@ -307,8 +354,9 @@ fn wire(
         peers,
         discovery,
         summary,
+        service,
     };
-    Root::new(household, places.config, settings, sessions_max, log, ending)
+    Root::new(household, places.config, settings, sessions_max, log, herald, ending)
 }
 
 /// Makes the store and the watch over shells, which need each other.
@@ -489,15 +537,23 @@ struct Meshed {
 }
 
 /// Makes everything in the log searchable, from its newest end, on a thread that ends with it.
-fn load(reader: karo_store::Reader, query: Addr<QueryActor>, root: Recipient<Ready>) {
+fn load(reader: karo_store::Reader, query: Addr<QueryActor>, root: Recipient<Ready>, herald: Herald) {
     let arbiter = Arbiter::new();
     let handle = arbiter.handle();
     let loading = async move {
-        for (changes, since) in reader.load() {
+        let mut log = reader.load();
+        let all = log.records_left().max(1);
+        herald.change(|standing| standing.loaded_percent = Some(0));
+        while let Some((changes, since)) = log.next() {
             if query.send(Load { changes, since: Some(since) }).await.is_err() {
                 return;
             }
+            // In steps of ten: each change of the sentence is told.
+            let percent = (all - log.records_left()) * 10 / all * 10;
+            herald.change(|standing| standing.loaded_percent = Some(percent as u8));
         }
+        // While it lives, nothing is deleted.
+        drop(log);
         if query.send(Load { changes: Vec::new(), since: None }).await.is_ok() {
             say!(Class::Searchable, "everything can be found");
             // The root may be stopping.

@@ -9,6 +9,7 @@
 //! | [`name_server`] | [`NameServer`](name_server::NameServer): a few records, and what was asked for |
 //! | [`typist`] | [`Typist`]: a shell that exists only as observations |
 //! | [`dice`] | [`Dice`]: chance that repeats exactly, from a seed |
+//! | [`service`] | [`ServiceManager`]: holds the socket of a daemon, and hears what it says |
 //! | [`ledger`] | [`Ledger`]: what was acknowledged, kept outside the daemon |
 //! | [`binaries`] | where the programs under test lie, freshly built |
 //! | [`machine`] | [`Machine`](machine::Machine): a machine of its own, with a real systemd and users |
@@ -31,6 +32,7 @@ pub mod machine;
 pub mod mesh;
 pub mod name_server;
 pub mod namespace;
+pub mod service;
 pub mod session;
 pub mod typist;
 pub mod wait;
@@ -40,6 +42,7 @@ pub use dice::Dice;
 pub use karo::Karo;
 pub use ledger::Ledger;
 pub use mesh::Node;
+pub use service::ServiceManager;
 pub use session::Session;
 pub use typist::Typist;
 pub use wait::{PATIENCE, until};

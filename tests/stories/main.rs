@@ -36,6 +36,7 @@ mod pairs;
 mod pty;
 mod record;
 mod rules;
+mod service;
 mod sharing;
 mod signals;
 mod silence;

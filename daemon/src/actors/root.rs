@@ -37,6 +37,7 @@ use crate::exit::Ending;
 use crate::lease::Gone;
 use crate::logging::LogControl;
 use crate::logging::say;
+use crate::service::{Herald, Look, ServiceActor};
 use crate::settings::{self, SettingsError};
 
 /// Messages that may wait here: notes of the life cycle.
@@ -90,6 +91,8 @@ pub struct Household {
     pub discovery: Addr<DiscoveryActor>,
     /// Keeps the policy.
     pub summary: Addr<SummaryActor>,
+    /// Tells the service manager, where there is one.
+    pub service: Option<Addr<ServiceActor>>,
 }
 
 /// The actor. See the module.
@@ -99,6 +102,7 @@ pub struct Root {
     settings: Settings,
     sessions_max: Arc<AtomicU32>,
     log: LogControl,
+    herald: Herald,
     ending: Option<oneshot::Sender<Ending>>,
     is_stopping: bool,
 }
@@ -111,9 +115,11 @@ impl Root {
         settings: Settings,
         sessions_max: Arc<AtomicU32>,
         log: LogControl,
+        herald: Herald,
         ending: oneshot::Sender<Ending>,
     ) -> Self {
-        Self { household, config, settings, sessions_max, log, ending: Some(ending), is_stopping: false }
+        let ending = Some(ending);
+        Self { household, config, settings, sessions_max, log, herald, ending, is_stopping: false }
     }
 
     fn end(&mut self, ending: Ending) {
@@ -123,8 +129,15 @@ impl Root {
         }
     }
 
-    /// Puts new settings in force.
-    fn adopt(&mut self, settings: Settings) {
+    /// Has the service manager told how things are.
+    fn look(&self) {
+        if self.household.service.as_ref().is_some_and(|service| service.try_send(Look).is_err()) {
+            tracing::debug!("the service manager is told at the next occasion");
+        }
+    }
+
+    /// Puts new settings in force, or returns why they are not.
+    fn adopt(&mut self, settings: Settings) -> Option<String> {
         if settings.log.target != self.settings.log.target {
             say!(Class::ConfigNeedsRestart, key = "log.target", "takes a restart");
         }
@@ -147,11 +160,13 @@ impl Root {
         if is_told {
             say!(Class::ConfigReloaded, path = %self.config.display(), "configuration reloaded");
             self.settings = settings;
+            None
         } else {
             say!(
                 Class::ConfigPartly,
                 "the configuration could not be put in force everywhere; send another HUP"
             );
+            Some("too much was waiting; reload again".to_owned())
         }
     }
 }
@@ -214,6 +229,7 @@ impl Handler<Stop> for Root {
         }
         self.is_stopping = true;
         say!(Class::Stopping, %ending, "stopping");
+        self.herald.stopping(&ending);
         let stopping = Stopping {
             socket: self.household.socket.clone().recipient(),
             spool: self.household.spool.clone().recipient(),
@@ -231,18 +247,24 @@ impl Handler<Reload> for Root {
 
     fn handle(&mut self, _: Reload, ctx: &mut Self::Context) {
         let path = self.config.clone();
+        self.herald.reloading();
         let load = tokio::task::spawn_blocking(move || settings::load(&path));
-        ctx.spawn(load.into_actor(self).map(
-            |loaded: Result<Result<Settings, SettingsError>, _>, root, _| match loaded {
+        ctx
+            .spawn(load.into_actor(self).map(|loaded: Result<Result<Settings, SettingsError>, _>, root, _| {
+            let refused = match loaded {
                 Ok(Ok(settings)) => root.adopt(settings),
                 Ok(Err(error)) => {
-                    say!(Class::ConfigRefused, %error, "configuration refused, the old one stays")
+                    say!(Class::ConfigRefused, %error, "configuration refused, the old one stays");
+                    Some(error.to_string())
                 }
                 Err(error) => {
-                    say!(Class::ConfigRefused, %error, "configuration could not be read, the old one stays")
+                    say!(Class::ConfigRefused, %error, "configuration could not be read, the old one stays");
+                    Some(error.to_string())
                 }
-            },
-        ));
+            };
+            root.herald.reloaded(refused);
+            root.look();
+        }));
     }
 }
 
@@ -253,6 +275,8 @@ impl Handler<Ready> for Root {
         if self.household.store.try_send(Searchable).is_err() {
             say!(Class::ViewsBehind, "the views are not looked after before the next start");
         }
+        self.herald.change(|standing| standing.loaded_percent = None);
+        self.look();
         let shells = self.household.shells.clone();
         let running = self.household.query.send(Running).into_actor(self);
         ctx.spawn(running.map(move |running, _, _| {

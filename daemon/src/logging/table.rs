@@ -38,6 +38,11 @@ classes! {
     MachineSlept = "machine-slept", 0xe67dc9b6c3c542026023d77ebedce71d, Info,
         "The machine slept; links are tried anew.",
         "Nothing.";
+    NoAnswer = "no-answer", 0xdf3b496f15aacb5a14eeca9ff28d15fb, Error,
+        "Parts of the daemon have not answered for a third of the time that the service manager's watchdog allows; the \
+         field names them.",
+        "If they stay away the service manager starts the daemon anew; nothing acknowledged is lost. Look at what they \
+         wait for: a disk or a file system that hangs.";
     // The log itself.
     JournalAway = "journal-away", 0x800ed99f4f4d08a7690c28f2ef21eb9f, Warn,
         "The journal takes nothing; the log goes to standard error until it does.",

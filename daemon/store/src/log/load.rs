@@ -46,6 +46,11 @@ impl Load {
         Self { rest, shells: HashMap::default(), shared, _token: token }
     }
 
+    /// Returns how many records were not read yet: how far this is.
+    pub fn records_left(&self) -> u64 {
+        self.rest.iter().map(|(.., records)| *records as u64).sum()
+    }
+
     /// Returns the moment from which on everything is searchable when the rest is not.
     fn searchable_since(&self) -> Timestamp {
         let newest = self.rest.front().and_then(|(newest, ..)| *newest);
