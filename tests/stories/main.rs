@@ -9,6 +9,7 @@
 
 mod audits;
 mod canaries;
+mod clocks;
 mod crowds;
 mod discovery;
 mod disks;
@@ -26,6 +27,7 @@ mod links;
 mod load;
 mod machine;
 mod mesh;
+mod mute;
 mod pairs;
 #[path = "../shells/pty.rs"]
 #[expect(

@@ -34,7 +34,8 @@ use self::backoff::Backoff;
 use self::dialling::Dialling;
 use self::rivals::{Contest, TWINS};
 pub use self::session::{
-    CLOSE_PATIENCE, HEARTBEAT, HELLO_PATIENCE, PROBE, SILENCE_MAX, SKEW_MAX_US, SKEW_WARNED_US,
+    CLOSE_PATIENCE, HEARTBEAT, HELLO_PATIENCE, PINGS_BY_HAND_MAX, PROBE, SILENCE_MAX, SKEW_MAX_US,
+    SKEW_WARNED_US,
 };
 use self::session::{Progress, Session};
 pub use self::words::{Authenticated, ConnectionId, LinkEvent, Loss, Moment, Output, Settings, Status, Up};
@@ -307,7 +308,8 @@ impl Machine {
         self.settle(at, outputs)
     }
 
-    /// Pings the peer for somebody who waits for the answer; `None` while the link is down.
+    /// Pings the peer for somebody who waits for the answer; `None` while the link is down. Of more than
+    /// [`PINGS_BY_HAND_MAX`] at a time, the oldest may be forgotten.
     pub fn ping(&mut self, at: Moment) -> (Option<(ConnectionId, u64)>, Vec<Output>) {
         let mut outputs = Vec::new();
         let pinged = self.primary.and_then(|primary| {

@@ -40,8 +40,11 @@ pub const SKEW_MAX_US: u64 = 300_000_000;
 /// Clocks this far apart are warned about.
 pub const SKEW_WARNED_US: u64 = 60_000_000;
 
-/// Pings without an answer that are remembered: what the probes of one silence need, and as many by hand.
-const PINGS_MAX: usize = 32;
+/// Pings without an answer that are remembered: what the probes of one silence need, and [`PINGS_BY_HAND_MAX`].
+const PINGS_MAX: usize = PINGS_BY_HAND_MAX + 16;
+
+/// Pings that somebody may wait for: of so many each is remembered until it is answered.
+pub const PINGS_BY_HAND_MAX: usize = 16;
 
 /// What a peer said in its `Hello`.
 #[derive(Debug, Clone)]
@@ -235,6 +238,7 @@ impl Session {
             return Err(Goodbye { reason: Parting::Version, message });
         }
         let skew_us = skew(hello.now, at.wall);
+        outputs.push(Output::Tell(LinkEvent::Greeted { skew_us }));
         if skew_us.unsigned_abs() > SKEW_MAX_US {
             let message = format!(
                 "the clocks are {} s apart, 300 s are allowed; set them",

@@ -271,6 +271,8 @@ fn clocks_are_compared() {
             let (connection, _) = stage.connect(false);
             let hello = stage.hello(RUN, skew_s);
             let outputs = stage.hear(connection, hello);
+            let said = |event: &LinkEvent| *event == LinkEvent::Greeted { skew_us: skew_s * 1_000_000 };
+            assert!(tells(&outputs, said), "{skew_s} s: refused or not, it is told what the clock said");
             let expected = if is_refused { vec![(connection, Some(Parting::Clock))] } else { vec![] };
             assert_eq!(partings(&outputs), expected, "{skew_s} s");
             let warned = tells(&outputs, |event| matches!(event, LinkEvent::Clock { is_far: true, .. }));
@@ -318,6 +320,24 @@ fn a_silent_link_is_probed_and_then_gone() {
         stage.machine.on_control(connection, 1, None, stage.at);
     }
     assert_eq!(stage.state(), LinkState::Connected);
+}
+
+#[test]
+fn a_peer_that_answers_no_ping_is_not_remembered_for_all_of_them() {
+    let mut stage = Stage::new();
+    let connection = stage.up();
+    let ping = |stage: &mut Stage| stage.machine.ping(stage.at).0.expect("the link is up").1;
+    let numbers: Vec<u64> = (0..1000).map(|_| ping(&mut stage)).collect();
+    let is_answered = |stage: &mut Stage, number: u64| {
+        let outputs = stage.pong(connection, number, RUN);
+        assert_eq!(partings(&outputs), [], "a late answer is no offence");
+        tells(&outputs, |event| matches!(event, LinkEvent::Pinged { number: told, .. } if *told == number))
+    };
+    assert!(!is_answered(&mut stage, numbers[numbers.len() / 2]), "it was given up for later ones");
+    // Probes come between those that people wait for, and push none of them out.
+    let waited_for: Vec<u64> = (0..PINGS_BY_HAND_MAX).map(|_| ping(&mut stage)).collect();
+    stage.wait(SILENCE_MAX - Duration::from_millis(1));
+    assert!(waited_for.into_iter().all(|number| is_answered(&mut stage, number)));
 }
 
 #[test]

@@ -171,6 +171,11 @@ pub enum LinkEvent {
         /// The peer's clock less ours, in µs, to half a round trip.
         skew_us: i64,
     },
+    /// What the peer's clock says in its greeting; a peer that is refused for it has said so as well.
+    Greeted {
+        /// The peer's clock less ours, in µs.
+        skew_us: i64,
+    },
     /// The clocks are more than a minute apart, or are not any more.
     Clock {
         /// The peer's clock less ours, in µs.

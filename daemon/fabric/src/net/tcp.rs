@@ -12,7 +12,7 @@ use karo_trust::tls::{self, Refused};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -267,7 +267,7 @@ pub async fn accept(
 
 /// Lets the alert of a handshake that failed arrive: a connection that is closed with something unread in it is
 /// reset, and the other side would hear of that reset alone and dial again at once.
-async fn linger(tcp: &mut TcpStream) {
+async fn linger(tcp: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let drain = async {
         tcp.shutdown().await?;
         let mut left = LINGER_BYTES_MAX;
@@ -302,5 +302,24 @@ fn not_accepted(error: &io::Error) -> NotAccepted {
     match tls.and_then(tls::refused) {
         Some(refused) => NotAccepted::Refused(refused.clone()),
         None => NotAccepted::Lost(loss(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{join, repeat, sink};
+
+    use super::*;
+
+    /// Bytes of somebody who has much to say.
+    const MUCH: u64 = 64 * 1024 * 1024;
+
+    #[test]
+    fn whoever_is_refused_is_not_listened_to_for_long() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let mut talker = join(repeat(0).take(MUCH), sink());
+        runtime.expect("there is room for it").block_on(linger(&mut talker));
+        let heard = MUCH - talker.reader().limit();
+        assert!(heard <= LINGER_BYTES_MAX as u64, "{heard} bytes were read of somebody who was refused");
     }
 }

@@ -9,7 +9,9 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture,
     SpawnHandle, WrapFuture,
 };
-use karo_fabric::link::{Authenticated, ConnectionId, LinkEvent, Loss, Machine, Output, Settings};
+use karo_fabric::link::{
+    Authenticated, ConnectionId, LinkEvent, Loss, Machine, Output, PINGS_BY_HAND_MAX, Settings,
+};
 use karo_fabric::net::Connection;
 use karo_fabric::net::frames::Ended;
 use karo_protocol::NodeId;
@@ -33,9 +35,6 @@ use crate::logging::say;
 
 /// Messages that may wait: a frame of each connection, what people ask, and what peers tell.
 const MAILBOX: usize = 64;
-
-/// Pings of people that may be under way.
-const PINGS_MAX: usize = 64;
 
 /// What a peer may say at once beyond the link's own words: a report, a verification and an answer of each kind for a
 /// group of fifty.
@@ -202,6 +201,7 @@ impl LinkActor {
             | LinkEvent::Up(_)
             | LinkEvent::Moved(_)
             | LinkEvent::Capable { .. }
+            | LinkEvent::Greeted { .. }
             | LinkEvent::Clock { .. }
             | LinkEvent::Head(_)
             | LinkEvent::Rotation { .. }
@@ -489,7 +489,7 @@ impl Handler<Ping> for LinkActor {
             return Box::pin(async move { Err(refused(message)) });
         };
         let (reply, answer) = oneshot::channel();
-        if self.pings.len() >= PINGS_MAX {
+        if self.pings.len() >= PINGS_BY_HAND_MAX {
             self.pings.pop_front();
         }
         self.pings.push_back(Waiting { connection, number, name, reply });

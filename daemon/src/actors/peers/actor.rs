@@ -25,7 +25,7 @@ use super::messages::{
     Add, Alter, Arriving, Find, Found, NewHead, Noted, Ours, Own, Report, Reported, Settle, Show, Table, Who,
     Woken,
 };
-use super::neighbour::Neighbour;
+use super::neighbour::{Neighbour, clocks_notice};
 use super::unwritten::Unwritten;
 use super::{Mesh, deeds, rotations};
 use crate::actors::Drain;
@@ -371,7 +371,14 @@ impl Handler<Show> for PeersActor {
         let peer = self.find(&text)?;
         let (row, neighbour) =
             self.row(&peer).zip(self.neighbours.get(&peer.node_id)).ok_or_else(|| gone(&text))?;
-        Ok(Box::new(neighbour.shown(&peer, row, self.witnessed_of(peer.node_id))))
+        let mut shown = neighbour.shown(&peer, row, self.witnessed_of(peer.node_id));
+        if shown.row.state != LinkState::Connected {
+            let deaf = self.deaf_because();
+            shown
+                .advice
+                .extend(deaf.map(|why| format!("{} cannot dial this machine either: {why}", peer.name)));
+        }
+        Ok(Box::new(shown))
     }
 }
 
@@ -420,6 +427,7 @@ impl Handler<Report> for PeersActor {
         let own = self.own.as_ref().ok().map(|identity| identity.node_id());
         let connected =
             self.neighbours.values().filter(|one| one.status.state == LinkState::Connected).count();
+        let deaf = self.deaf_because().map(|why| format!("no peer can dial this machine: {why}"));
         let roster = self.mesh.roster.read();
         let status = MeshStatus {
             node_id: own,
@@ -431,10 +439,14 @@ impl Handler<Report> for PeersActor {
         };
         let mut notices: Vec<String> =
             self.own.as_ref().err().map(|reason| format!("no peers: {reason}")).into_iter().collect();
+        notices.extend(deaf);
+        let mut clocks = Vec::new();
         for peer in roster.peers() {
-            let neighbour = self.neighbours.get(&peer.node_id);
-            notices.extend(neighbour.into_iter().flat_map(|one| one.notices(&peer.name)));
+            let Some(neighbour) = self.neighbours.get(&peer.node_id) else { continue };
+            notices.extend(neighbour.notices(&peer.name));
+            clocks.extend(neighbour.clock.is_off_by().map(|skew_us| (peer.name.as_str(), skew_us)));
         }
+        notices.extend(clocks_notice(&clocks));
         MessageResult(Reported { status, notices })
     }
 }

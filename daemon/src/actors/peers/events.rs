@@ -30,8 +30,12 @@ impl Handler<News> for PeersActor {
             LinkEvent::Down { .. } => self.with(node, |one| one.was_up = true),
             LinkEvent::Capable { capabilities, .. } => self.with(node, |one| one.capabilities = capabilities),
             LinkEvent::Pinged { rtt, skew_us, .. } => {
-                self.with(node, |one| (one.rtt, one.skew_us) = (Some(rtt), Some(skew_us)));
+                self.with(node, |one| {
+                    one.rtt = Some(rtt);
+                    one.clock.says(skew_us);
+                });
             }
+            LinkEvent::Greeted { skew_us } => self.with(node, |one| one.clock.says(skew_us)),
             LinkEvent::Clock { skew_us, is_far } => {
                 let peer = karo_trust::fingerprint(&node);
                 match is_far {

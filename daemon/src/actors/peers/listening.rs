@@ -63,6 +63,12 @@ impl PeersActor {
         }
     }
 
+    /// Returns why nobody can dial this machine, though there are peers who might.
+    pub(super) fn deaf_because(&self) -> Option<&str> {
+        let has_peers = || self.mesh.roster.read().peers().iter().any(|peer| peer.trust.is_linked());
+        self.silent_because.as_deref().filter(|_| self.listener.is_none() && self.own.is_ok() && has_peers())
+    }
+
     fn offered(&self, identity: &Arc<Identity>) -> Listening {
         let config = tls::server_config(identity, Arc::new(self.mesh.roster.clone()));
         Listening::links(identity.node_id(), config)

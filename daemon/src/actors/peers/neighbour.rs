@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use actix::Addr;
-use karo_fabric::link::{Status, Up};
+use karo_fabric::link::{SKEW_MAX_US, SKEW_WARNED_US, Status, Up};
 use karo_protocol::mesh::{HISTORY_MAX, LinkMoment, LinkState, PeerRow, PeerShown};
 use karo_protocol::peer::Signed;
 use karo_protocol::{Timestamp, Trust};
@@ -25,8 +25,8 @@ pub(super) struct Neighbour {
     pub program: Option<String>,
     /// Round trip of the last ping.
     pub rtt: Option<Duration>,
-    /// Its clock less ours, in µs.
-    pub skew_us: Option<i64>,
+    /// What its clock said when it was last met.
+    pub clock: PeerClock,
     /// What it says it can do.
     pub capabilities: Vec<String>,
     /// When the next try comes.
@@ -60,7 +60,7 @@ impl Neighbour {
             up: None,
             program: None,
             rtt: None,
-            skew_us: None,
+            clock: PeerClock::default(),
             capabilities: Vec::new(),
             next_try: None,
             witnessed: None,
@@ -79,6 +79,9 @@ impl Neighbour {
     pub(super) fn is(&mut self, status: Status) {
         if status.state != LinkState::Connected {
             (self.up, self.rtt) = (None, None);
+        }
+        if is_end(status.state) {
+            self.clock.ends();
         }
         self.history.add(status.clone());
         self.status = status;
@@ -114,7 +117,7 @@ impl Neighbour {
             trust: trust.unwrap_or(Trust::Untrusted),
             owner: peer.owner.clone(),
             rtt_us: self.rtt.map(|rtt| rtt.as_micros() as u64),
-            skew_us: self.skew_us,
+            skew_us: self.clock.skew_us,
             version: self.program.clone(),
             expires_at: peer.expires_at,
             is_configured: peer.is_configured(),
@@ -167,6 +170,59 @@ impl History {
     }
 }
 
+/// Tells whether a link, or a try to have one, is over.
+const fn is_end(state: LinkState) -> bool {
+    !is_passing(state) && !matches!(state, LinkState::Connected)
+}
+
+/// What a peer's clock says, as long as that is worth anything: the word of a link that ended, or of a greeting that
+/// was refused, holds until another try ends without one.
+#[derive(Debug, Default)]
+pub(super) struct PeerClock {
+    /// Its clock less ours, in µs.
+    pub skew_us: Option<i64>,
+    is_heard: bool,
+}
+
+impl PeerClock {
+    /// Takes what it says.
+    pub(super) const fn says(&mut self, skew_us: i64) {
+        (self.skew_us, self.is_heard) = (Some(skew_us), true);
+    }
+
+    /// Takes that a link or a try is over.
+    fn ends(&mut self) {
+        if !std::mem::take(&mut self.is_heard) {
+            self.skew_us = None;
+        }
+    }
+
+    /// Returns by how much it is wrong, or we are, if that is worth a word.
+    pub(super) fn is_off_by(&self) -> Option<i64> {
+        self.skew_us.filter(|skew| skew.unsigned_abs() > SKEW_WARNED_US)
+    }
+}
+
+/// Says whose clocks are off, in one sentence for all of them.
+pub(super) fn clocks_notice(off: &[(&str, i64)]) -> Option<String> {
+    let whose = |(name, skew_us): &(&str, i64)| {
+        let (seconds, sense) =
+            (skew_us.unsigned_abs() / 1_000_000, if *skew_us < 0 { "behind" } else { "ahead" });
+        format!("{name} {seconds} s {sense}")
+    };
+    let clocks = match off {
+        [] => return None,
+        [_] => "the clock of a peer is".to_owned(),
+        [_, _, ..] => format!("the clocks of {} peers are", off.len()),
+    };
+    let mut named: Vec<String> = off.iter().take(CLOCKS_NAMED_MAX).map(whose).collect();
+    if off.len() > CLOCKS_NAMED_MAX {
+        named.push(format!("and {} more", off.len() - CLOCKS_NAMED_MAX));
+    }
+    let (named, most) = (named.join(", "), SKEW_MAX_US / 1_000_000);
+    Some(format!("{clocks} more than a minute from this one's: {named}; past {most} s there is no link"))
+}
+
 /// Tells whether a link is on its way to another state.
 const fn is_passing(state: LinkState) -> bool {
     match state {
@@ -180,8 +236,8 @@ const fn is_passing(state: LinkState) -> bool {
     }
 }
 
-/// Clocks that are further apart are worth a word, in µs; past five minutes there is no link.
-const SKEW_WORTH_A_WORD_US: u64 = 60_000_000;
+/// Peers whose clocks are named in one sentence: a person mends one, and asks again.
+const CLOCKS_NAMED_MAX: usize = 8;
 
 /// Says what a person can do about a link.
 fn advice(peer: &Peer, row: &PeerRow) -> Vec<String> {
@@ -194,6 +250,10 @@ fn advice(peer: &Peer, row: &PeerRow) -> Vec<String> {
         LinkState::Held => vec![format!(
             "ask its owner whether that is meant; then `karoctl peers confirm {name}`, or `karoctl peers revoke {name}`"
         )],
+        // What it was refused for is said below.
+        LinkState::Rejected if row.skew_us.is_some_and(|skew| skew.unsigned_abs() > SKEW_MAX_US) => {
+            Vec::new()
+        }
         LinkState::Rejected => vec![
             format!("see whether {name} has this machine in its roster: `karoctl peers` there"),
             format!("`karoctl peers test {name}` tries each step of a connection"),
@@ -209,8 +269,8 @@ fn advice(peer: &Peer, row: &PeerRow) -> Vec<String> {
             format!("`karoctl peers test {name}` tries each step of a connection"),
         ],
     };
-    if row.skew_us.is_some_and(|skew| skew.unsigned_abs() > SKEW_WORTH_A_WORD_US) {
-        advice.push("set the clocks: past five minutes there is no link".to_owned());
+    if row.skew_us.is_some_and(|skew| skew.unsigned_abs() > SKEW_WARNED_US) {
+        advice.push(format!("set the clocks: past {} s there is no link", SKEW_MAX_US / 1_000_000));
     }
     advice
 }
@@ -218,6 +278,37 @@ fn advice(peer: &Peer, row: &PeerRow) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_is_believed_until_a_try_ends_without_its_word() {
+        let mut clock = PeerClock::default();
+        clock.says(90_000_000);
+        clock.ends();
+        assert_eq!(clock.is_off_by(), Some(90_000_000), "what it said last, when the link went down");
+        clock.says(-400_000_000);
+        clock.ends();
+        assert_eq!(clock.is_off_by(), Some(-400_000_000), "what it is refused for");
+        clock.ends();
+        assert_eq!(clock.skew_us, None, "nobody was there to say it");
+        clock.says(60_000_000);
+        assert_eq!(clock.is_off_by(), None);
+    }
+
+    #[test]
+    fn clocks_that_are_off_are_counted_and_named() {
+        assert_eq!(clocks_notice(&[]), None);
+        assert_eq!(
+            clocks_notice(&[("desk", 312_500_000)]).as_deref(),
+            Some(
+                "the clock of a peer is more than a minute from this one's: desk 312 s ahead; past 300 s there is no link"
+            )
+        );
+        let many: Vec<(&str, i64)> = (0..10).map(|_| ("desk", -70_000_000)).collect();
+        let notice = clocks_notice(&many).expect("they are off");
+        assert!(notice.starts_with("the clocks of 10 peers are more than a minute"), "{notice}");
+        assert_eq!(notice.matches("desk 70 s behind").count(), CLOCKS_NAMED_MAX, "{notice}");
+        assert!(notice.contains("and 2 more"), "{notice}");
+    }
 
     fn status(seconds: i64, state: LinkState, reason: Option<&str>) -> Status {
         let since = Timestamp::from_micros(seconds * 1_000_000);
