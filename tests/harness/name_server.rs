@@ -11,6 +11,10 @@ const TXT: u16 = 16;
 const AAAA: u16 = 28;
 const SRV: u16 = 33;
 
+/// What became of a question (RFC 1035, section 4.1.1).
+const NO_ERROR: u8 = 0;
+const SERVER_FAILURE: u8 = 2;
+
 /// Bytes of a header.
 const HEADER: usize = 12;
 
@@ -31,6 +35,19 @@ impl NameServer {
     ///
     /// When loopback cannot be had.
     pub fn start(records: Vec<Record>) -> Self {
+        Self::start_as(records, NO_ERROR)
+    }
+
+    /// Starts one that fails wherever it has no record.
+    ///
+    /// # Panics
+    ///
+    /// When loopback cannot be had.
+    pub fn failing(records: Vec<Record>) -> Self {
+        Self::start_as(records, SERVER_FAILURE)
+    }
+
+    fn start_as(records: Vec<Record>, without: u8) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback is ours");
         let address = socket.local_addr().expect("it is bound");
         let asked = Arc::<Mutex<Vec<String>>>::default();
@@ -41,7 +58,9 @@ impl NameServer {
                 let Some((name, kind, end)) = question(&buffer[..length]) else { continue };
                 memory.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
                 let of_it = records.iter().filter(|(owner, of, _)| *owner == name && *of == kind);
-                let reply = answer(&buffer[..end], &of_it.collect::<Vec<_>>());
+                let of_it: Vec<&Record> = of_it.collect();
+                let code = if of_it.is_empty() { without } else { NO_ERROR };
+                let reply = answer(&buffer[..end], &of_it, code);
                 // Whoever asked may be gone.
                 drop(socket.send_to(&reply, from));
             }
@@ -116,10 +135,10 @@ fn question(message: &[u8]) -> Option<(String, u16, usize)> {
     Some((labels.join("."), u16::from_be_bytes([kind[0], kind[1]]), at + 4))
 }
 
-fn answer(question: &[u8], records: &[&Record]) -> Vec<u8> {
+fn answer(question: &[u8], records: &[&Record], code: u8) -> Vec<u8> {
     let mut message = question.to_vec();
-    // An answer to a recursive question, without error; one question, so many answers, nothing else.
-    message[2..4].copy_from_slice(&[0x81, 0x80]);
+    // An answer to a recursive question; one question, so many answers, nothing else.
+    message[2..4].copy_from_slice(&[0x81, 0x80 | code]);
     message[4..HEADER].copy_from_slice(&[0, 1, 0, records.len() as u8, 0, 0, 0, 0]);
     for (_, kind, data) in records {
         // The name is that of the question; class IN; ten minutes.

@@ -65,7 +65,8 @@ impl Namespace {
         is_joined.then_some((one, other))
     }
 
-    fn join(&self, own: &str, other: &str) -> bool {
+    /// Puts the wire in, with this address and a way through the other end's; tells whether that worked.
+    pub fn join(&self, own: &str, other: &str) -> bool {
         self.run("ip", &["addr", "add", own, "dev", "wire"])
             && self.run("ip", &["link", "set", "wire", "up"])
             && self.run("ip", &["route", "add", "default", "via", other])

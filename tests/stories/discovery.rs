@@ -143,3 +143,44 @@ fn a_zone_is_asked_for_what_stands_in_it_and_nothing_else() {
     until("the zone is asked again", || (candidates(&node).len() == 2).then_some(()));
     assert!(server.asked().len() > asked.len());
 }
+
+#[test]
+fn a_name_server_that_fails_is_left_in_peace() {
+    let service_name = "_karo._tcp.karo.test";
+    let listed = (0..20).map(|number| pointer(service_name, &format!("n{number}"), service_name));
+    let server = NameServer::failing(listed.collect());
+    let mut node = Node::new();
+    node.configure(&format!("[discovery]\ndns_sd = \"karo.test\"\ndns_server = \"{}\"\n", server.address()));
+    node.karo.launch();
+    until("the round is given up", || node.karo.log().contains("the rest is asked for later").then_some(()));
+    let asked: BTreeSet<String> = server.asked().into_iter().filter(|name| name != service_name).collect();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+}
+
+#[test]
+fn root_a_network_that_comes_up_later_is_searched_as_well() {
+    if !is_root("networks of its own") {
+        return;
+    }
+    let Some((here, there)) = Namespace::pair() else { return };
+    assert!(
+        there.run("ip", &["addr", "flush", "dev", "wire"])
+            && there.run("ip", &["link", "set", "wire", "down"])
+    );
+    let one = lonely(&here, "10.77.0.1", "[discovery]\nmdns = true\n");
+    let other = lonely(&there, "0.0.0.0", "[discovery]\nmdns = true\n");
+    let (first, second) = (one.identity(), other.identity());
+    for node in [&one, &other] {
+        until("it searches", || node.karo.log().contains("announced by mDNS").then_some(()));
+        assert!(candidates(node).is_empty());
+    }
+    assert!(there.join("10.77.0.2/24", "10.77.0.1"));
+    for (node, fingerprint, address) in
+        [(&one, second.fingerprint, "10.77.0.2:9238"), (&other, first.fingerprint, "10.77.0.1:9238")]
+    {
+        let found = until("the other one is seen", || {
+            candidates(node).into_iter().find(|found| found.fingerprint == Some(fingerprint))
+        });
+        assert_eq!(found.addresses, [address]);
+    }
+}

@@ -50,28 +50,41 @@ pub(super) struct Round {
 ///
 /// When nobody says who there is.
 pub(super) async fn look(zone: String, server: Option<SocketAddr>) -> Result<Round, String> {
-    let began = Instant::now();
+    let mut patience = Patience::until(Instant::now() + ROUND_PATIENCE);
     let asker = Asker::new(&zone, configuration(server).await?)?;
     let named = asker.named().await?;
     let mut round = Round { named: named.iter().map(|(name, ..)| name.clone()).collect(), found: Vec::new() };
-    let mut failures = 0;
     for (name, whole, live) in named {
-        match asker.sighting(name, &whole, live).await {
-            Ok(found) => {
-                failures = 0;
-                round.found.extend(found);
-            }
-            Err(error) => {
-                tracing::debug!(zone, error, "a node in the zone could not be asked for");
-                failures += 1;
-            }
+        let sighting = asker.sighting(name, &whole, live).await;
+        let is_over = patience.is_over(sighting.is_ok(), Instant::now());
+        match sighting {
+            Ok(found) => round.found.extend(found),
+            Err(error) => tracing::debug!(zone, error, "a node in the zone could not be asked for"),
         }
-        if failures == FAILURES_MAX || began.elapsed() > ROUND_PATIENCE {
+        if is_over {
             say!(Class::DiscoveryCut, zone, "the name server is too slow; the rest is asked for later");
             break;
         }
     }
     Ok(round)
+}
+
+/// How much a round puts up with.
+struct Patience {
+    until: Instant,
+    failures: usize,
+}
+
+impl Patience {
+    const fn until(until: Instant) -> Self {
+        Self { until, failures: 0 }
+    }
+
+    /// Takes what became of one node's questions, and tells whether the round is over.
+    fn is_over(&mut self, is_answered: bool, now: Instant) -> bool {
+        self.failures = if is_answered { 0 } else { self.failures + 1 };
+        self.failures >= FAILURES_MAX || now > self.until
+    }
 }
 
 /// Returns whom to ask. The system's file is read each time: a machine that moves has another.
@@ -115,19 +128,7 @@ impl Asker {
     /// Asks who there is: the names to show, whole, and how long each is so.
     async fn named(&self) -> Result<Vec<(String, Owned, Duration)>, String> {
         let answer = self.ask(&self.service, Rtype::PTR).await?;
-        let mut named = Vec::new();
-        for (pointer, live) in records::<_, Ptr<_>>(&answer) {
-            let whole = pointer.ptrdname().to_vec();
-            match below(&whole, &self.service) {
-                Some(name) if named.len() < CANDIDATES_MAX => named.push((name, whole, live)),
-                Some(_) => {
-                    say!(Class::DiscoveryCut, zone = %self.zone, most = CANDIDATES_MAX, "the zone names more nodes than are looked at");
-                    break;
-                }
-                None => tracing::debug!(zone = %self.zone, "the zone names a node that cannot be shown"),
-            }
-        }
-        Ok(named)
+        Ok(listed(&answer, &self.service))
     }
 
     /// Asks for one of them; `None` when nothing says where it is.
@@ -154,6 +155,23 @@ impl Asker {
         let live = found.iter().map(|(_, live)| *live).fold(live, Duration::min);
         Ok(Some((sighting.at(found.into_iter().map(|(ip, _)| ip), port), live)))
     }
+}
+
+/// Returns the nodes that an answer lists: the names to show, whole, and how long each is so.
+fn listed<O: Octets>(answer: &Message<O>, service: &Owned) -> Vec<(String, Owned, Duration)> {
+    let mut named = Vec::new();
+    for (pointer, live) in records::<_, Ptr<_>>(answer) {
+        let whole = pointer.ptrdname().to_vec();
+        match below(&whole, service) {
+            Some(name) if named.len() < CANDIDATES_MAX => named.push((name, whole, live)),
+            Some(_) => {
+                say!(Class::DiscoveryCut, zone = %service, most = CANDIDATES_MAX, "the zone names more nodes than are looked at");
+                break;
+            }
+            None => tracing::debug!(%service, "the zone names a node that cannot be shown"),
+        }
+    }
+    named
 }
 
 /// Shows a host that is not in the zone by its name: nothing was said of other names being looked up.
@@ -192,4 +210,74 @@ fn text<O: Octets>(message: &Message<O>, key: &str) -> Option<String> {
         name.eq_ignore_ascii_case(key).then(|| value.to_owned())
     };
     texts.iter().take(TEXTS_MAX).find_map(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::base::MessageBuilder;
+    use domain::base::rdata::ComposeRecordData;
+
+    use super::*;
+
+    const SERVICE_NAME: &str = "_karo._tcp.karo.test";
+
+    fn name(text: &str) -> Owned {
+        Owned::vec_from_str(text).expect("it is a name")
+    }
+
+    /// Makes the answer of a name server that has these records of a name.
+    fn answer(owner: &Owned, records: impl IntoIterator<Item = impl ComposeRecordData>) -> Message<Vec<u8>> {
+        let mut answer = MessageBuilder::new_vec().answer();
+        for record in records {
+            answer.push((owner, 600, record)).expect("there is room");
+        }
+        answer.into_message()
+    }
+
+    #[test]
+    fn a_zone_lists_so_many_and_no_more() {
+        let service = name(SERVICE_NAME);
+        let all = (0..2 * CANDIDATES_MAX).map(|number| Ptr::new(name(&format!("n{number}.{SERVICE_NAME}"))));
+        let listed = listed(&answer(&service, all), &service);
+        assert_eq!(listed.len(), CANDIDATES_MAX);
+        assert_eq!((listed[0].0.as_str(), listed[0].2), ("n0", Duration::from_secs(600)));
+    }
+
+    #[test]
+    fn few_strings_of_a_text_are_looked_at() {
+        let text_behind = |strings: usize| {
+            let mut texts = b"\x03x=y".repeat(strings);
+            texts.extend(b"\x09version=1");
+            let texts = Txt::from_octets(texts).expect("it is a text");
+            text(&answer(&name(SERVICE_NAME), [texts]), KEY_VERSION)
+        };
+        assert_eq!(text_behind(TEXTS_MAX - 1).as_deref(), Some("1"));
+        assert_eq!(text_behind(TEXTS_MAX), None);
+    }
+
+    #[test]
+    fn a_round_has_an_end() {
+        let (now, over) = (Instant::now(), ROUND_PATIENCE + Duration::from_millis(1));
+        let ends_at = |answers: &[bool]| {
+            let mut patience = Patience::until(now + ROUND_PATIENCE);
+            answers.iter().position(|is_answered| patience.is_over(*is_answered, now))
+        };
+        assert_eq!(ends_at(&[true; 1000]), None);
+        assert_eq!(ends_at(&[false; 1000]), Some(2));
+        // One that answers makes up for those before it.
+        assert_eq!(ends_at(&[false, false, true, false, false, true]), None);
+        let mut patience = Patience::until(now + ROUND_PATIENCE);
+        assert!(!patience.is_over(true, now + ROUND_PATIENCE));
+        assert!(patience.is_over(true, now + over));
+    }
+
+    #[test]
+    fn a_question_is_asked_of_one_server_and_not_for_long() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("there is room for it");
+        let server = "10.0.0.1:53".parse().expect("it is an address");
+        let configuration = runtime.block_on(configuration(Some(server))).expect("nothing is read for it");
+        assert_eq!(configuration.options.timeout, QUESTION_PATIENCE);
+        let asked: Vec<SocketAddr> = configuration.servers.iter().map(|server| server.addr).collect();
+        assert_eq!(asked, [server]);
+    }
 }
