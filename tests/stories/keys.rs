@@ -12,6 +12,7 @@ use karo_protocol::mesh::{
 use karo_protocol::{Bytes, NodeId, Timestamp, Trust};
 use karo_tests::mesh::link;
 use karo_tests::{Dice, Node, Typist, is_root, number_from, until};
+use rustix::process::Signal;
 
 use crate::disks::Disk;
 
@@ -182,6 +183,35 @@ fn root_on_a_full_disk_the_key_stays_what_it_was() {
     assert_eq!(node.node_id(), first);
 }
 
+#[test]
+fn a_rotation_that_the_log_refuses_is_taken_back() {
+    let (mut node, peer) = (Node::running(), Node::running());
+    link(&node, &peer, Trust::Member);
+    let first = node.identity();
+    let key = fs::read(node.key_file()).expect("it is ours");
+    // No disk has so much room as is to be kept free from here on.
+    node.configure("[store]\nreserve_mib = 1048576\n");
+    node.karo.signal(Signal::HUP);
+    until("nothing is accepted", || node.notices("nothing is accepted").then_some(()));
+    let failure = node.refusal(&Request::IdentityRotate(()));
+    assert!(failure.message.contains("reserve"), "{failure:?}");
+    assert_eq!(node.node_id(), first.node_id);
+    assert_eq!(fs::read(node.key_file()).expect("it is ours"), key, "the file holds the key that peers know");
+    node.configure("");
+    node.karo.signal(Signal::HUP);
+    until("all is accepted", || (!node.notices("nothing is accepted")).then_some(()));
+    // The key that signs the audit is the old one again, and so it is at the next start.
+    node.do_much(100);
+    until("a head is signed", || node.karo.ctl(&["audit", "verify"]).status.success().then_some(()));
+    node.check_audit();
+    assert!(node.karo.stop().success());
+    node.karo.launch();
+    assert_eq!(node.node_id(), first.node_id);
+    assert_eq!(node.count(Deed::KeyRotated, None), 0);
+    peer.wait_for(first.node_id, LinkState::Connected);
+    node.check_audit();
+}
+
 fn backup(node: &Node) -> Bytes {
     let request = IdentityBackup { passphrase: Passphrase(PASSPHRASE.to_owned()) };
     match node.ask(&Request::IdentityBackup(request)) {
@@ -337,22 +367,28 @@ fn five_peers_follow_a_rotation_one_of_them_later() {
 
 #[test]
 fn a_rotation_hides_no_cut() {
-    let (mut one, other) = (Node::running(), Node::running());
+    let (mut one, mut other) = (Node::running(), Node::running());
     link(&one, &other, Trust::Member);
     assert!(one.karo.stop().success());
     let older = one.karo.root().join("older");
     karo_tests::mesh::copy(&one.karo.data(), &older);
     one.karo.launch();
     one.wait_for(other.node_id(), LinkState::Connected);
-    one.do_much(100);
-    until("the other has seen it", || one.karo.status().mesh.audit_witnessed.filter(|seen| *seen >= 100));
-    let new = rotate(&one);
-    other.wait_for(new, LinkState::Connected);
+    one.do_much(200);
+    let name = one.peer(other.node_id()).expect("it is a peer").name;
+    until("the other has seen it", || {
+        // The newest head rides on each ping.
+        one.ping(&name).expect("the link is up");
+        one.karo.status().mesh.audit_witnessed.filter(|seen| *seen >= 200)
+    });
+    // While nobody looks, it is set back and rotated: the other meets the cut log under the new key alone.
+    assert!(other.karo.stop().success());
     one.karo.kill();
-    let key = fs::read(one.key_file()).expect("it is ours");
     one.copy_data(&older);
-    fs::write(one.key_file(), key).expect("it is ours");
     one.karo.launch();
+    let new = rotate(&one);
+    one.do_much(100);
+    other.karo.launch();
     until("the other reports it", || {
         other.peer(new).filter(|row| row.reason.as_ref().is_some_and(|reason| reason.contains("it was cut")))
     });
