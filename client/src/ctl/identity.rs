@@ -31,7 +31,10 @@ pub fn run(scene: &mut Scene, command: &IdentityCommand) -> Result<Exit, Trouble
         IdentityCommand::Restore { file, replace, passphrase } => {
             let backup = Bytes(owned_file::read(file, BACKUP_BYTES_MAX)?);
             let passphrase = passphrase::get(scene, passphrase, Times::Once)?;
-            show(scene, &Request::IdentityRestore(IdentityRestore { backup, passphrase, replace: *replace }))
+            let restore = IdentityRestore { backup, passphrase, replace: *replace };
+            let exit = show(scene, &Request::IdentityRestore(restore))?;
+            scene.note("peers see that its audit begins anew, until each says `karoctl peers confirm` of this machine");
+            Ok(exit)
         }
     }
 }

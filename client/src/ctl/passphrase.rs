@@ -35,7 +35,7 @@ pub fn get(scene: &mut Scene, args: &PassphraseArgs, times: Times) -> Result<Pas
         None => {
             scene.out.flush()?;
             let first = (scene.secret)("Passphrase: ")?;
-            if times == Times::Twice && (scene.secret)("Once more: ")? != first {
+            if times == Times::Twice && !first.is_empty() && (scene.secret)("Once more: ")? != first {
                 return Err(Trouble::refused("the two are not the same; nothing was written"));
             }
             first

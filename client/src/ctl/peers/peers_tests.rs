@@ -46,6 +46,26 @@ fn without_peers_nothing_is_found() {
 }
 
 #[test]
+fn a_watch_leaves_alone_what_was_scrolled_away() {
+    let daemon = FakeDaemon::serve(|session| {
+        for change in 1..=3 {
+            let (id, _) = session.request();
+            let rows = if change == 2 { vec![peer(), lost_peer()] } else { vec![peer()] };
+            session.reply(id, &Reply::Peers(PeersTable { change, rows }));
+        }
+        session.request();
+    });
+    let (mut scene, written) = scene(&daemon);
+    scene.is_terminal = true;
+    run(&mut scene, &args(&["peers", "--watch"])).expect_err("the daemon is gone");
+    let text = written.text();
+    assert!(text.starts_with("\x1b[H\x1b[2J"), "{text:?}");
+    // A terminal may keep what is cleared whole, and forgets with 3J what it has kept.
+    assert_eq!((text.matches("\x1b[2J").count(), text.matches("\x1b[3J").count()), (1, 0), "{text:?}");
+    assert_eq!(text.matches("\x1b[H").count(), 3, "{text:?}");
+}
+
+#[test]
 fn a_watch_shows_what_changes_and_ends_with_the_daemon() {
     let daemon = FakeDaemon::serve(|session| {
         let tables: [(Option<u64>, Vec<PeerRow>); 4] = [

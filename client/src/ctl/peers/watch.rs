@@ -14,8 +14,11 @@ use crate::ctl::scene::Scene;
 /// How long one answer may take: the daemon holds it back for some seconds while nothing changes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Clears the terminal and goes to its first corner.
-const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
+/// Goes to the first corner of the terminal and clears what is seen; what was scrolled away stays the person's.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// Goes there and clears what is behind it: a terminal that keeps what is cleared would fill with tables otherwise.
+const AGAIN: &str = "\x1b[H\x1b[J";
 
 pub(super) fn run(scene: &mut Scene) -> Result<Exit, Trouble> {
     let mut connection = scene.connect()?;
@@ -42,7 +45,8 @@ pub(super) fn run(scene: &mut Scene) -> Result<Exit, Trouble> {
 
 fn write_table(scene: &mut Scene, is_first: bool, rows: &[PeerRow]) -> Result<(), Trouble> {
     let lead = match (scene.is_terminal, is_first) {
-        (true, _) => CLEAR,
+        (true, true) => CLEAR,
+        (true, false) => AGAIN,
         (false, true) => "",
         (false, false) => "\n",
     };
