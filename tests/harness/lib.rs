@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | [`journald`] | [`Journald`](journald::Journald): a real journald of its own, which can be stopped and killed |
 //! | [`karo`] | [`Karo`]: temporary places, and a real `karod` that is started, frozen, killed and started again |
 //! | [`session`] | [`Session`]: one connection, in frames |
 //! | [`mesh`] | [`Node`]: a daemon with an address of its own, and what is asked about its peers |
@@ -26,6 +27,7 @@
 pub mod binaries;
 pub mod dice;
 pub mod groups;
+pub mod journald;
 pub mod karo;
 pub mod ledger;
 pub mod machine;

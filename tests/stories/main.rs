@@ -20,6 +20,7 @@ mod frames;
 mod groups;
 mod handshakes;
 mod hostile;
+mod journal;
 mod keys;
 mod kills;
 mod layouts;
