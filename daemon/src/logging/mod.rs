@@ -23,6 +23,7 @@ pub mod ring;
 pub mod table;
 pub mod writer;
 
+use std::any::Any;
 use std::io::IsTerminal as _;
 use std::os::unix::fs::MetadataExt;
 use std::panic::PanicHookInfo;
@@ -117,12 +118,18 @@ pub fn start(settings: LogSettings) -> LogControl {
     LogControl { level, desk }
 }
 
-/// Says where a panic was. What it says is shown only if it stands so in the source: a formatted one may quote what it
-/// was working on, as a slice of a string out of its bounds does.
+/// Says where a panic was.
 fn panicked(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
-    let words = panic.payload().downcast_ref::<&str>().copied();
+    let words = words_of(panic.payload(), cfg!(debug_assertions));
     say!(Class::Panicked, place, words, "a part of the daemon panicked");
+}
+
+/// Returns what a panic says, if it stands so in the source: a formatted one may quote a command, as a slice of a string
+/// out of its bounds does. Developers, whose commands are those of tests, see all of it.
+fn words_of(payload: &dyn Any, is_developer: bool) -> Option<&str> {
+    let formatted = payload.downcast_ref::<String>().filter(|_| is_developer);
+    payload.downcast_ref::<&str>().copied().or_else(|| formatted.map(String::as_str))
 }
 
 /// Tells whether standard error is connected to the journal, as `JOURNAL_STREAM` names it.
@@ -146,6 +153,16 @@ mod tests {
     use karo_protocol::logs::{LogsAsk, Severity};
 
     use super::*;
+
+    #[test]
+    fn a_panic_quotes_no_command() {
+        let quoting: Box<dyn Any> =
+            Box::new("byte index 7 is out of bounds of `export PASSWORD=hunter2`".to_owned());
+        assert_eq!(words_of(&*quoting, false), None);
+        assert!(words_of(&*quoting, true).is_some());
+        let literal: Box<dyn Any> = Box::new("the lock is held");
+        assert_eq!(words_of(&*literal, false), Some("the lock is held"));
+    }
 
     #[tokio::test]
     async fn what_is_said_is_an_entry_with_its_fields() {
