@@ -36,6 +36,7 @@ pub mod logging;
 pub mod neighbourhood;
 pub mod network;
 pub mod policy_desk;
+pub mod report_files;
 pub mod roll_ups;
 pub mod roster_desk;
 pub mod rule_files;

@@ -16,6 +16,7 @@ use karo_trust::rotation::Succession;
 use crate::actors::peers::{known_as, rotated_from, successions};
 use crate::auditor::{Auditor, entry};
 use crate::logging::say;
+use crate::report_files::ReportFiles;
 use crate::roster_desk::RosterDesk;
 use crate::{clock, identity_file, shelves};
 
@@ -32,6 +33,8 @@ pub struct Neighbourhood {
     pub successions: Vec<Succession>,
     /// Where the key lies.
     pub identity_path: PathBuf,
+    /// Where reports lie that were given for days that are not closed yet.
+    pub report_files: ReportFiles,
     /// The key that the log remembers.
     pub known: Option<NodeId>,
 }
@@ -52,7 +55,8 @@ impl Neighbourhood {
         }
         let roster = RosterDesk::new(roster(store, own.as_deref().ok(), settings));
         let successions = successions(store.kept(shelves::PEERS)).collect();
-        Self { own, roster, successions, identity_path, known }
+        let report_files = ReportFiles::below(&places.data);
+        Self { own, roster, successions, identity_path, report_files, known }
     }
 
     /// Goes on with the audit, and writes down a new identity, and damage of the store if the start found any.

@@ -394,7 +394,7 @@ fn wire_mesh(
     (kept, summaries): (groups::Kept, summary::Kept),
     lease: impl Fn(&'static str) -> Lease,
 ) -> Meshed {
-    let Neighbourhood { own, roster, successions, identity_path, known } = neighbourhood;
+    let Neighbourhood { own, roster, successions, identity_path, report_files, known } = neighbourhood;
     let arbiter = Arbiter::new();
     let (keeper, policy) = policy_desk(in_force(&settings.sharing, &summaries.policy.0));
     let groups_desk = GroupsDesk::default();
@@ -406,6 +406,7 @@ fn wire_mesh(
             roster: roster.clone(),
             policy: policy.clone(),
             groups: groups_desk.clone(),
+            report_files,
         };
         let (own, lease) = (own.clone(), lease("groups"));
         GroupsActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {

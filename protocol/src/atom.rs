@@ -20,6 +20,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::category::CategorySet;
 use crate::node::{Hash, NodeId, Nonce};
 use crate::peer::{Signed, SignedBody};
 use crate::{Axis, Bytes, Category, Risk, named_enum};
@@ -395,6 +396,9 @@ pub enum AtomSays {
     FeedAsk,
     /// The answer, to that node alone: each part's counts. `None` when there is nothing to give.
     Feed(Option<Vec<PartCounts>>),
+    /// As [`FeedAsk`](Self::FeedAsk): what is your table without these categories? The policy of the contributing node
+    /// keeps them back, and what is told in its name must not hold them either.
+    FeedAskWithout(CategorySet),
 }
 
 /// One machine's own counts of a day: goes to another machine of the same owner and to nobody else.

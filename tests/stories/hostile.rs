@@ -7,6 +7,7 @@ mod canary;
 mod crowd;
 mod files;
 mod floods;
+mod given;
 
 use std::path::Path;
 

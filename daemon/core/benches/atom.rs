@@ -283,6 +283,7 @@ impl Costs {
             | AtomSays::Closed(_)
             | AtomSays::Ended(_)
             | AtomSays::FeedAsk
+            | AtomSays::FeedAskWithout(_)
             | AtomSays::Feed(_) => ("0 other", 32),
         };
         let (count, sum) = self.bytes.entry(name).or_default();

@@ -115,6 +115,11 @@ pub fn kept_back_from(policy: &Policy, peer: &NodeId) -> CategorySet {
     union(kept_back(policy), of_peer)
 }
 
+/// Tells whether what was kept back of something is all that is to be kept back by now.
+pub fn covers(kept: CategorySet, wanted: CategorySet) -> bool {
+    wanted.iter().all(|category| kept.contains(category))
+}
+
 /// Tells whether every category is kept back.
 pub fn is_nothing_left(kept_back: CategorySet) -> bool {
     Category::ALL.iter().all(|category| kept_back.contains(*category))

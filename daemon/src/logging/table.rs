@@ -297,6 +297,15 @@ classes! {
     DayUnsigned = "day-unsigned", 0xa236260b3e2463beb28dbe15e03d937f, Error,
         "A report, table or seal could not be signed.",
         "See that identity.key is as it was: `karoctl doctor`.";
+    ReportUnkept = "report-unkept", 0x7cbb1d4e44387a873b6a20ee5c582b79, Error,
+        "What would be given of a day cannot be written down, and is not given.",
+        "Look at the error and at the disk; the day is given when it is asked for again.";
+    ReportRefused = "report-refused", 0x9384545854a22112fa18c83ad228d844, Warn,
+        "What was given of a day is not as this machine left it, and is not given again.",
+        "See who can write in the data directory, reports/; the day is closed without this machine.";
+    ReportRemains = "report-remains", 0x63f9814d7ee474f6f79f7c54fbac44c7, Warn,
+        "What was given of a day is needed no more, and could not be removed.",
+        "Remove the file that is named; nothing secret is in it.";
     AtomRefused = "atom-refused", 0x9a1791510f32730a9325dc4a05ed2b14, Warn,
         "A closed day that a peer showed does not verify, and is not kept.",
         "Nothing, unless it comes often: then ask the owner of the machines that closed it.";

@@ -9,7 +9,7 @@ use karo_protocol::group::GroupTalk;
 use karo_protocol::node::{Hash, Nonce};
 use karo_protocol::peer::Control;
 use karo_protocol::summary::{Period, SummaryId, SummaryTalk};
-use karo_protocol::{Bytes, NodeId};
+use karo_protocol::{Bytes, Category, NodeId};
 
 use crate::samples::at;
 use crate::samples::mesh::{NODE, signed};
@@ -84,6 +84,10 @@ fn says() -> Vec<(&'static str, AtomSays)> {
         ("peer-atom-ended", AtomSays::Ended(AtomReason::TooFew)),
         ("peer-atom-feed-ask", AtomSays::FeedAsk),
         ("peer-atom-feed", AtomSays::Feed(Some(vec![counts]))),
+        (
+            "peer-atom-feed-ask-without",
+            AtomSays::FeedAskWithout([Category::Vcs, Category::Network].into_iter().collect()),
+        ),
     ]
 }
 

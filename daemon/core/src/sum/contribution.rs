@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use karo_protocol::atom::{AtomReason, AtomSays};
+use karo_protocol::atom::{AtomReason, AtomSays, Report};
 use karo_protocol::node::{Hash, Nonce};
-use karo_protocol::peer::Signed;
+use karo_protocol::peer::{Object, Signed};
 use karo_protocol::{Bytes, NodeId};
 
 use super::closing::Closing;
@@ -74,17 +74,30 @@ impl Contribution {
         Ok((contribution, vec![Output::SignReport { id: report, table, report: body }]))
     }
 
-    /// Begins again after a restart with the report that was [given](AtomSays::Report) before, if that was kept: an
-    /// atom whose set was agreed upon closes with the same reports or never. Nothing secret is in it: what is in the
-    /// boxes is sealed to others.
+    /// Begins again after a restart with the report that was [given](AtomSays::Report) before: an atom whose set was
+    /// agreed upon closes with the same reports or never. Nothing secret is in it: what is in the boxes is sealed to
+    /// others. `object` is what `signed` was found to be.
+    ///
+    /// # Errors
+    ///
+    /// To be declined with: [`AtomReason::OtherGroup`] when this node contributes nothing to the group, and
+    /// [`AtomReason::Invalid`] when it is the report of another node, of another atom, or of other boxes.
     pub fn again(
         closing: Arc<Closing>,
-        report: Nonce,
-        (signed, boxes): (Signed, [Bytes; 2]),
+        own: NodeId,
+        (signed, object): (Signed, &Object<Report>),
+        boxes: [Bytes; 2],
         (window, now): (Window, Instant),
-    ) -> Self {
+    ) -> Result<Self, AtomReason> {
+        if !closing.is_contributor(&own) {
+            return Err(AtomReason::OtherGroup);
+        }
+        let hashes = boxes.each_ref().map(|sealed| Hash(blake3::hash(sealed).into()));
+        if object.issuer != own || object.body != closing.report(hashes) {
+            return Err(AtomReason::Invalid);
+        }
         let stage = Stage::Giving { signed, again: now };
-        Self { closing, report, boxes, window, heard: now, held: now, stage }
+        Ok(Self { closing, report: object.id, boxes, window, heard: now, held: now, stage })
     }
 
     /// Takes the signed report, once the ledger is on disk.
@@ -138,6 +151,7 @@ impl Contribution {
             | AtomSays::Table(_)
             | AtomSays::Seal(_)
             | AtomSays::FeedAsk
+            | AtomSays::FeedAskWithout(_)
             | AtomSays::Feed(_) => Vec::new(),
         }
     }
@@ -176,6 +190,11 @@ impl Contribution {
     /// Returns the id of its report.
     pub const fn report(&self) -> Nonce {
         self.report
+    }
+
+    /// Returns what is given with it: sealed to rank 1, and to rank 2.
+    pub const fn boxes(&self) -> &[Bytes; 2] {
+        &self.boxes
     }
 
     fn given_up(&self) -> Instant {

@@ -124,6 +124,7 @@ impl Helper {
             | AtomSays::Seal(_)
             | AtomSays::Closed(_)
             | AtomSays::FeedAsk
+            | AtomSays::FeedAskWithout(_)
             | AtomSays::Feed(_) => {}
             AtomSays::Open { .. }
             | AtomSays::Halves(_)

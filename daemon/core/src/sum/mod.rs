@@ -18,7 +18,7 @@
 //! way as to any other: a node that contributes and aggregates hears itself. An atom closes with these two or never:
 //! a step that the other leaves unanswered for [`ANSWER_PATIENCE`] ends it, or when the window is over if that is
 //! later. After a restart a machine is made again of its [`AggregatorRecord`], and contributors give their reports
-//! again: the same, or, as long as no set was agreed upon, another of the same numbers.
+//! again, the same ones.
 
 mod closing;
 mod contribution;
@@ -113,8 +113,9 @@ pub enum Output {
     },
     /// Run it, on any thread, and give what comes of it to the machine.
     Work(Work),
-    /// Write into the ledger that this day is given to this group, with this table and this report; sign the report
-    /// as an object of that id; then give it to [`Contribution::on_signed`].
+    /// Sign the report as an object of that id; keep it, and write into the ledger that this day is given to this
+    /// group, with this table and this report; then give it to [`Contribution::on_signed`]. Whoever is invited again
+    /// after a restart gives this one, by [`Contribution::again`], and never another.
     SignReport {
         /// Id of the object.
         id: Nonce,

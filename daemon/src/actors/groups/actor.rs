@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Recipient, SpawnHandle};
-use karo_core::sum::AggregatorRecord;
 use karo_core::sum::seal::SealingSecret;
+use karo_core::sum::{AggregatorRecord, Wrong};
 use karo_protocol::atom::{AtomId, AtomReason, AtomSays, AtomTalk};
 use karo_protocol::audit::{AuditEntry, Deed, Reason};
 use karo_protocol::group::Card;
@@ -18,7 +18,7 @@ use karo_trust::fingerprint;
 use karo_trust::identity::Identity;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::closing::Machines;
+use super::closing::{BY_HAND_DAYS_MAX, Machines};
 use super::files::refused;
 use super::giving::Feeding;
 use super::kept::{GivenDay, Kept, forgotten};
@@ -34,6 +34,7 @@ use crate::groups_desk::{GroupsDesk, Outcome};
 use crate::lease::Lease;
 use crate::logging::say;
 use crate::policy_desk::PolicyDesk;
+use crate::report_files::ReportFiles;
 use crate::roster_desk::RosterDesk;
 
 /// Messages that may wait: reports and verifications of a group of fifty, twice.
@@ -65,6 +66,8 @@ pub struct Neighbours {
     pub policy: PolicyDesk,
     /// What is changed here and looked at by others.
     pub groups: GroupsDesk,
+    /// Where our reports lie until their days are closed.
+    pub report_files: ReportFiles,
 }
 
 /// The actor. See the module.
@@ -75,6 +78,7 @@ pub struct GroupsActor {
     pub(super) roster: RosterDesk,
     pub(super) policy: PolicyDesk,
     pub(super) groups: GroupsDesk,
+    pub(super) report_files: ReportFiles,
     pub(super) peers: Option<Introducer>,
     pub(super) own: Result<Arc<Identity>, String>,
     pub(super) sealing: Option<Arc<SealingSecret>>,
@@ -87,9 +91,11 @@ pub struct GroupsActor {
     pub(super) machines: Machines,
     /// Days for which numbers of our owner's other machines are awaited.
     pub(super) feeding: BTreeMap<AtomId, Feeding>,
+    /// How often each member did what no honest node does, since the start.
+    pub(super) faults: BTreeMap<(NodeId, Wrong), u64>,
     /// Days that we were asked for since the start, and gave nothing.
     pub(super) refusals: BTreeMap<AtomId, AtomReason>,
-    /// How many reports were made of a day since the start.
+    /// How often a report was made or taken out again for a day since the start.
     pub(super) reports: BTreeMap<AtomId, usize>,
     /// How many files each peer may offer.
     pub(super) offering: BTreeMap<NodeId, Allowance>,
@@ -106,7 +112,7 @@ pub struct GroupsActor {
 impl GroupsActor {
     /// Makes the actor.
     pub fn new(neighbours: Neighbours, kept: Kept, own: Result<Arc<Identity>, String>, lease: Lease) -> Self {
-        let Neighbours { keep, tabulate, rules, roster, policy, groups } = neighbours;
+        let Neighbours { keep, tabulate, rules, roster, policy, groups, report_files } = neighbours;
         let Kept { groups: found, ledger, records } = kept;
         groups.change(|groups| *groups = found);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -117,6 +123,7 @@ impl GroupsActor {
             roster,
             policy,
             groups,
+            report_files,
             peers: None,
             sealing: sealing_of(&own),
             own,
@@ -127,6 +134,7 @@ impl GroupsActor {
             records,
             machines: Machines::default(),
             feeding: BTreeMap::new(),
+            faults: BTreeMap::new(),
             refusals: BTreeMap::new(),
             reports: BTreeMap::new(),
             offering: BTreeMap::new(),
@@ -190,6 +198,7 @@ impl GroupsActor {
     /// Forgets the atoms that nobody asks for any more.
     fn forget_old(&mut self, now: Timestamp) {
         let today = i32::try_from(now.as_micros().div_euclid(DAY_MICROS)).unwrap_or_default();
+        self.report_files.forget_before(today - BY_HAND_DAYS_MAX as i32 - 1);
         let (old, entries) = forgotten(today, &self.groups.read().outcomes);
         if old.is_empty() || self.keep.try_send(Keep { entries, deeds: Vec::new() }).is_err() {
             // What did not fit is forgotten at the next look.
@@ -253,6 +262,7 @@ impl GroupsActor {
         if self.groups.read().closed(&atom).is_some() {
             // Only what verified has come here: nothing is given to a day that is closed.
             self.machines.giving.remove(&atom);
+            self.report_files.forget(&atom);
         }
         for waiting in self.waiting.remove(&atom).unwrap_or_default() {
             // Whoever waited may have left.
@@ -274,6 +284,13 @@ impl Actor for GroupsActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        // Between the closing of a day and the end of its report there may have been a crash.
+        let groups = self.groups.read();
+        groups
+            .outcomes
+            .keys()
+            .filter(|id| groups.closed(id).is_some())
+            .for_each(|id| self.report_files.forget(id));
     }
 }
 

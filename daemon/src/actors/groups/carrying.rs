@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use karo_core::sum::{Output, Work, Worked};
-use karo_protocol::atom::{Atom, AtomId, AtomReason, AtomSeal, Report};
+use karo_core::sum::{Fault, Output, Work, Worked};
+use karo_protocol::atom::{Atom, AtomId, AtomReason, AtomSays, AtomSeal, Report};
 use karo_protocol::node::{Hash, Nonce};
+use karo_protocol::peer::Signed;
 use karo_trust::{Chance, System, fingerprint, object};
 
 use super::actor::GroupsActor;
@@ -16,6 +17,7 @@ use super::kept::aggregate_entry;
 use crate::actors::store::Keep;
 use crate::clock;
 use crate::logging::say;
+use crate::report_files::KeptReport;
 
 impl GroupsActor {
     /// Does what a machine wants, in its order; behind what is being written it waits.
@@ -36,6 +38,10 @@ impl GroupsActor {
     fn go_on(&mut self, atom: AtomId, role: Role, mut outputs: VecDeque<Output>, ctx: &mut Context<Self>) {
         while let Some(output) = outputs.pop_front() {
             let more = match output {
+                Output::Send { says: AtomSays::Report { .. }, .. } if !self.may_leave(&atom) => {
+                    self.break_off(atom, AtomReason::NotSharing, ctx);
+                    return;
+                }
                 Output::Send { to, says } => {
                     self.say(to, atom, says, ctx);
                     Vec::new()
@@ -47,11 +53,7 @@ impl GroupsActor {
                 Output::Sign(table) => self.sign_table(atom, table),
                 Output::SignSeal(hash) => self.sign_seal(atom, hash),
                 Output::Fault(fault) => {
-                    let about = fault.contributor.map(|node| fingerprint(&node).to_string());
-                    say!(
-                        Class::MemberFaulty, peer = %fingerprint(&fault.from), wrong = ?fault.wrong, about, day = atom.day,
-                        "a member of a group did what no honest node does"
-                    );
+                    self.on_fault(&atom, &fault);
                     Vec::new()
                 }
                 Output::Ended(reason) => {
@@ -67,11 +69,16 @@ impl GroupsActor {
                     return self.keep_then(atom, role, (keep, outputs), then, ctx);
                 }
                 Output::SignReport { id, table, report } => {
+                    let signed = match self.sign_report(&atom, id, report) {
+                        Ok(signed) => signed,
+                        Err(reason) => return self.break_off(atom, reason, ctx),
+                    };
                     let (given, keep) = self.given(atom, table, id);
                     let then = move |actor: &mut Self, _: &mut Context<Self>| {
                         actor.ledger.insert(atom.day, given);
                         actor.refusals.remove(&atom);
-                        actor.sign_report(atom, id, report)
+                        let machine = actor.machines.giving.get_mut(&atom);
+                        machine.map(|machine| machine.on_signed(signed, Instant::now())).unwrap_or_default()
                     };
                     return self.keep_then(atom, role, (keep, outputs), then, ctx);
                 }
@@ -117,6 +124,20 @@ impl GroupsActor {
                 actor.on_ended(atom, role, AtomReason::Busy, ctx);
             }
         }));
+    }
+
+    /// Names whoever did what no honest node does: the first time, the tenth, the hundredth. Whoever says nothing else
+    /// would else fill the log, and hide behind it what others do.
+    fn on_fault(&mut self, atom: &AtomId, fault: &Fault) {
+        let times = self.faults.entry((fault.from, fault.wrong)).or_default();
+        *times += 1;
+        if is_told(*times) {
+            let about = fault.contributor.map(|node| fingerprint(&node).to_string());
+            say!(
+                Class::MemberFaulty, peer = %fingerprint(&fault.from), wrong = ?fault.wrong, about, day = atom.day,
+                times, "a member of a group did what no honest node does"
+            );
+        }
     }
 
     /// Verifies a report on another thread.
@@ -179,23 +200,41 @@ impl GroupsActor {
         }
     }
 
-    /// Signs our report, if the policy still lets it go: between the question and this moment a person may have said no.
-    fn sign_report(&mut self, atom: AtomId, id: Nonce, report: Report) -> Vec<Output> {
-        if !self.policy.now().groups {
-            self.machines.giving.remove(&atom);
-            self.refusals.insert(atom, AtomReason::NotSharing);
-            return Vec::new();
+    /// Signs our report and keeps it, if the policy still lets it go: since it was counted a person may have said no.
+    fn sign_report(&self, atom: &AtomId, id: Nonce, report: Report) -> Result<Signed, AtomReason> {
+        if !self.may_leave(atom) {
+            return Err(AtomReason::NotSharing);
         }
-        let Ok(identity) = self.identity() else { return Vec::new() };
-        match object::sign(identity.as_ref(), report, None, clock::now(), NEVER, id) {
-            Ok(signed) => {
-                let machine = self.machines.giving.get_mut(&atom);
-                machine.map(|machine| machine.on_signed(signed, Instant::now())).unwrap_or_default()
-            }
-            Err(error) => {
-                say!(Class::DayUnsigned, %error, "a report cannot be signed");
-                Vec::new()
-            }
-        }
+        let identity = self.identity().map_err(|_| AtomReason::Busy)?;
+        let machine = self.machines.giving.get(atom).ok_or(AtomReason::Busy)?;
+        let signed = object::sign(identity.as_ref(), report, None, clock::now(), NEVER, id);
+        let signed = signed.map_err(|error| {
+            say!(Class::DayUnsigned, %error, "a report cannot be signed");
+            AtomReason::Busy
+        })?;
+        let kept_back = self.machines.kept_back.get(atom).copied().unwrap_or_default();
+        let kept = KeptReport { signed: signed.clone(), boxes: machine.boxes().clone(), kept_back };
+        self.report_files.keep(atom, &kept).map_err(|error| {
+            say!(Class::ReportUnkept, %error, day = atom.day, "a report cannot be kept, and is not given");
+            AtomReason::Busy
+        })?;
+        Ok(signed)
+    }
+}
+
+/// Tells whether what was done so often is worth a line: at each power of ten.
+fn is_told(times: u64) -> bool {
+    std::iter::successors(Some(1_u64), |power| power.checked_mul(10)).any(|power| power == times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_without_end_is_told_ever_less_often() {
+        let told: Vec<u64> = (0..=100_000).filter(|times| is_told(*times)).collect();
+        assert_eq!(told, [1, 10, 100, 1000, 10_000, 100_000]);
+        assert!(!is_told(u64::MAX));
     }
 }

@@ -11,6 +11,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, ResponseActFuture, WrapFuture
 use karo_core::sum::{AggregatorRecord, Closing, Contribution, Helper, Leader, Output, Proven, Window};
 use karo_protocol::atom::{Atom, AtomId, AtomReason, AtomSays, AtomSeal, ClosedAtom, DAYS_MAX, Report};
 use karo_protocol::audit::{AuditEntry, Deed, Reason};
+use karo_protocol::category::CategorySet;
 use karo_protocol::node::Hash;
 use karo_protocol::peer::Signed;
 use karo_protocol::{NodeId, Timestamp};
@@ -49,6 +50,8 @@ pub(super) struct Machines {
     pub(super) helping: BTreeMap<AtomId, Helper>,
     /// Of how many of our owner's other machines, of how many, numbers are in what is given.
     pub(super) fed: BTreeMap<AtomId, (u16, u16)>,
+    /// What the policy kept back of what is given.
+    pub(super) kept_back: BTreeMap<AtomId, CategorySet>,
     /// Tables that are to be sealed here.
     pub(super) tables: BTreeMap<AtomId, Signed>,
     /// What waits for a disk, by machine; one that is there is being written.
@@ -171,7 +174,8 @@ impl GroupsActor {
                 let taken = self.take_closed(vec![*closed]);
                 ctx.spawn(taken);
             }
-            AtomSays::FeedAsk => self.on_feed_ask(from, atom, ctx),
+            AtomSays::FeedAsk => self.on_feed_ask(from, atom, CategorySet::default(), ctx),
+            AtomSays::FeedAskWithout(kept_back) => self.on_feed_ask(from, atom, kept_back, ctx),
             AtomSays::Feed(parts) => self.on_feed(from, atom, parts, ctx),
         }
     }
@@ -238,7 +242,13 @@ impl GroupsActor {
         }
     }
 
-    fn contribution_hears(&mut self, from: NodeId, atom: AtomId, says: &AtomSays, ctx: &mut Context<Self>) {
+    pub(super) fn contribution_hears(
+        &mut self,
+        from: NodeId,
+        atom: AtomId,
+        says: &AtomSays,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some(machine) = self.machines.giving.get_mut(&atom) {
             let outputs = machine.on(from, says, Instant::now());
             self.carry_out(atom, Role::Gives, outputs, ctx);
@@ -313,6 +323,8 @@ impl GroupsActor {
     /// Lets go of the machines of a group that was left.
     pub(super) fn forget_machines(&mut self, is_left: impl Fn(&AtomId) -> bool) {
         self.machines.giving.retain(|atom, _| !is_left(atom));
+        let given = self.ledger.iter().map(|(day, given)| AtomId { group: given.group, day: *day });
+        given.filter(&is_left).for_each(|atom| self.report_files.forget(&atom));
         self.machines.leading.retain(|atom, _| !is_left(atom));
         self.machines.helping.retain(|atom, _| !is_left(atom));
     }
@@ -454,6 +466,7 @@ fn proven(says: &AtomSays, from: NodeId) -> Option<Proven> {
         | AtomSays::Closed(_)
         | AtomSays::Ended(_)
         | AtomSays::FeedAsk
+        | AtomSays::FeedAskWithout(_)
         | AtomSays::Feed(_) => None,
     }
 }

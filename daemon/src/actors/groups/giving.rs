@@ -11,12 +11,14 @@ use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
 use karo_core::atom::counts::DayCounts;
 use karo_core::atom::ledger::may_give;
 use karo_core::group::Group;
+use karo_core::policy;
 use karo_core::sum::{Closing, Contribution, REPORTS_EACH_MAX, Window};
-use karo_protocol::atom::{AtomId, AtomReason, AtomSays, PartCounts};
+use karo_protocol::atom::{AtomId, AtomReason, AtomSays, PartCounts, Report};
 use karo_protocol::audit::{Deed, Reason};
+use karo_protocol::category::CategorySet;
 use karo_protocol::node::{Hash, Nonce};
 use karo_protocol::{NodeId, Timestamp};
-use karo_trust::{Chance, System, fingerprint};
+use karo_trust::{Chance, System, fingerprint, object};
 
 use super::actor::GroupsActor;
 use super::closing::Role;
@@ -26,6 +28,7 @@ use crate::actors::query::Tabulate;
 use crate::actors::store::Keep;
 use crate::clock;
 use crate::logging::say;
+use crate::report_files::KeptReport;
 
 /// How long our owner's other machines may take to give us their numbers: they are counted, not computed.
 const FEED_PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +39,8 @@ const REPORTED_DAYS_MAX: u32 = 64;
 /// Numbers of our owner's other machines, on their way.
 pub(super) struct Feeding {
     window: Window,
+    /// What the policy kept back when they were asked.
+    kept_back: CategorySet,
     /// How many machines there are besides this one.
     all: u16,
     waiting: BTreeSet<NodeId>,
@@ -61,15 +66,78 @@ impl GroupsActor {
             return self.decline(from, atom, reason, ctx);
         }
         let window = if by_hand { Window::ByHand } else { Window::Daily(self.window_end(&atom)) };
+        if self.ledger.get(&atom.day).is_some_and(|given| given.group == atom.group) {
+            return match self.begin_again(atom, window) {
+                Ok(()) => self.contribution_hears(from, atom, &AtomSays::Invite { by_hand }, ctx),
+                Err(reason) => self.decline(from, atom, reason, ctx),
+            };
+        }
+        let kept_back = policy::kept_back(&self.policy.now());
         let (all, linked) = self.siblings(&atom);
         for node in &linked {
-            self.say(*node, atom, AtomSays::FeedAsk, ctx);
+            let says = match kept_back == CategorySet::default() {
+                true => AtomSays::FeedAsk,
+                false => AtomSays::FeedAskWithout(kept_back),
+            };
+            self.say(*node, atom, says, ctx);
         }
         let timer = ctx.run_later(FEED_PATIENCE, move |actor, ctx| actor.gather(atom, ctx));
         let is_fed = linked.is_empty();
-        self.feeding.insert(atom, Feeding { window, all, waiting: linked, got: Vec::new(), timer });
+        let got = Vec::new();
+        self.feeding.insert(atom, Feeding { window, kept_back, all, waiting: linked, got, timer });
         if is_fed {
             self.gather(atom, ctx);
+        }
+    }
+
+    /// Goes on with a day that was given to this group before: with the same report, to the last byte. Without it
+    /// nothing is given: nobody here knows any more where the report that the ledger names has come to.
+    fn begin_again(&mut self, atom: AtomId, window: Window) -> Result<(), AtomReason> {
+        let own = self.own_node().ok_or(AtomReason::Busy)?;
+        let group = self.groups.read().by_id(&atom.group).map(|accepted| Arc::clone(&accepted.group));
+        let closing = group.and_then(|group| Closing::new(group, atom.day)).ok_or(AtomReason::WrongRank)?;
+        let found = self.report_files.find(&atom).unwrap_or_else(|error| {
+            say!(Class::ReportRefused, day = atom.day, %error, "what was given of a day is refused");
+            None
+        });
+        let KeptReport { signed, boxes, kept_back } = found.ok_or(AtomReason::NoData)?;
+        let object = object::read::<Report>(&signed, Some(own)).map_err(|_| AtomReason::Invalid)?;
+        let is_given = self.ledger.get(&atom.day).is_some_and(|given| given.report == object.id);
+        if !is_given {
+            return Err(AtomReason::Invalid);
+        }
+        self.count_report(atom)?;
+        let now = std::time::Instant::now();
+        let again = Contribution::again(closing, own, (signed, &object), boxes, (window, now))?;
+        self.machines.kept_back.insert(atom, kept_back);
+        self.machines.giving.insert(atom, again);
+        Ok(())
+    }
+
+    /// Counts how often rank 1 has us give a report of a day anew: it could have us do it every second.
+    fn count_report(&mut self, atom: AtomId) -> Result<(), AtomReason> {
+        self.reports.retain(|one, _| one.day.abs_diff(atom.day) <= REPORTED_DAYS_MAX);
+        let made = self.reports.entry(atom).or_default();
+        if *made >= REPORTS_EACH_MAX {
+            return Err(AtomReason::Replayed);
+        }
+        *made += 1;
+        Ok(())
+    }
+
+    /// Tells whether what is given of a day may still leave: the policy may be stricter than when it was counted.
+    pub(super) fn may_leave(&self, atom: &AtomId) -> bool {
+        let policy = self.policy.now();
+        let kept_back = self.machines.kept_back.get(atom).copied().unwrap_or_default();
+        policy.groups && policy::covers(kept_back, policy::kept_back(&policy))
+    }
+
+    /// Gives no more of a day, because a person said no in the middle of it.
+    pub(super) fn break_off(&mut self, atom: AtomId, reason: AtomReason, ctx: &Context<Self>) {
+        self.machines.giving.remove(&atom);
+        let ranks = self.groups.read().by_id(&atom.group).and_then(|one| one.group.aggregators(atom.day));
+        if let Some((leader, _)) = ranks {
+            self.decline(leader, atom, reason, ctx);
         }
     }
 
@@ -144,16 +212,19 @@ impl GroupsActor {
         Some(Occasion { group: Arc::clone(&accepted.group), since, until, zone })
     }
 
-    /// Counts our own day, as far as the policy lets it be told.
-    fn count(&self, occasion: Occasion) -> impl Future<Output = Result<DayCounts, AtomReason>> + use<> {
+    /// Counts our own day, without what is kept back.
+    fn count(
+        &self,
+        occasion: Occasion,
+        kept_back: CategorySet,
+    ) -> impl Future<Output = Result<DayCounts, AtomReason>> + use<> {
         let layout = Arc::clone(occasion.group.layout());
-        let policy = self.policy.now();
         let asked = self.tabulate.send(Tabulate {
             layout,
             since: occasion.since,
             until: occasion.until,
             zone: occasion.zone,
-            kept_back: karo_core::policy::kept_back(&policy),
+            kept_back,
         });
         async move { asked.await.map_err(|_| AtomReason::Busy)?.ok_or(AtomReason::Busy) }
     }
@@ -167,13 +238,17 @@ impl GroupsActor {
         let Some(feeding) = self.feeding.get_mut(&atom) else { return };
         ctx.cancel_future(feeding.timer);
         feeding.waiting.clear();
+        let kept_back = feeding.kept_back;
         let group = Arc::clone(&occasion.group);
-        let counted = self.count(occasion).into_actor(self);
+        let counted = self.count(occasion, kept_back).into_actor(self);
         ctx.spawn(counted.map(move |counted, actor, ctx| {
-            let Some(Feeding { window, all, got, .. }) = actor.feeding.remove(&atom) else { return };
+            let Some(feeding) = actor.feeding.remove(&atom) else { return };
             let Some((leader, _)) = group.aggregators(atom.day) else { return };
-            let made =
-                counted.and_then(|counts| actor.contribute(&group, atom, counts, (window, all, got), ctx));
+            if !policy::covers(feeding.kept_back, policy::kept_back(&actor.policy.now())) {
+                // A person keeps back more than when it was counted, and the stricter one holds: it is counted anew.
+                return actor.on_invited(leader, atom, feeding.window.is_by_hand(), ctx);
+            }
+            let made = counted.and_then(|counts| actor.contribute(&group, atom, counts, feeding, ctx));
             if let Err(reason) = made {
                 actor.decline(leader, atom, reason, ctx);
             }
@@ -185,7 +260,7 @@ impl GroupsActor {
         group: &Arc<Group>,
         atom: AtomId,
         mut counts: DayCounts,
-        (window, all, got): (Window, u16, Vec<Vec<PartCounts>>),
+        Feeding { window, kept_back, all, got, .. }: Feeding,
         ctx: &mut Context<Self>,
     ) -> Result<(), AtomReason> {
         let own = self.own_node().ok_or(AtomReason::Busy)?;
@@ -199,13 +274,7 @@ impl GroupsActor {
         let fed = u16::try_from(feeds.len() - left_out).unwrap_or(u16::MAX);
         let table = counts.hash();
         may_give(self.ledger.get(&atom.day).map(GivenDay::given).as_ref(), atom.group, table)?;
-        // Rank 2 verifies no more than that, so that nobody needs them: rank 1 could have us make one a second.
-        self.reports.retain(|one, _| one.day.abs_diff(atom.day) <= REPORTED_DAYS_MAX);
-        let made = self.reports.entry(atom).or_default();
-        if *made >= REPORTS_EACH_MAX {
-            return Err(AtomReason::Replayed);
-        }
-        *made += 1;
+        self.count_report(atom)?;
         let closing = Closing::new(Arc::clone(group), atom.day).ok_or(AtomReason::WrongRank)?;
         let numbers: Vec<Vec<u128>> = group
             .parts()
@@ -218,6 +287,7 @@ impl GroupsActor {
         let now = std::time::Instant::now();
         let (contribution, outputs) = Contribution::new(closing, own, &numbers, table, drawn, (window, now))?;
         self.machines.fed.insert(atom, (fed, all));
+        self.machines.kept_back.insert(atom, kept_back);
         self.machines.giving.insert(atom, contribution);
         self.carry_out(atom, Role::Gives, outputs, ctx);
         Ok(())
@@ -235,22 +305,38 @@ impl GroupsActor {
     }
 
     /// Gives our numbers to the machine that gives our owner's, and to nobody else.
-    pub(super) fn on_feed_ask(&mut self, from: NodeId, atom: AtomId, ctx: &mut Context<Self>) {
+    ///
+    /// What that machine's policy keeps back is kept back here as well: it is told in the name of both.
+    pub(super) fn on_feed_ask(
+        &mut self,
+        from: NodeId,
+        atom: AtomId,
+        kept_back: CategorySet,
+        ctx: &mut Context<Self>,
+    ) {
         let occasion = self.may_feed(from, &atom).and_then(|()| self.occasion(&atom));
         let Some(occasion) = occasion else {
             return self.say(from, atom, AtomSays::Feed(None), ctx);
         };
-        let counted = self.count(occasion).into_actor(self);
+        let own = policy::kept_back(&self.policy.now());
+        let kept_back: CategorySet = own.iter().chain(kept_back.iter()).collect();
+        let counted = self.count(occasion, kept_back).into_actor(self);
         ctx.spawn(counted.map(move |counted, actor, ctx| match counted {
-            Ok(counts) => actor.feed(from, atom, &counts, ctx),
+            Ok(counts) => actor.feed(from, atom, (&counts, kept_back), ctx),
             Err(_) => actor.say(from, atom, AtomSays::Feed(None), ctx),
         }));
     }
 
-    fn feed(&mut self, to: NodeId, atom: AtomId, counts: &DayCounts, ctx: &mut Context<Self>) {
+    fn feed(
+        &mut self,
+        to: NodeId,
+        atom: AtomId,
+        (counts, kept_back): (&DayCounts, CategorySet),
+        ctx: &mut Context<Self>,
+    ) {
         let table = counts.hash();
         let before = self.ledger.get(&atom.day).map(GivenDay::given);
-        if may_give(before.as_ref(), atom.group, table).is_err() || !self.policy.now().groups {
+        if may_give(before.as_ref(), atom.group, table).is_err() || !self.may_be_fed(kept_back) {
             return self.say(to, atom, AtomSays::Feed(None), ctx);
         }
         let given =
@@ -259,11 +345,18 @@ impl GroupsActor {
         let kept = self.keep.send(Keep { entries: vec![given_entry(atom.day, &given)], deeds: vec![deed] });
         let parts = counts.to_parts();
         ctx.spawn(kept.into_actor(self).map(move |kept, actor, ctx| {
-            if matches!(kept, Ok(Ok(()))) && actor.policy.now().groups {
+            let is_kept = matches!(kept, Ok(Ok(())));
+            if is_kept {
                 actor.ledger.insert(atom.day, given);
-                actor.say(to, atom, AtomSays::Feed(Some(parts)), ctx);
             }
+            let parts = (is_kept && actor.may_be_fed(kept_back)).then_some(parts);
+            actor.say(to, atom, AtomSays::Feed(parts), ctx);
         }));
+    }
+
+    fn may_be_fed(&self, kept_back: CategorySet) -> bool {
+        let policy = self.policy.now();
+        policy.groups && policy::covers(kept_back, policy::kept_back(&policy))
     }
 
     /// Decides whether our numbers may go to another machine in the clear: only to the one that gives our owner's, and

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, Handler, ResponseActFuture, WrapFuture};
 use karo_core::calendar;
-use karo_core::policy::kept_back;
+use karo_core::policy::{covers, kept_back};
 use karo_core::rollup::Rollup;
 use karo_core::summary::days_before;
 use karo_protocol::answer::{Status, SummaryAsk, SummaryOf, SummaryRow};
@@ -20,7 +20,6 @@ use super::actor::{SummaryActor, failure};
 use super::kept::{Record, Shelf};
 use super::making::{Between, Due, Maker, Wanted};
 use super::messages::{Ask, Preview};
-use super::telling::covers;
 use crate::actors::store::RolledUp;
 use crate::clock;
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use karo_core::calendar;
+use karo_core::policy::covers;
 use karo_core::rollup::Rollup;
 use karo_protocol::answer::Status;
 use karo_protocol::audit::{AuditEntry, Deed, Reason};
@@ -246,11 +247,6 @@ impl SummaryActor {
     fn answer(&self, node: NodeId, id: u64, status: Status) {
         self.say(node, SummaryTalk::Answer { id, status, summaries: Vec::new(), is_last: true });
     }
-}
-
-/// Tells whether what was kept back of something is all that is to be kept back by now.
-pub(super) fn covers(kept: CategorySet, wanted: CategorySet) -> bool {
-    wanted.iter().all(|category| kept.contains(category))
 }
 
 /// Makes the entry of what a peer is told; none where it is nothing new.

@@ -140,6 +140,7 @@ impl Leader {
             | AtomSays::Table(_)
             | AtomSays::Closed(_)
             | AtomSays::FeedAsk
+            | AtomSays::FeedAskWithout(_)
             | AtomSays::Feed(_) => return out,
             AtomSays::Half(_)
             | AtomSays::Ready
@@ -281,6 +282,7 @@ impl Leader {
             | AtomSays::Table(_)
             | AtomSays::Closed(_)
             | AtomSays::FeedAsk
+            | AtomSays::FeedAskWithout(_)
             | AtomSays::Feed(_) => {}
         }
     }

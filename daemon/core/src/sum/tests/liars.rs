@@ -60,6 +60,7 @@ fn stretches(says: &mut AtomSays) -> Vec<&mut [u8]> {
         | AtomSays::Closed(_)
         | AtomSays::Ended(_)
         | AtomSays::FeedAsk
+        | AtomSays::FeedAskWithout(_)
         | AtomSays::Feed(_) => Vec::new(),
     }
 }

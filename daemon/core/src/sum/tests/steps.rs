@@ -1,12 +1,15 @@
 //! An aggregator that dies at each step, and messages that are lost, doubled or reordered at each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use karo_protocol::NodeId;
-use karo_protocol::atom::{AtomReason, AtomSays};
+use karo_protocol::atom::{AtomReason, AtomSays, Report};
+use karo_protocol::peer::Signed;
+use karo_protocol::{Bytes, NodeId};
 
+use super::signed::proven;
 use super::world::{Message, Weather, World};
-use crate::sum::Window;
+use crate::sum::{Closing, Contribution, Window};
 
 /// The steps, by what is said in them.
 pub(super) const STEPS: [&str; 13] = [
@@ -35,7 +38,7 @@ pub(super) fn step(says: &AtomSays) -> &'static str {
         AtomSays::Seal(_) => "seal",
         AtomSays::Closed(_) => "closed",
         AtomSays::Ended(_) => "ended",
-        AtomSays::FeedAsk => "feed ask",
+        AtomSays::FeedAsk | AtomSays::FeedAskWithout(_) => "feed ask",
         AtomSays::Feed(_) => "feed",
     }
 }
@@ -159,4 +162,39 @@ fn a_daily_window_waits_twelve_hours_for_who_is_away() {
     world.run();
     world.check();
     assert_eq!(world.closed()[0].contributors, 5);
+}
+
+#[test]
+fn whoever_begins_again_gives_its_own_report_of_that_day_or_none() {
+    let mut world = World::new(6, 31);
+    world.keeps_said = true;
+    let (own, other) = (world.bystander(), world.leader());
+    world.open();
+    world.run();
+    let given = |from: NodeId| {
+        let of = |message: &Message| {
+            let AtomSays::Report { report, leader_box, helper_box } = &message.says else { return None };
+            (message.from == from).then(|| (report.clone(), [leader_box.clone(), helper_box.clone()]))
+        };
+        world.said.iter().find_map(of).expect("it gave something")
+    };
+    let again = |closing: &Arc<Closing>, node: NodeId, signed: &Signed, boxes: [Bytes; 2]| {
+        let object = proven::<Report>(signed).expect("it is signed");
+        let when = (Window::ByHand, world.now);
+        Contribution::again(Arc::clone(closing), node, (signed.clone(), &object), boxes, when)
+            .map(|again| again.report())
+    };
+    let (signed, boxes) = given(own);
+    let id = proven::<Report>(&signed).expect("it is signed").id;
+    assert_eq!(again(&world.closing, own, &signed, boxes.clone()), Ok(id));
+    // Of somebody else, with other boxes, and of another day.
+    let (others, their_boxes) = given(other);
+    assert_eq!(again(&world.closing, own, &others, their_boxes.clone()), Err(AtomReason::Invalid));
+    assert_eq!(again(&world.closing, own, &signed, their_boxes), Err(AtomReason::Invalid));
+    let [leader_box, helper_box] = boxes.clone();
+    assert_eq!(again(&world.closing, own, &signed, [helper_box, leader_box]), Err(AtomReason::Invalid));
+    let tomorrow =
+        Closing::new(Arc::clone(world.closing.group()), world.closing.atom().day + 1).expect("there are two");
+    assert_eq!(again(&tomorrow, own, &signed, boxes.clone()), Err(AtomReason::Invalid));
+    assert_eq!(again(&world.closing, NodeId([9; 32]), &signed, boxes), Err(AtomReason::OtherGroup));
 }

@@ -74,7 +74,7 @@ struct Node {
     helper: Option<Helper>,
     contribution: Option<Contribution>,
     record: Option<AggregatorRecord>,
-    given: Option<(Nonce, Signed, [Bytes; 2])>,
+    given: Option<(Signed, [Bytes; 2])>,
     closed: Vec<ClosedAtom>,
     ended: Vec<AtomReason>,
     tabled: Option<Signed>,
@@ -381,8 +381,10 @@ impl World {
         if let Some(reason) = node.declines {
             return self.carry_out(id, vec![Output::Send { to: leader, says: AtomSays::Decline(reason) }]);
         }
-        if let Some((report, signed, boxes)) = node.given.clone() {
-            node.contribution = Some(Contribution::again(closing, report, (signed, boxes), when));
+        if let Some((signed, boxes)) = node.given.clone() {
+            let object = proven::<Report>(&signed).expect("it is signed");
+            let again = Contribution::again(closing, id, (signed, &object), boxes, when);
+            node.contribution = Some(again.expect("it is its own report of that day"));
             return;
         }
         let begun = Contribution::new(closing, id, &node.numbers, Hash([1; 32]), chance, when);
@@ -420,8 +422,7 @@ impl World {
                 if let AtomSays::Report { report, leader_box, helper_box } = &says
                     && self.keeps_given
                 {
-                    let object = proven::<Report>(report).expect("it is signed");
-                    let given = (object.id, report.clone(), [leader_box.clone(), helper_box.clone()]);
+                    let given = (report.clone(), [leader_box.clone(), helper_box.clone()]);
                     self.nodes.get_mut(&id).expect("a node").given = Some(given);
                 }
                 if !self.falls(id, &says) {
