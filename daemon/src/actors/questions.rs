@@ -1,7 +1,8 @@
 //! Questions to the mesh: ours to others, and others' to us.
 //!
 //! A group's answer is arithmetic over closed atoms, the same for everybody; what this machine does not have it looks
-//! for at the members, once, for two seconds at the most. Health is of nodes, and told to those who may ask.
+//! for at the members, for two seconds at the most: page by page, the newest days first, and for each version of the
+//! group's file that is known here. Health is of nodes, and told to those who may ask.
 //!
 //! | message | from | answer |
 //! | --- | --- | --- |
@@ -10,11 +11,13 @@
 //! | [`Spoken`], [`Linked`] | links, peers | none |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, ResponseActFuture, WrapFuture,
+    Actor, ActorFuture, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient,
+    ResponseActFuture, WrapFuture,
 };
 use karo_core::atom::answer::{Asked as AskedOf, ClosedDay};
 use karo_core::fanout::{FanOut, PATIENCE};
@@ -48,6 +51,9 @@ const PENDING_MAX: usize = 64;
 
 /// Days that are asked for when nobody says how many.
 const DAYS_UNLESS_SAID: i32 = 7;
+
+/// How long is waited for those who do not answer, while there are more days to look for.
+const PAGE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ask a group. Sent by sessions.
 #[derive(Debug, Message)]
@@ -132,6 +138,7 @@ impl QuestionsActor {
     fn fan_out(
         &mut self,
         nodes: &BTreeSet<NodeId>,
+        patience: Duration,
         talk: impl FnOnce(u64) -> AskTalk,
         ctx: &mut Context<Self>,
     ) -> oneshot::Receiver<Gathered> {
@@ -139,7 +146,7 @@ impl QuestionsActor {
         let id = self.next;
         self.next += 1;
         let linked: BTreeSet<NodeId> = nodes.intersection(&self.linked).copied().collect();
-        let (fanout, first) = FanOut::start(linked, Instant::now(), PATIENCE);
+        let (fanout, first) = FanOut::start(linked, Instant::now(), patience);
         let pending = Pending {
             fanout,
             talk: talk(id),
@@ -150,7 +157,7 @@ impl QuestionsActor {
         self.pending.insert(id, pending);
         self.send(id, first);
         if !self.finish(id) {
-            ctx.run_later(PATIENCE + Duration::from_millis(1), move |actor, _| {
+            ctx.run_later(patience + Duration::from_millis(1), move |actor, _| {
                 if let Some(pending) = actor.pending.get_mut(&id) {
                     pending.fanout.on_timeout(Instant::now());
                 }
@@ -219,28 +226,47 @@ impl QuestionsActor {
         let first = if clear.query.compare { clear.since - (clear.until - clear.since) } else { clear.since };
         let is_closed =
             |day: i32| clear.accepted.ids().any(|group| groups.closed(&AtomId { group, day }).is_some());
-        let mut days: Vec<i32> =
-            (first..clear.until).rev().filter(|day| !is_closed(*day)).take(ATOMS_PAGE_MAX).collect();
-        days.reverse();
-        days
+        (first..clear.until).rev().filter(|day| !is_closed(*day)).collect()
     }
 
-    fn ask(&mut self, query: MeshQuery, ctx: &mut Context<Self>) -> Result<Asked, Failure> {
+    fn ask(&self, query: MeshQuery) -> Result<Asking, Failure> {
         if self.pending.len() >= PENDING_MAX {
             let message = format!("{PENDING_MAX} questions are under way already; ask again in two seconds");
             return Err(Failure { code: FailureCode::Busy, message });
         }
         let clear = self.clear(query)?;
-        let days = self.missing(&clear);
         let own = self.own;
         let members = clear.accepted.group.file().members.iter().map(|member| member.card.node);
         let others: BTreeSet<NodeId> = members.filter(|node| Some(*node) != own).collect();
-        let group = clear.accepted.group.id();
-        let gathered = match days.is_empty() {
-            true => None,
-            false => Some(self.fan_out(&others, |id| AskTalk::Atoms { id, group, days }, ctx)),
+        let deadline = Instant::now() + PATIENCE;
+        Ok(Asking { clear, others, deadline, looked_for: BTreeSet::new(), is_over: false, statuses: None })
+    }
+
+    /// Looks for what is missing at the members, page by page, until all is here, nothing is left to ask for, or the
+    /// time is over.
+    fn look_for(&mut self, mut asking: Asking, ctx: &mut Context<Self>) -> Looking {
+        let missing = self.missing(&asking.clear);
+        let left = asking.deadline.saturating_duration_since(Instant::now());
+        let page = asking.page(&missing).filter(|_| !left.is_zero() && !asking.is_over);
+        let Some((page, is_last)) = page else {
+            return Box::pin(async { asking }.into_actor(self));
         };
-        Ok(Asked { clear, others, gathered })
+        let looked_for: Vec<(Hash, i32)> = page.days.iter().map(|day| (page.group, *day)).collect();
+        let Page { group, days } = page;
+        let patience = if is_last { left } else { left.min(PAGE_PATIENCE) };
+        let receiver =
+            self.fan_out(&asking.reachable(), patience, |id| AskTalk::Atoms { id, group, days }, ctx);
+        let fetched = self.sources.fetched.clone();
+        let gathered = async move {
+            let Gathered { statuses, atoms, .. } = receiver.await.unwrap_or_default();
+            if !atoms.is_empty() {
+                // If the groups have stopped, so will this.
+                fetched.send(Fetched(atoms)).await.unwrap_or_default();
+            }
+            asking.heard(statuses, looked_for);
+            asking
+        };
+        Box::pin(gathered.into_actor(self).then(|asking, actor, ctx| actor.look_for(asking, ctx)))
     }
 
     /// Answers a peer's question.
@@ -314,15 +340,17 @@ impl QuestionsActor {
     }
 
     /// Makes the answer of what is here now.
-    fn answer(
-        &self,
-        clear: Clear,
-        others: &BTreeSet<NodeId>,
-        gathered: Option<&Gathered>,
-    ) -> Box<MeshAnswer> {
+    fn answer(&self, Asking { clear, others, looked_for, statuses, .. }: Asking) -> Box<MeshAnswer> {
         let groups = self.sources.groups.read();
         let Clear { accepted, query, since, until } = clear;
-        let asked = AskedOf { question: query.question, days: since..until, compare: query.compare };
+        let is_looked_for =
+            |day: &i32| others.is_empty() || accepted.ids().all(|group| looked_for.contains(&(group, *day)));
+        let asked = AskedOf {
+            question: query.question,
+            days: since..until,
+            compare: query.compare,
+            not_looked_for: (since..until).filter(|day| !is_looked_for(day)).collect(),
+        };
         let closed = |day: i32| {
             accepted.ids().find_map(|group| {
                 let (_, atom) = groups.closed(&AtomId { group, day })?;
@@ -339,7 +367,7 @@ impl QuestionsActor {
         let newest = newest.map(|id| id.day).max();
         let file = accepted.group.file();
         let (statuses, silent) =
-            gathered.map_or_else(Default::default, |gathered| self.tell_statuses(others, gathered));
+            statuses.map_or_else(Default::default, |statuses| self.tell_statuses(&others, &statuses));
         Box::new(MeshAnswer {
             question: query.question,
             group: file.name.clone(),
@@ -363,13 +391,13 @@ impl QuestionsActor {
     fn tell_statuses(
         &self,
         others: &BTreeSet<NodeId>,
-        gathered: &Gathered,
+        statuses: &BTreeMap<NodeId, Status>,
     ) -> (Vec<(Status, u32)>, Vec<String>) {
         let mut counted: BTreeMap<Status, u32> = BTreeMap::new();
         let mut silent = Vec::new();
         let roster = self.sources.roster.read();
         for node in others {
-            let status = gathered.statuses.get(node).copied().unwrap_or(Status::NoResponse);
+            let status = statuses.get(node).copied().unwrap_or(Status::NoResponse);
             *counted.entry(status).or_default() += 1;
             if status == Status::NoResponse {
                 silent.extend(roster.peer(node).map(|peer| peer.name.clone()));
@@ -380,11 +408,69 @@ impl QuestionsActor {
     }
 }
 
+/// What comes of looking for atoms.
+type Looking = Pin<Box<dyn ActorFuture<QuestionsActor, Output = Asking>>>;
+
 /// A question of a person that is under way.
-struct Asked {
+struct Asking {
     clear: Clear,
     others: BTreeSet<NodeId>,
-    gathered: Option<oneshot::Receiver<Gathered>>,
+    deadline: Instant,
+    /// What members have looked for: which days of which version of the file.
+    looked_for: BTreeSet<(Hash, i32)>,
+    /// Nobody answered any more.
+    is_over: bool,
+    /// What became of it at each node, once anybody was asked.
+    statuses: Option<BTreeMap<NodeId, Status>>,
+}
+
+/// What members are asked for at once.
+struct Page {
+    group: Hash,
+    days: Vec<i32>,
+}
+
+impl Asking {
+    /// Returns what to ask for next of what is missing, and whether it is the last: the newest file and the newest
+    /// days come first, and nothing is asked for twice.
+    fn page(&self, missing: &[i32]) -> Option<(Page, bool)> {
+        let left = |group: Hash| {
+            let is_new = move |day: &&i32| !self.looked_for.contains(&(group, **day));
+            missing.iter().filter(is_new).copied()
+        };
+        let group = self.clear.accepted.ids().find(|group| left(*group).next().is_some())?;
+        let mut days: Vec<i32> = left(group).take(ATOMS_PAGE_MAX).collect();
+        let all: usize = self.clear.accepted.ids().map(|group| left(group).count()).sum();
+        let is_last = days.len() == all;
+        days.reverse();
+        Some((Page { group, days }, is_last))
+    }
+
+    /// Returns who is asked: everybody, and then no more those who did not answer, for their silence takes time.
+    fn reachable(&self) -> BTreeSet<NodeId> {
+        let is_silent = |node: &NodeId| {
+            self.statuses
+                .as_ref()
+                .is_some_and(|statuses| statuses.get(node).is_none_or(|status| *status == Status::NoResponse))
+        };
+        self.others.iter().filter(|node| !is_silent(node)).copied().collect()
+    }
+
+    /// Notes what nodes answered to a page: whoever had anything for one has answered well.
+    fn heard(&mut self, statuses: BTreeMap<NodeId, Status>, page: Vec<(Hash, i32)>) {
+        if statuses.values().any(|status| matches!(status, Status::Success | Status::NoData)) {
+            self.looked_for.extend(page);
+        } else {
+            self.is_over = true;
+        }
+        let known = self.statuses.get_or_insert_default();
+        for (node, status) in statuses {
+            let known = known.entry(node).or_insert(status);
+            if *known != Status::Success {
+                *known = status;
+            }
+        }
+    }
 }
 
 fn refused(message: impl Into<String>) -> Failure {
@@ -451,31 +537,16 @@ impl Handler<Ask> for QuestionsActor {
     type Result = ResponseActFuture<Self, Result<Box<MeshAnswer>, Failure>>;
 
     fn handle(&mut self, Ask(query): Ask, ctx: &mut Self::Context) -> Self::Result {
-        let asked = self.ask(query, ctx);
-        let fetched = self.sources.fetched.clone();
-        let keep = self.sources.keep.clone();
-        let gathered = async move {
-            let Asked { clear, others, gathered } = asked?;
-            let deed = AuditEntry { other: Some(clear.accepted.group.id()), ..entry(Deed::QueryAsked) };
-            if keep.try_send(Keep { entries: Vec::new(), deeds: vec![deed] }).is_err() {
-                say!(Class::AuditDelayed, "the store is too busy for the audit of a question");
-            }
-            let gathered = match gathered {
-                Some(receiver) => Some(receiver.await.unwrap_or_default()),
-                None => None,
-            };
-            if let Some(gathered) = &gathered
-                && !gathered.atoms.is_empty()
-            {
-                // If the groups have stopped, so will this.
-                fetched.send(Fetched(gathered.atoms.clone())).await.unwrap_or_default();
-            }
-            Ok((clear, others, gathered))
+        let asking = match self.ask(query) {
+            Ok(asking) => asking,
+            Err(failure) => return Box::pin(async { Err(failure) }.into_actor(self)),
         };
-        Box::pin(gathered.into_actor(self).map(|gathered: Result<_, Failure>, actor, _| {
-            let (clear, others, gathered) = gathered?;
-            Ok(actor.answer(clear, &others, gathered.as_ref()))
-        }))
+        let group = asking.clear.accepted.group.id();
+        let deed = AuditEntry { other: Some(group), ..entry(Deed::QueryAsked) };
+        if self.sources.keep.try_send(Keep { entries: Vec::new(), deeds: vec![deed] }).is_err() {
+            say!(Class::AuditDelayed, "the store is too busy for the audit of a question");
+        }
+        Box::pin(self.look_for(asking, ctx).map(|asking, actor, _| Ok(actor.answer(asking))))
     }
 }
 
@@ -485,7 +556,7 @@ impl Handler<AskHealth> for QuestionsActor {
     fn handle(&mut self, _: AskHealth, ctx: &mut Self::Context) -> Self::Result {
         let nodes: BTreeSet<NodeId> =
             self.sources.roster.read().peers().into_iter().map(|peer| peer.node_id).collect();
-        let receiver = self.fan_out(&nodes, |id| AskTalk::Health { id }, ctx);
+        let receiver = self.fan_out(&nodes, PATIENCE, |id| AskTalk::Health { id }, ctx);
         let table = self.peers.as_ref().map(|peers| peers.table.clone());
         let gathered = async move {
             let gathered = receiver.await.unwrap_or_default();

@@ -38,6 +38,9 @@ pub struct Asked {
     pub days: Range<i32>,
     /// Whether as many days before are told as well.
     pub compare: bool,
+    /// Days that nobody has looked for, because there was no time, or nobody there: whether they were closed is not
+    /// known here.
+    pub not_looked_for: BTreeSet<i32>,
 }
 
 impl Asked {
@@ -342,10 +345,18 @@ fn coverage(kind: Kind, sums: &Sums, shown: u64) -> Option<u32> {
 
 fn not_in_it(asked: &Asked, days: &BTreeMap<i32, &ClosedDay>) -> Vec<String> {
     let mut says = Vec::new();
-    let missing: Vec<i32> = asked.days.clone().filter(|day| !days.contains_key(day)).collect();
+    let absent = asked.days.clone().filter(|day| !days.contains_key(day));
+    let (unknown, missing): (Vec<i32>, Vec<i32>) = absent.partition(|day| asked.not_looked_for.contains(day));
+    let all = asked.days.len();
     if !missing.is_empty() {
-        let (count, asked) = (missing.len(), asked.days.len());
-        says.push(format!("{count} of {asked} days were not closed: {}.", dates(&missing)));
+        says.push(format!("{} of {all} days were not closed: {}.", missing.len(), dates(&missing)));
+    }
+    if !unknown.is_empty() {
+        says.push(format!(
+            "{} of {all} days are not here, and no member looked for them in time: {}. What was found is kept; ask again to go on.",
+            unknown.len(),
+            dates(&unknown)
+        ));
     }
     let absent = days.values().filter(|day| day.atom.contributors < day.atom.owners).count();
     let fewest = days.values().map(|day| (day.atom.contributors, day.atom.owners)).min();

@@ -180,7 +180,8 @@ impl Mesh {
         }
         let (set, closed) = &self.closed[&name];
         let (question, section) = ask.class.asked();
-        let asked = Asked { question, days: DAY..DAY + 1, compare: false };
+        let not_looked_for = BTreeSet::new();
+        let asked = Asked { question, days: DAY..DAY + 1, compare: false, not_looked_for };
         let answered = answer(&asked, &BTreeMap::from([(DAY, closed.clone())]));
         let rows = &answered.sections[section].rows;
         let all: BTreeSet<usize> = (0..STRETCHES).collect();

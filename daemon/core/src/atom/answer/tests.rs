@@ -71,7 +71,7 @@ fn row<'a>(answered: &'a Answered, section: usize, name: &str) -> &'a AnswerRow 
 }
 
 fn ask(question: Question) -> Asked {
-    Asked { question, days: DAY..DAY + 3, compare: true }
+    Asked { question, days: DAY..DAY + 3, compare: true, not_looked_for: BTreeSet::new() }
 }
 
 /// Two days of eight owners, a day that was not closed, and one of the three days before.
@@ -135,6 +135,12 @@ fn an_answer_says_what_is_not_in_it() {
     let nothing = answer(&ask(Question::SafetyPosture), &BTreeMap::new());
     assert_eq!((nothing.covered.len(), nothing.contributors), (0, None));
     assert_eq!(nothing.not_in_it[0], "3 of 3 days were not closed: 2024-10-04 to 2024-10-06.");
+    // What was not looked for may well be closed.
+    let asked = Asked { not_looked_for: BTreeSet::from([DAY, DAY + 2]), ..ask(Question::SafetyPosture) };
+    let nothing = answer(&asked, &BTreeMap::new());
+    assert_eq!(nothing.not_in_it[0], "1 of 3 days were not closed: 2024-10-05.");
+    assert!(nothing.not_in_it[1].starts_with("2 of 3 days are not here, "), "{:?}", nothing.not_in_it);
+    assert!(nothing.not_in_it[1].contains("2024-10-04, 2024-10-06. What"), "{:?}", nothing.not_in_it);
     assert!(nothing.sections.iter().all(|section| section.rows.is_empty() && section.coverage_ppm.is_none()));
 }
 
