@@ -8,6 +8,7 @@
 )]
 
 mod audits;
+mod battery;
 mod canaries;
 mod clocks;
 mod crowds;
