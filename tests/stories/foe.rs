@@ -75,6 +75,18 @@ impl Foe {
         self.sign_as(body, Nonce(drawn()))
     }
 
+    /// Signs for somebody, or nobody in particular, as of a time and until another.
+    pub(crate) fn sign_for<T: SignedBody>(
+        &self,
+        body: T,
+        audience: Option<NodeId>,
+        (created, expires): (Timestamp, Timestamp),
+    ) -> Signed {
+        let id = Nonce(drawn());
+        object::sign(self.identity.as_ref(), body, audience, created, expires, id)
+            .expect("it is short enough")
+    }
+
     fn sign_as<T: SignedBody>(&self, body: T, id: Nonce) -> Signed {
         object::sign(self.identity.as_ref(), body, None, now(), NEVER, id).expect("it is short enough")
     }
@@ -426,22 +438,31 @@ impl Circle {
 
     /// Makes the empty table of a day, signed by two of the foes: genuine if they are the two who add up.
     pub(crate) fn closed(&self, day: i32, by: (usize, usize)) -> ClosedAtom {
+        self.closed_as(self.table(day), by)
+    }
+
+    /// Signs a table as two of the foes.
+    pub(crate) fn closed_as(&self, atom: Atom, by: (usize, usize)) -> ClosedAtom {
+        let table = self.foes[by.0].sign(atom);
+        let seal = AtomSeal { atom: Hash(*blake3::hash(&table.bytes.0).as_bytes()) };
+        ClosedAtom { table, seal: self.foes[by.1].sign(seal) }
+    }
+
+    /// Makes the empty table of a day.
+    pub(crate) fn table(&self, day: i32) -> Atom {
         let hidden = |part: karo_protocol::atom::Part| Released {
             part,
             values: vec![None; part.values()],
             owners: vec![Band::Hidden; part.owners()],
         };
-        let atom = Atom {
+        Atom {
             group: self.group.id(),
             day,
             aggregators: self.group.aggregators(day).expect("there are two"),
             contributors: 5,
             owners: u16::try_from(self.group.owners()).expect("there are few"),
             parts: self.group.parts().into_iter().map(hidden).collect(),
-        };
-        let table = self.foes[by.0].sign(atom);
-        let seal = AtomSeal { atom: Hash(*blake3::hash(&table.bytes.0).as_bytes()) };
-        ClosedAtom { table, seal: self.foes[by.1].sign(seal) }
+        }
     }
 
     /// Returns all days that the daemon tells anything of, each with its row.

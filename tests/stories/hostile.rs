@@ -8,6 +8,7 @@ mod crowd;
 mod files;
 mod floods;
 mod given;
+mod objects;
 mod pages;
 
 use std::path::Path;

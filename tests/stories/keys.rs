@@ -316,7 +316,7 @@ fn links_of_a_replaced_key_end() {
     one.wait_for(other.node_id(), LinkState::Rejected);
 }
 
-fn rotate(node: &Node) -> NodeId {
+pub(crate) fn rotate(node: &Node) -> NodeId {
     match node.ask(&Request::IdentityRotate(())) {
         Reply::Identity(identity) => identity.node_id,
         other => panic!("not rotated: {other:?}"),

@@ -51,7 +51,7 @@ fn summaries(node: &Node, of: SummaryOf) -> Vec<SummaryRow> {
     }
 }
 
-fn received(node: &Node) -> Vec<SummaryRow> {
+pub(crate) fn received(node: &Node) -> Vec<SummaryRow> {
     summaries(node, SummaryOf::Received(None))
 }
 
@@ -274,4 +274,39 @@ fn own_summaries_are_shown_to_their_owner() {
     let names: Vec<&str> = row.summary.tools.iter().map(|(tool, ..)| tool.as_str()).collect();
     assert_eq!(names, ["git", "make", "psql"]);
     assert_eq!(row.summary.hours.iter().sum::<u32>(), DAY.len() as u32);
+}
+
+/// What was told under the old key is the new key's, on disk as well, and what is told under the new one takes its place.
+#[test]
+fn kept_summaries_follow_their_owner_to_a_new_key() {
+    let (own, mut other) = (node(true), node(false));
+    had(&own, yesterday(), &DAY);
+    link(&own, &other, Trust::Peer);
+    let before = yesterday_at(&other);
+    until("it is known that it is there", || {
+        summaries(&own, SummaryOf::Sent(None)).iter().all(|row| row.is_taken).then_some(())
+    });
+    let new = crate::keys::rotate(&own);
+    let name = other.wait_for(new, LinkState::Connected).name;
+    let of = |node: &Node, who: &str| {
+        let mut rows = summaries(node, SummaryOf::Received(Some(who.to_owned())));
+        rows.retain(is_of_yesterday);
+        rows
+    };
+    let moved = until("it is under the new key", || of(&other, &new.to_string()).pop());
+    assert_eq!((moved.summary.clone(), moved.peer.as_deref()), (before.summary.clone(), Some(&*name)));
+    other.karo.kill();
+    other.karo.launch();
+    other.wait_for(new, LinkState::Connected);
+    assert_eq!(of(&other, &new.to_string()).pop().map(|row| row.summary), Some(before.summary.clone()));
+    // A newer version, signed by the new key, takes its place: there are not two of one day.
+    match own.ask(&Request::Delete(Filter { words: vec!["psql".into()], ..Filter::default() })) {
+        Reply::Deleted(count) => assert_eq!(count, 1),
+        reply => panic!("nothing was deleted: {reply:?}"),
+    }
+    let newer = until("a newer version is there", || {
+        of(&other, &new.to_string()).into_iter().find(|row| row.summary.version > before.summary.version)
+    });
+    assert_eq!((newer.summary.total.count, of(&other, &new.to_string()).len()), (DAY.len() as u64 - 1, 1));
+    assert_eq!(received(&other).iter().filter(|row| is_of_yesterday(row)).count(), 1);
 }
