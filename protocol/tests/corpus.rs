@@ -26,6 +26,16 @@ fn frames_of_the_corpus_are_refused_or_read_back() {
 }
 
 #[test]
+fn what_peers_say_in_the_corpus_is_refused_or_reads_back() {
+    replay("spoken", 40, reading::spoken);
+}
+
+#[test]
+fn objects_of_the_corpus_are_refused_or_read_back() {
+    replay("object", 7, reading::object);
+}
+
+#[test]
 fn records_of_the_corpus_are_refused_or_read_back() {
     replay("spool", 3, reading::record);
 }
