@@ -243,3 +243,6 @@ pub(super) fn outcome_entry(id: &AtomId, outcome: &Outcome) -> Entry {
 pub(super) fn aggregate_entry(record: &AggregatorRecord) -> Entry {
     put(shelves::AGGREGATES, atom_key(&record.atom), record)
 }
+
+#[cfg(test)]
+mod year;
