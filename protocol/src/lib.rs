@@ -61,6 +61,7 @@ pub mod spool;
 pub mod summary;
 pub mod text;
 pub mod time;
+mod wider;
 
 pub use category::{Axis, Category, Risk};
 pub use event::{Event, Outcome, RedactedCommand, Redaction, State};

@@ -27,11 +27,17 @@ use crate::peer::Signed;
 use crate::policy::{PolicyChange, PolicyExplained, PolicyPreview, PolicyShown};
 use crate::query::{Count, Filter, LeftOut, Query, Row, Tally};
 pub use crate::rules::{RefusedRule, Rule, RuleFile, RulesCheck, RulesPage, RulesStatus};
+use crate::wider::Wider;
 use crate::{Bytes, EventId, RequestId, Timestamp, named_enum};
+
+/// A message that must be of this version: whoever passes a part of it over does something else than was asked for.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Exactly<T>(T);
 
 /// Declares the requests or replies: a number for each on the wire, and how each is written and read.
 macro_rules! messages {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident($type:ty) = $kind:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident read as $read:ident { $($(#[$vdoc:meta])* $variant:ident($type:ty) = $kind:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum $name { $($(#[$vdoc])* $variant($type)),+ }
@@ -58,7 +64,7 @@ macro_rules! messages {
             /// [`FrameError::UnknownType`] for another type, and whatever [`decode`] finds.
             pub fn decode(kind: u16, payload: &[u8]) -> Result<(RequestId, Self), FrameError> {
                 match kind {
-                    $($kind => decode(payload).map(|(id, message)| (id, Self::$variant(message))),)+
+                    $($kind => decode(payload).map(|(id, $read(message))| (id, Self::$variant(message))),)+
                     unknown => Err(FrameError::UnknownType(unknown)),
                 }
             }
@@ -68,7 +74,7 @@ macro_rules! messages {
 
 messages! {
     /// What a client asks of the daemon.
-    Request {
+    Request read as Exactly {
         /// Take this in. Answered by [`Reply::Observed`].
         Observe(Observe) = 0x0001,
         /// Find events. Answered by [`Reply::Rows`] or [`Reply::Events`], then [`Reply::End`].
@@ -171,7 +177,7 @@ messages! {
 
 messages! {
     /// What the daemon answers.
-    Reply {
+    Reply read as Wider {
         /// What became of an observation.
         Observed(Verdict) = 0x0101,
         /// Some rows of an answer, in its order.
