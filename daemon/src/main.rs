@@ -134,3 +134,23 @@ fn raise_descriptors() {
         eprintln!("karod: the limit of open files stays at {}", limit.current.unwrap_or(0));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_man_page_names_all_that_help_does() {
+        let page = include_str!("../packaging/karod.1").replace("\\-", "-");
+        let command = Arguments::command();
+        let options = command.get_arguments().filter_map(|option| option.get_long());
+        let deeds = command.get_subcommands().map(|deed| format!("karod {}", deed.get_name()));
+        let codes = EXIT_CODES.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+        let codes = codes.map(|code| format!(".B {code}\n"));
+        for word in options.map(|option| format!("--{option}")).chain(deeds).chain(codes) {
+            assert!(page.contains(&word), "{word}");
+        }
+    }
+}

@@ -153,4 +153,13 @@ mod tests {
             assert!(options(words).is_err(), "{words:?}");
         }
     }
+
+    #[test]
+    fn the_man_page_names_every_option() {
+        let page = include_str!("../../packaging/karo-observe.1").replace("\\-", "-");
+        let options = FIELDS.iter().map(|field| format!("--{}", field.replace('_', "-")));
+        for option in options.chain(["--stdin", "--socket", "--spool"].map(str::to_owned)) {
+            assert!(page.contains(&format!("\\fB{option}\\fR")), "{option}");
+        }
+    }
 }
