@@ -15,11 +15,14 @@ umask 022
 
 # Tools a person or a distribution provides, and the Debian packages that hold them.
 readonly packages=(zsh fish mksh ksh93u+m tmux shellcheck git procps util-linux patch gcc iproute2 nftables
-    systemd dbus dbus-user-session libpam-systemd)
+    systemd dbus dbus-user-session libpam-systemd ruby makepkg)
 # What is no program stands with a path, in which stars may be.
 readonly programs=(zsh fish mksh ksh tmux shellcheck git ps setpriv patch cc ip nft
-    systemd-analyze dbus-daemon '/usr/lib/systemd/user/dbus.socket' '/usr/lib/*/security/pam_systemd.so')
-readonly scripts=(test.sh run.sh .ci/run tests/runner tests/protections/run tests/harness/machine.sh)
+    systemd-analyze dbus-daemon '/usr/lib/systemd/user/dbus.socket' '/usr/lib/*/security/pam_systemd.so'
+    ruby makepkg)
+readonly scripts=(test.sh run.sh release.sh .ci/run tests/runner tests/protections/run tests/harness/machine.sh
+    tests/stories/packages/fresh-root client/packaging/lay-out client/packaging/debian/build
+    client/packaging/debian/scripts/{postinst,prerm,postrm})
 
 skipped=()
 failed=()
@@ -138,6 +141,26 @@ shell_scripts() {
     if [[ -f shell/karo.fish ]] && has fish; then fish --no-execute shell/karo.fish || return 1; fi
 }
 
+# What packagers of other systems build from: nothing here can run it, but its language can be read.
+recipes() {
+    local recipe=client/packaging/arch/PKGBUILD
+    bash -n "$recipe" || return 1
+    # Names that the packager's own program sets, or reads; it ends at the first failure by itself.
+    ! has shellcheck || shellcheck --shell=bash --exclude=SC2034,SC2154,SC2164 "$recipe" || return 1
+    ! has ruby || ruby -c client/packaging/homebrew/karo.rb >/dev/null || return 1
+    has makepkg || return 0
+    local place
+    place=$(mktemp -d)
+    install -m 644 "$recipe" "$place"
+    local as=()
+    # It refuses to be root, and looks for a package manager that it does not need for this.
+    ((EUID != 0)) || { as=(setpriv --reuid nobody --clear-groups); chown nobody "$place"; }
+    local told=0
+    (cd "$place" && "${as[@]}" env HOME="$place" PACMAN=true makepkg --printsrcinfo >/dev/null) || told=1
+    rm -rf "$place"
+    return "$told"
+}
+
 # With what is private too: it is read by those who work here, and nobody else reads it.
 docs() {
     RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \
@@ -157,6 +180,9 @@ gates() {
     gate "formatting" cargo fmt --all --check
     gate "scripts and hooks" shell_scripts
     has shellcheck || skipped+=("shellcheck: not installed")
+    gate "recipes" recipes
+    has ruby || skipped+=("the formula: ruby is not installed")
+    has makepkg || skipped+=("the PKGBUILD beyond its syntax: makepkg is not installed")
     gate "floors" floors
     gate "lints" lints
     gate "docs" docs

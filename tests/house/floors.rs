@@ -3,6 +3,9 @@
 //! Each line of the drawing is `floor crate folder imports… [| crates from outside…]`; what stands
 //! behind the bar is all that a crate may have from outside, and crates without a bar are free.
 
+mod bill;
+mod packages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;

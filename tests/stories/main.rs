@@ -30,6 +30,7 @@ mod load;
 mod machine;
 mod mesh;
 mod mute;
+mod packages;
 mod pairs;
 #[path = "../shells/pty.rs"]
 #[expect(
