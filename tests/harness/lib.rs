@@ -8,6 +8,7 @@
 //! | [`mesh`] | [`Node`]: a daemon with an address of its own, and what is asked about its peers |
 //! | [`namespace`] | [`Namespace`](namespace::Namespace): a network of its own, in which every packet is looked at |
 //! | [`name_server`] | [`NameServer`](name_server::NameServer): a few records, and what was asked for |
+//! | [`talk`] | [`Talk`]: a recorded conversation, and its players |
 //! | [`typist`] | [`Typist`]: a shell that exists only as observations |
 //! | [`dice`] | [`Dice`]: chance that repeats exactly, from a seed |
 //! | [`service`] | [`ServiceManager`]: holds the socket of a daemon, and hears what it says |
@@ -36,6 +37,7 @@ pub mod name_server;
 pub mod namespace;
 pub mod service;
 pub mod session;
+pub mod talk;
 pub mod typist;
 pub mod wait;
 pub mod wires;
@@ -46,6 +48,7 @@ pub use ledger::Ledger;
 pub use mesh::Node;
 pub use service::ServiceManager;
 pub use session::Session;
+pub use talk::Talk;
 pub use typist::Typist;
 pub use wait::{PATIENCE, until};
 

@@ -21,6 +21,7 @@ mod others;
 mod pty;
 mod shell;
 mod texts;
+mod upgrades;
 
 #[path = "../../client/src/hook.rs"]
 #[expect(dead_code, reason = "the hook is made as karoctl makes it, by the same file")]

@@ -45,5 +45,6 @@ mod service;
 mod sharing;
 mod signals;
 mod silence;
+mod upgrades;
 mod versions;
 mod wires;
