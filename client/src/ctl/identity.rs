@@ -33,6 +33,7 @@ pub fn run(scene: &mut Scene, command: &IdentityCommand) -> Result<Exit, Trouble
             let passphrase = passphrase::get(scene, passphrase, Times::Once)?;
             let restore = IdentityRestore { backup, passphrase, replace: *replace };
             let exit = show(scene, &Request::IdentityRestore(restore))?;
+            scene.out.flush()?;
             scene.note("peers see that its audit begins anew, until each says `karoctl peers confirm` of this machine");
             Ok(exit)
         }

@@ -17,8 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Goes to the first corner of the terminal and clears what is seen; what was scrolled away stays the person's.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Goes there and clears what is behind it: a terminal that keeps what is cleared would fill with tables otherwise.
-const AGAIN: &str = "\x1b[H\x1b[J";
+/// Goes there. What is seen is written over, since a terminal may keep whatever is cleared: it would fill with tables.
+const HOME: &str = "\x1b[H";
+
+/// Clears what an older line had more than the one that was just written, and what an older table had.
+const REST_OF_LINE: &str = "\x1b[K\n";
+const REST: &str = "\x1b[J";
 
 pub(super) fn run(scene: &mut Scene) -> Result<Exit, Trouble> {
     let mut connection = scene.connect()?;
@@ -44,17 +48,16 @@ pub(super) fn run(scene: &mut Scene) -> Result<Exit, Trouble> {
 }
 
 fn write_table(scene: &mut Scene, is_first: bool, rows: &[PeerRow]) -> Result<(), Trouble> {
-    let lead = match (scene.is_terminal, is_first) {
-        (true, true) => CLEAR,
-        (true, false) => AGAIN,
-        (false, true) => "",
-        (false, false) => "\n",
-    };
     let text = match rows {
         [] => "there are no peers\n".to_owned(),
         rows => table(&scene.surface(), rows),
     };
-    write!(scene.out, "{lead}{text}")?;
+    match (scene.is_terminal, is_first) {
+        (true, true) => write!(scene.out, "{CLEAR}{text}")?,
+        (true, false) => write!(scene.out, "{HOME}{}{REST}", text.replace('\n', REST_OF_LINE))?,
+        (false, true) => write!(scene.out, "{text}")?,
+        (false, false) => write!(scene.out, "\n{text}")?,
+    }
     Ok(())
 }
 
