@@ -7,7 +7,7 @@
 //! | [`gate`] | how much of one class is logged |
 //! | [`ring`] | the last entries, in memory |
 //! | [`desk`] | where those who speak, write and ask meet |
-//! | [`writer`], [`journal`], [`line`] | the thread that writes, to the journal or to standard error |
+//! | [`writer`], [`journal`], [`line`](mod@line) | the thread that writes, to the journal or to standard error |
 //! | [`pages`] | the table as documentation, and as the journal's catalogue |
 //!
 //! Whoever speaks never waits: an entry goes into memory and into a bounded queue. No entry holds a command's text.

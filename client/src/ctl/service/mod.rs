@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`machine`] | what is found here: service manager, units, files, what was done before |
 //! | [`manner`] | what the service managers say of a unit |
-//! | [`unit`] | the texts of the units, with this user's places filled in |
+//! | [`unit`](mod@unit) | the texts of the units, with this user's places filled in |
 //! | [`steps`] | from what is found to what is to be done |
 //! | [`plan`], [`runner`] | what is to be done, shown or carried out |
 //! | [`receipt`] | what was done, for whoever undoes it |
