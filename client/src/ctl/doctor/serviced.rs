@@ -172,7 +172,7 @@ fn running(Serviced { machine, log, answers, .. }: &Serviced) -> Check {
     let manner = &service.manner;
     let restart = "run `karoctl service restart`";
     if manner.is_failed {
-        let why = match manner.is_out_of_starts() {
+        let why = match machine.units.iter().any(|unit| unit.manner.is_out_of_starts()) {
             true => "failed so often in a row that it was given up",
             false => "failed",
         };

@@ -133,11 +133,15 @@ fn what_was_given_up_is_named_with_its_log_and_its_mend() {
             let manner = &mut s.machine.units[0].manner;
             manner.is_active = false;
             manner.is_failed = true;
-            manner.result = "start-limit-hit".to_owned();
+            manner.result = "exit-code".to_owned();
             manner.exit = Some(78);
+            let socket = &mut s.machine.units[1].manner;
+            socket.is_active = false;
+            socket.is_failed = true;
+            socket.result = "service-start-limit-hit".to_owned();
         },
         Mark::Fail,
-        "given up (start-limit-hit, status 78); log: configuration: store.reserve_mib is 0",
+        "given up (exit-code, status 78); log: configuration: store.reserve_mib is 0",
         "`karoctl service restart`",
     );
 }

@@ -358,7 +358,8 @@ fn missing(scope: &Scope, places: &Places, units: &[Unit]) -> Vec<PathBuf> {
     let of_units = units.iter().filter_map(|unit| unit.path.parent());
     let needed: Vec<&Path> = match scope {
         Scope::User => {
-            [places.data.as_path(), places.client_spool.as_path()].into_iter().chain(of_units).collect()
+            let own = [&places.data, &places.client_spool, &places.hook_spool].map(PathBuf::as_path);
+            own.into_iter().chain(of_units).collect()
         }
         Scope::System { .. } => {
             let catalog = Path::new(CATALOG).parent();

@@ -52,9 +52,10 @@ impl Manner {
         matches!(self.enabled.as_str(), "enabled" | "enabled-runtime" | "linked" | "alias" | "static")
     }
 
-    /// Tells whether it was given up because it failed too often in a row.
+    /// Tells whether it was given up because it, or what it starts, failed too often in a row. The service itself keeps
+    /// how its last process ended; its socket says it.
     pub fn is_out_of_starts(&self) -> bool {
-        self.is_failed && self.result == "start-limit-hit"
+        self.is_failed && self.result.ends_with("start-limit-hit")
     }
 }
 

@@ -160,3 +160,18 @@ fn run_here(scene: &mut Scene, dry_run: bool) -> Result<Exit, Trouble> {
     let command = in_shell(&[karod.to_string_lossy().into_owned()]);
     Err(Trouble::refused(format!("{command} cannot be run: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_a_name_and_nothing_else() {
+        let of = |account: &str| scope(&ScopeArgs { system: true, account: Some(account.to_owned()) });
+        assert_eq!(of("ann"), Ok(Scope::System { account: "ann".to_owned() }));
+        for account in ["", "-x", "a/../b", "a b", "a\n", "%i"] {
+            assert_eq!(of(account).map_err(|trouble| trouble.exit), Err(Exit::Usage), "{account:?}");
+        }
+        assert_eq!(scope(&ScopeArgs::default()), Ok(Scope::User));
+    }
+}

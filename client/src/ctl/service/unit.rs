@@ -114,6 +114,8 @@ impl Filling {
     }
 
     /// Opens the directories that the template keeps closed because it does not know of them.
+    ///
+    /// One that is missing is an error: what is written in the place of one that is hidden would go with the daemon.
     fn add_written(&self, lines: &mut Vec<String>) {
         let key_of = |line: &String| {
             OPENING.into_iter().find(|key| line.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')))
@@ -131,8 +133,7 @@ impl Filling {
             .map(|word| self.expanded(word.trim_start_matches(['-', '+'])))
             .collect();
         let closed = self.written.iter().filter(|path| !open.iter().any(|open| path.starts_with(open)));
-        let added: Vec<String> =
-            closed.map(|path| format!("{key}={}", quoted(&format!("-{}", escaped(path))))).collect();
+        let added: Vec<String> = closed.map(|path| format!("{key}={}", quoted(&escaped(path)))).collect();
         lines.splice(last + 1..last + 1, added);
     }
 
@@ -184,9 +185,9 @@ fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace('%', "%%")
 }
 
-/// Quotes a word as systemd reads it, where it needs that.
+/// Quotes a word as systemd reads it, where it needs that: a bare colon parts where something is from where it is seen.
 fn quoted(word: &str) -> String {
-    if !word.contains([' ', '\t', '"', '\'', '\\', ';']) {
+    if !word.contains([' ', '\t', '"', '\'', '\\', ';', ':']) {
         return word.to_owned();
     }
     format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))

@@ -63,7 +63,7 @@ Environment=XDG_STATE_HOME=%h/.local/state
 Environment=KARO_SPOOL_DIR=/srv/spool
 BindPaths=\"/srv/my data\"
 BindPaths=%t/karo
-BindPaths=-/srv/spool
+BindPaths=/srv/spool
 BindReadOnlyPaths=\"/opt/5%% of $all/karod\"
 ";
     assert_eq!(filling.unit(TEMPLATE), expected);

@@ -149,6 +149,27 @@ fn how_programs_go(directory: &Path) -> String {
 mod tests {
     use super::*;
     use crate::ctl::samples;
+    use crate::ctl::service::plan::{Plan, Step};
+
+    #[test]
+    fn nothing_is_forgotten_before_the_word_is_typed() {
+        let (mut scene, written) = samples::quiet_scene();
+        let plan = Plan { steps: vec![Step::RemoveFile { path: "/x".into() }] };
+        let lost = || Some("7 events".to_owned());
+        let alone = agree(&mut scene, &plan, lost()).expect_err("nobody can be asked");
+        assert_eq!(alone.exit, Exit::Usage);
+        scene.has_person = true;
+        scene.word = |question| {
+            assert!(question.starts_with("this forgets for good: 7 events. "), "{question}");
+            Ok("yes".to_owned())
+        };
+        assert_eq!(agree(&mut scene, &plan, lost()), Err(Trouble::refused("nothing was done")));
+        scene.word = |_| Ok(WORD.to_owned());
+        assert_eq!(agree(&mut scene, &plan, lost()), Ok(()));
+        assert!(written.text().starts_with("  remove /x\n"));
+        scene.person = |_| Ok(false);
+        assert_eq!(agree(&mut scene, &plan, None), Err(Trouble::refused("nothing was done")));
+    }
 
     #[test]
     fn what_is_lost_is_said() {

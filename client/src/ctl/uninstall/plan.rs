@@ -109,6 +109,10 @@ fn own(places: &Places) -> Vec<PathBuf> {
             }
         }
     }
+    // The sockets' units make it, so that the sandbox can show it; whoever has a configuration keeps it.
+    let around_config =
+        places.config.parent().filter(|path| path.file_name().is_some_and(|name| name == "karo"));
+    own.extend(around_config.filter(|path| path.is_dir()).map(Path::to_owned));
     own.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
     own
 }
@@ -152,12 +156,7 @@ fn spools(traces: &Traces, purge: bool, plan: &mut Plan) {
 /// Removes the data last of all: until then, what was done can be read in it.
 fn forget(traces: &Traces, plan: &mut Plan) {
     plan.steps.extend(traces.logs.iter().map(|path| Step::RemoveFile { path: path.clone() }));
-    if let Some(config) = &traces.config {
-        plan.push(Step::RemoveFile { path: config.clone() });
-        let directory =
-            config.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "karo"));
-        plan.steps.extend(directory.map(|path| Step::RemoveEmpty { path: path.to_owned() }));
-    }
+    plan.steps.extend(traces.config.iter().map(|path| Step::RemoveFile { path: path.clone() }));
     if let Some(data) = &traces.data {
         plan.push(Step::Sweep { path: data.clone(), what: Ours::Data });
     }
