@@ -277,11 +277,7 @@ fn a_forged_end_ends_nothing() {
     // What was given is given again to whoever may have it: nothing of that has silenced us.
     let reports = || leader.heard_of(day).iter().filter(|says| is_report(says).is_some()).count();
     let before = reports();
-    until("the report is given again", || {
-        leader.of(day, INVITE);
-        leader.settle();
-        (reports() > before).then_some(())
-    });
+    given::invite_until(&leader, day, "the report is given again", || (reports() > before).then_some(()));
     leader.of(day, AtomSays::Closed(Box::new(circle.closed(yesterday(), (0, 1)))));
     until("the atom is kept", || is_closed(&circle).then_some(()));
     leader.of(day, AtomSays::Ended(AtomReason::TooFew));

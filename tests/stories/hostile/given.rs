@@ -43,7 +43,7 @@ fn deny(node: &Node, denied: &[Category]) -> CategorySet {
 }
 
 /// Invites the daemon now and then, as rank 1 may, until it answers so.
-fn invite_until<T>(leader: &Line, atom: AtomId, what: &str, wanted: impl Fn() -> Option<T>) -> T {
+pub(super) fn invite_until<T>(leader: &Line, atom: AtomId, what: &str, wanted: impl Fn() -> Option<T>) -> T {
     until(what, || {
         leader.of(atom, INVITE);
         within(Duration::from_millis(100), &wanted)
