@@ -41,6 +41,8 @@ pub struct Counters {
     pub refused_foreign: Counter,
     /// Frames that were no messages of ours.
     pub malformed: Counter,
+    /// Sessions that ever began.
+    pub sessions_begun: Counter,
     /// Sessions open at this moment.
     pub sessions: AtomicU32,
 }

@@ -14,6 +14,9 @@ pub enum Ending {
     /// It was told to stop and everything was stopped in order.
     #[error("stopped")]
     Stopped,
+    /// Nobody needed it for as long as the configuration says; the service manager starts it again.
+    #[error("nobody needed karod for service.idle_exit_minutes; the next command starts it again")]
+    Idle,
     /// A place it needs cannot be used.
     #[error(transparent)]
     Ground(#[from] GroundError),
@@ -44,7 +47,7 @@ impl Ending {
     /// Returns the exit code.
     pub const fn code(&self) -> u8 {
         match self {
-            Self::Stopped => 0,
+            Self::Stopped | Self::Idle => 0,
             Self::Ground(_) => 1,
             Self::Taken { .. } => 3,
             Self::Store(_) => 6,
@@ -57,7 +60,7 @@ impl Ending {
     /// Returns the number of the system that says the same, as a service manager shows it; 0 for an end in order.
     pub fn errno(&self) -> i32 {
         let number = match self {
-            Self::Stopped => return 0,
+            Self::Stopped | Self::Idle => return 0,
             Self::Ground(GroundError::Io { error, .. }) => {
                 return error.raw_os_error().unwrap_or(Errno::IO.raw_os_error());
             }

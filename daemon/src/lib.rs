@@ -15,6 +15,7 @@
 //! | [`logging`] | where the log goes |
 //! | [`service`] | what a service manager hands over, and is told |
 //! | [`roll_ups`] | how far the views are, and when they are made anew |
+//! | [`background`] | threads whose work can wait |
 //! | [`counters`], [`clock`], [`lease`], [`exit`] | small things that the actors share |
 //!
 //! This is the only place where the pure crates, the store and the world meet. Nothing on the main
@@ -23,6 +24,7 @@
 pub mod actors;
 pub mod allowance;
 pub mod auditor;
+pub mod background;
 pub mod civil;
 pub mod clock;
 pub mod counters;

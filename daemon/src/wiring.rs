@@ -12,12 +12,12 @@ use std::thread::available_parallelism;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Recipient, System};
 use interprocess::local_socket::tokio::Listener;
 use karo_core::policy::in_force;
-use karo_protocol::config::Settings;
+use karo_protocol::config::{Settings, SocketSettings};
 use karo_protocol::node::Nonce;
 use karo_protocol::peer::Signed;
 use karo_protocol::places::Places;
 use karo_store::views::Views;
-use karo_store::{OpenError, Opened, Options, RealDisk, SetAside, Store};
+use karo_store::{OpenError, Opened, Options, SetAside, Store};
 use karo_trust::{Chance, System as Randomness};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -46,7 +46,8 @@ use crate::actors::watch::Watch;
 use crate::actors::worker::Worker;
 use crate::actors::{Budget, Intake};
 use crate::auditor::Auditor;
-use crate::counters::Counters;
+use crate::background::step_back;
+use crate::counters::{Counter, Counters};
 use crate::exit::Ending;
 use crate::ground::{self, GroundError};
 use crate::groups_desk::GroupsDesk;
@@ -55,8 +56,9 @@ use crate::logging::LogControl;
 use crate::logging::say;
 use crate::neighbourhood::Neighbourhood;
 use crate::policy_desk::policy_desk;
-use crate::service::actor::{Sources, allowed_by_environment};
-use crate::service::{Herald, ServiceActor, activation};
+use crate::service::actor::{Given, Member, Sources, allowed_by_environment};
+use crate::service::progress::CountedDisk;
+use crate::service::{self, Herald, ServiceActor, activation};
 use crate::status::{Identity, StatusDesk};
 use crate::{clock, settings};
 
@@ -116,13 +118,14 @@ pub fn run(mut start: Start) -> Ending {
             Ok(signals) => signals,
             Err(error) => return Ending::Bug(format!("signals cannot be heard: {error}")),
         };
+        let is_handed = start.handed.is_some();
         let listener = match listen(&start.places, start.handed.take()) {
             Ok(listener) => listener,
             Err(ending) => return ending,
         };
         let (sender, ended) = oneshot::channel();
         let herald = start.herald.clone();
-        let root = Root::create(|ctx| wire(ctx, start, kept, listener, sender));
+        let root = Root::create(|ctx| wire(ctx, start, kept, (listener, is_handed), sender));
         // The lock is held, the live segment is checked, and the socket listens.
         herald.ready();
         tokio::task::spawn_local(signals.pass_on(root));
@@ -138,14 +141,15 @@ fn open(start: &Start) -> Result<Kept, Ending> {
         ground::secure_directory(spool)?;
     }
     let options = Options { reserve_bytes: start.settings.store.reserve_bytes, ..Options::default() };
-    let opened = Store::open(&places.data, options, Arc::new(RealDisk), clock::now());
+    let steps = Arc::<Counter>::default();
+    let opened = Store::open(&places.data, options, Arc::new(CountedDisk(Arc::clone(&steps))), clock::now());
     let (store, opened) = opened.map_err(|error| match error {
         OpenError::Locked { .. } => Ending::Taken { directory: places.data.display().to_string() },
         OpenError::Newer { .. } | OpenError::Disk { .. } => Ending::Store(error.to_string()),
     })?;
     report(&opened);
     let views = Views::open(&places.data, clock::now()).map_err(|error| Ending::Store(error.to_string()))?;
-    Ok(Kept { store, views: views_reported(views), damage: opened.damage.len() as u64 })
+    Ok(Kept { store, views: views_reported(views), damage: opened.damage.len() as u64, steps })
 }
 
 /// The store as it was found.
@@ -154,6 +158,8 @@ struct Kept {
     views: Views,
     /// Places that are not as they were written.
     damage: u64,
+    /// Counts what the writer changes on the disk.
+    steps: Arc<Counter>,
 }
 
 /// Says in the log what was found of the views.
@@ -218,12 +224,13 @@ fn listen(places: &Places, handed: Option<UnixListener>) -> Result<Listener, End
 fn wire(
     ctx: &mut Context<Root>,
     start: Start,
-    Kept { mut store, views, damage }: Kept,
-    listener: Listener,
+    Kept { mut store, views, damage, steps }: Kept,
+    (listener, is_handed): (Listener, bool),
     ending: oneshot::Sender<Ending>,
 ) -> Root {
     let Start { places, settings, log, handed: _, herald } = start;
     let root = ctx.address();
+    let limits = service::Limits::read();
     let lease = |name| Lease::new(name, root.clone().recipient());
     let counters = Arc::<Counters>::default();
     let reader = store.reader();
@@ -236,7 +243,8 @@ fn wire(
     let kept = (groups::Kept::of(&store), summary::Kept::restore(&store));
     let auditor = neighbourhood.auditor(&mut store, damage);
     let heads = auditor.heads();
-    let (shells, store) = wire_store(&root, (store, views, auditor), &settings, &query, &counters);
+    let (shells, store) =
+        wire_store(&root, (store, views, auditor), (&settings, limits.shells()), &query, &counters);
     let audit = {
         let (reader, desk, heads) = (reader.clone(), neighbourhood.roster.clone(), heads.clone());
         let (keep, lease) = (store.clone().recipient(), lease("audit"));
@@ -267,7 +275,7 @@ fn wire(
 
     let intake = Intake {
         ingest: ingest.clone().recipient(),
-        budget: Budget::default(),
+        budget: Budget::of(limits.intake_bytes()),
         counters: Arc::clone(&counters),
     };
 
@@ -282,7 +290,13 @@ fn wire(
         let (intake, lease) = (intake.clone(), lease("follow"));
         Follow::start_in_arbiter(&files.handle(), move |_| Follow::new(histories, intake, lease))
     };
-    let sessions_max = Arc::new(AtomicU32::new(settings.socket.sessions_max));
+    let (sessions_max, cut) = limits.sessions(settings.socket.sessions_max);
+    if let Some(cut) = cut {
+        say!(Class::LimitCut, "{cut}");
+    }
+    let socket = SocketSettings { sessions_max, ..settings.socket };
+    let sessions_max = Arc::new(AtomicU32::new(sessions_max));
+    let counted = Arc::clone(&counters);
     let post = Post {
         uid: ground::uid(),
         counters: Arc::clone(&counters),
@@ -315,30 +329,34 @@ fn wire(
         log: log.desk(),
     };
     let changes = post.mesh.changes.clone();
-    let socket = Socket::new(listener, post, settings.socket, lease("socket")).start();
+    let socket = Socket::new(listener, post, socket, lease("socket")).start();
     load(reader, query.clone(), root.clone().recipient(), herald.clone());
     say!(Class::Accepting, socket = %places.socket.display(), data = %places.data.display(), "accepting");
-    let service = herald.is_heard().then(|| {
+    let service = (herald.is_heard() || is_handed).then(|| {
         let sources = Sources {
             query: query.clone().recipient(),
             peers: peers.clone().recipient(),
             spool: spool.clone().recipient(),
             store: store.clone().recipient(),
+            shells: shells.clone().recipient(),
+            root: ctx.address().recipient(),
+            counters: counted,
             changes,
         };
         let mut members = vec![
-            ("root", ctx.address().recipient()),
-            ("socket", socket.clone().recipient()),
-            ("ingest", ingest.clone().recipient()),
-            ("spool", spool.clone().recipient()),
-            ("store", store.clone().recipient()),
-            ("query", query.clone().recipient()),
-            ("peers", peers.clone().recipient()),
+            Member::new("root", ctx.address().recipient()),
+            Member::new("socket", socket.clone().recipient()),
+            Member::new("ingest", ingest.clone().recipient()),
+            Member::new("spool", spool.clone().recipient()),
+            Member { name: "store", ask: store.clone().recipient(), steps: Some(steps) },
+            Member::new("query", query.clone().recipient()),
+            Member::new("peers", peers.clone().recipient()),
         ];
-        members.extend(workers.iter().map(|worker| ("worker", worker.clone().recipient())));
-        let (herald, allowed, lease) = (herald.clone(), allowed_by_environment(), lease("service"));
+        members.extend(workers.iter().map(|worker| Member::new("worker", worker.clone().recipient())));
+        let given = Given { herald: herald.clone(), allowed: allowed_by_environment(), is_handed };
+        let (settled, lease) = (service::Settle::of(&settings), lease("service"));
         ServiceActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            ServiceActor::new(herald, allowed, members, sources, lease)
+            ServiceActor::new(given, members, sources, settled, lease)
         })
     });
     let household = Household {
@@ -356,14 +374,14 @@ fn wire(
         summary,
         service,
     };
-    Root::new(household, places.config, settings, sessions_max, log, herald, ending)
+    Root::new(household, places.config, settings, (sessions_max, limits), log, herald, ending)
 }
 
 /// Makes the store and the watch over shells, which need each other.
 fn wire_store(
     root: &Addr<Root>,
     (store, views, auditor): (Store, Views, Auditor),
-    settings: &Settings,
+    (settings, watched_max): (&Settings, usize),
     query: &Addr<QueryActor>,
     counters: &Arc<Counters>,
 ) -> (Addr<Shells>, Addr<StoreActor>) {
@@ -381,7 +399,7 @@ fn wire_store(
             StoreActor::new((store, views, auditor), settings, listeners, counters, lease)
         });
         writer = Some(address.clone());
-        Shells::new(address.recipient(), Lease::new("shells", gone()))
+        Shells::new(address.recipient(), watched_max, Lease::new("shells", gone()))
     });
     (shells, writer.expect("the closure above has run"))
 }
@@ -410,6 +428,7 @@ fn wire_mesh(
         };
         let (own, lease) = (own.clone(), lease("groups"));
         GroupsActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            step_back();
             GroupsActor::new(neighbours, kept, own, lease)
         })
     };
@@ -436,6 +455,7 @@ fn wire_mesh(
         };
         let (configured, lease) = (settings.sharing.clone(), lease("summary"));
         SummaryActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            step_back();
             SummaryActor::new(sources, configured, summaries, lease)
         })
     };
@@ -492,12 +512,13 @@ fn wire_mesh(
         explain: summary.clone().recipient(),
         unusual: query.clone().recipient(),
     };
+    let trusted = roster.clone();
     let pairing = {
         let (own, add) = (peers.clone().recipient(), peers.clone().recipient());
         PairingActor::start_in_arbiter(&arbiter.handle(), move |_| PairingActor::new(own, add, roster))
     };
-    let woken = peers.clone().recipient();
-    Watch::start_in_arbiter(&arbiter.handle(), move |_| Watch::new(woken));
+    let (woken, changing) = (peers.clone().recipient(), watching.clone());
+    Watch::start_in_arbiter(&arbiter.handle(), move |_| Watch::new(woken, trusted, changing));
     let desk = MeshDesk {
         table: peers.clone().recipient(),
         add: peers.clone().recipient(),
@@ -542,6 +563,7 @@ fn load(reader: karo_store::Reader, query: Addr<QueryActor>, root: Recipient<Rea
     let arbiter = Arbiter::new();
     let handle = arbiter.handle();
     let loading = async move {
+        step_back();
         let mut log = reader.load();
         let all = log.records_left().max(1);
         herald.change(|standing| standing.loaded_percent = Some(0));

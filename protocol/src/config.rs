@@ -19,7 +19,9 @@ pub use mesh::{
     SubnetEntry, SubnetRule,
 };
 pub use pattern::Pattern;
+pub use service::{ServiceSettings, ServiceTable};
 pub use sharing::{SharingPeerTable, SharingTable};
+use to_toml::ToToml;
 
 /// Patterns that one list may hold: each is tried on each command.
 pub const PATTERNS_MAX: usize = 256;
@@ -82,7 +84,9 @@ mod expression;
 mod mesh;
 mod moment;
 mod pattern;
+mod service;
 mod sharing;
+mod to_toml;
 
 fn comment(line: &str, text: &mut String) {
     text.push('#');
@@ -180,6 +184,8 @@ pub struct Config {
     pub socket: SocketTable,
     /// `[log]`.
     pub log: LogTable,
+    /// `[service]`.
+    pub service: ServiceTable,
     /// `[mesh]`.
     pub mesh: MeshTable,
     /// `[discovery]`.
@@ -210,6 +216,7 @@ pub fn default_toml() -> String {
     StoreTable::document("[store]", &mut text);
     SocketTable::document("[socket]", &mut text);
     LogTable::document("[log]", &mut text);
+    ServiceTable::document("[service]", &mut text);
     MeshTable::document("[mesh]", &mut text);
     PeerTable::document("#[[mesh.peers]]", &mut text);
     DiscoveryTable::document("[discovery]", &mut text);
@@ -233,6 +240,8 @@ pub struct Settings {
     pub socket: SocketSettings,
     /// What the daemon says of itself.
     pub log: LogSettings,
+    /// How it lives under a service manager.
+    pub service: ServiceSettings,
     /// Other machines.
     pub mesh: MeshSettings,
     /// Where candidates are looked for.
@@ -382,6 +391,7 @@ impl Config {
         self.store.values("store", &mut values);
         self.socket.values("socket", &mut values);
         self.log.values("log", &mut values);
+        self.service.values("service", &mut values);
         self.mesh.values("mesh", &mut values);
         for (place, peer) in self.mesh.peers.iter().enumerate() {
             peer.values(&format!("mesh.peers[{place}]"), &mut values);
@@ -407,6 +417,7 @@ impl Config {
             store: self.store.check()?,
             socket: self.socket.check()?,
             log: self.log.check()?,
+            service: self.service.check()?,
             mesh: self.mesh.check()?,
             discovery: self.discovery.check()?,
             sharing: self.sharing.check()?,
@@ -556,41 +567,6 @@ fn absolute(key: &str, text: &str, home: Option<&Path>) -> Result<String, Config
         return Ok(path);
     }
     Err(refused(key, format_args!("{text:?}"), "an absolute path, or one from ~/"))
-}
-
-/// A default as it is written in the file.
-trait ToToml {
-    fn to_toml(&self) -> String;
-}
-
-impl ToToml for i64 {
-    fn to_toml(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl ToToml for bool {
-    fn to_toml(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl ToToml for String {
-    fn to_toml(&self) -> String {
-        format!("{self:?}")
-    }
-}
-
-impl<T: ToToml> ToToml for Vec<T> {
-    fn to_toml(&self) -> String {
-        format!("[{}]", self.iter().map(ToToml::to_toml).collect::<Vec<_>>().join(", "))
-    }
-}
-
-impl ToToml for FollowEntry {
-    fn to_toml(&self) -> String {
-        format!("{{ shell = {:?}, path = {:?} }}", self.shell, self.path)
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -69,6 +70,15 @@ impl ServiceManager {
         let patience = Timespec::try_from(PATIENCE).expect("a minute fits");
         let found = poll(&mut listening, Some(&patience)).expect("the socket can be waited for");
         assert_eq!(found, 1, "nobody has connected");
+    }
+
+    /// Waits for up to that long from here on for what a daemon says.
+    ///
+    /// # Panics
+    ///
+    /// When the time is nothing.
+    pub fn be_patient(&self, patience: Duration) {
+        self.notified.set_read_timeout(Some(patience)).expect("a time can be set");
     }
 
     /// Waits for the next thing that the daemon says, line by line.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::time::Duration;
 
 use karo_protocol::local::{Observe, Reply, Request, Verdict};
 use karo_tests::{Karo, ServiceManager, Typist, until};
@@ -180,4 +181,42 @@ fn another_process_is_not_watched_for() {
         heard.extend(manager.hear());
     }
     assert!(!heard.contains(&"WATCHDOG=1".to_owned()), "{heard:?}");
+}
+
+/// More than the least time after which an idle daemon ends, and the least after that.
+const IDLE_PATIENCE: Duration = Duration::from_secs(200);
+
+#[test]
+fn whoever_comes_while_an_idle_daemon_ends_finds_the_next() {
+    let mut karo = Karo::new();
+    karo.configure("[service]\nidle_exit_minutes = 1\n");
+    let manager = ServiceManager::new(&karo);
+    manager.be_patient(IDLE_PATIENCE);
+    let activated = manager.activated(&karo);
+    karo.spawn(activated);
+    let stopping = manager.hear_of("STOPPING=1");
+    assert!(stopping[1].contains("nobody needed karod"), "{stopping:?}");
+    // It stops, or has stopped: either way nobody takes this but the next one.
+    let mut session = karo.session();
+    let command = Typist::new(1).ran("in the gap", 0);
+    session.send(&Request::Observe(Observe::new(command))).expect("the manager's socket takes it");
+    assert!(karo.wait_for_end().success(), "{}", karo.log());
+    manager.wait_for_client();
+    let activated = manager.activated(&karo);
+    karo.spawn(activated);
+    let (_, reply) = session.receive().expect("the next daemon answers");
+    assert!(matches!(reply, Reply::Observed(Verdict::Committed)), "{reply:?}");
+    // An open session, and then its command, keep the next one for as long as they last.
+    assert!(karo.is_running());
+}
+
+#[test]
+fn a_daemon_with_few_descriptors_has_fewer_sessions_and_says_so() {
+    let mut karo = Karo::new();
+    karo.configure("[socket]\nsessions_max = 4096\n");
+    let mut command = karo.daemon_command_through(&["bash", "-c", "ulimit -n 512; exec \"$@\"", "bash"]);
+    command.stdin(std::process::Stdio::null());
+    karo.launch_as(command);
+    assert_eq!(karo.status().sessions_max, 160);
+    assert!(karo.log().contains("512 open files leave room for 160"), "{}", karo.log());
 }

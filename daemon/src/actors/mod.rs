@@ -104,26 +104,38 @@ pub enum Source {
 ///
 /// Whoever brings observations waits here for room, and a client that waits for too long spools.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    steps: u32,
+    room: Arc<Semaphore>,
+}
 
 impl Budget {
-    /// Sixty-four mebibytes in steps of a kibibyte: a second of the fastest intake measured.
-    const STEPS: u32 = 64 * 1024;
+    /// Bytes at the most: a second of the fastest intake measured.
+    pub const BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+    /// The same in steps of a kibibyte.
+    const STEPS: u32 = (Self::BYTES_MAX / 1024) as u32;
+
+    /// Makes one of so many bytes: at least a kibibyte, at most [`BYTES_MAX`](Self::BYTES_MAX).
+    pub fn of(bytes: u64) -> Self {
+        let steps = (bytes.min(Self::BYTES_MAX) / 1024).max(1) as u32;
+        Self { steps, room: Arc::new(Semaphore::new(steps as usize)) }
+    }
 
     /// Waits for room for these observations.
     pub async fn reserve(&self, arrivals: &[ImportLine]) -> Option<OwnedSemaphorePermit> {
         let bytes =
             |line: &ImportLine| line.observation.command.as_bytes().len() + line.observation.cwd.len() + 512;
         let steps = arrivals.iter().map(bytes).sum::<usize>() / 1024 + 1;
-        let steps = u32::try_from(steps).unwrap_or(u32::MAX).min(Self::STEPS);
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX).min(self.steps);
         // The semaphore is never closed.
-        Arc::clone(&self.0).acquire_many_owned(steps).await.ok()
+        Arc::clone(&self.room).acquire_many_owned(steps).await.ok()
     }
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(Self::STEPS as usize)))
+        Self::of(Self::BYTES_MAX)
     }
 }
 

@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | [`Gone`] | the lease of a child | none; the daemon ends |
 //! | [`Stop`] | signals, the store when the disk failed | none; everything stops in order |
+//! | [`Retire`] | service, when nobody needs the daemon | none; it stops if nobody is there |
 //! | [`Reload`] | SIGHUP | none; a bad configuration changes nothing |
 //! | [`Ready`] | loader | none; running commands are looked after |
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient, WrapFuture};
 use karo_protocol::audit::{Deed, Reason};
-use karo_protocol::config::Settings;
+use karo_protocol::config::{Settings, SocketSettings};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -27,7 +28,7 @@ use super::peers::{Noted, PeersActor, Settle};
 use super::query::{QueryActor, Running};
 use super::rules::{Adopt, RulesActor};
 use super::shells::{Begun, Shells};
-use super::socket::{Farewell, Limits, Socket};
+use super::socket::{Farewell, Limits, Rest, Socket};
 use super::spool::Spool;
 use super::store::{Retain, Searchable, StoreActor};
 use super::summary::{self, SummaryActor};
@@ -37,7 +38,7 @@ use crate::exit::Ending;
 use crate::lease::Gone;
 use crate::logging::LogControl;
 use crate::logging::say;
-use crate::service::{Herald, Look, ServiceActor};
+use crate::service::{self, Herald, Look, ServiceActor};
 use crate::settings::{self, SettingsError};
 
 /// Messages that may wait here: notes of the life cycle.
@@ -59,6 +60,11 @@ pub struct Stop(pub Ending);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Reload;
+
+/// Stop, unless somebody has come. Sent by [`service`](crate::service) when nobody needs the daemon.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Retire;
 
 /// Everything in the log can be found. Sent by the loader.
 #[derive(Debug, Message)]
@@ -101,6 +107,7 @@ pub struct Root {
     config: PathBuf,
     settings: Settings,
     sessions_max: Arc<AtomicU32>,
+    limits: service::Limits,
     log: LogControl,
     herald: Herald,
     ending: Option<oneshot::Sender<Ending>>,
@@ -109,17 +116,17 @@ pub struct Root {
 
 impl Root {
     /// Makes the actor; `ending` is told how the daemon ended.
-    pub const fn new(
+    pub fn new(
         household: Household,
         config: PathBuf,
         settings: Settings,
-        sessions_max: Arc<AtomicU32>,
+        (sessions_max, limits): (Arc<AtomicU32>, service::Limits),
         log: LogControl,
         herald: Herald,
         ending: oneshot::Sender<Ending>,
     ) -> Self {
         let ending = Some(ending);
-        Self { household, config, settings, sessions_max, log, herald, ending, is_stopping: false }
+        Self { household, config, settings, sessions_max, limits, log, herald, ending, is_stopping: false }
     }
 
     fn end(&mut self, ending: Ending) {
@@ -142,12 +149,17 @@ impl Root {
             say!(Class::ConfigNeedsRestart, key = "log.target", "takes a restart");
         }
         self.log.set_level(settings.log.level);
-        self.sessions_max.store(settings.socket.sessions_max, Ordering::Relaxed);
+        let (sessions_max, cut) = self.limits.sessions(settings.socket.sessions_max);
+        if let Some(cut) = cut {
+            say!(Class::LimitCut, "{cut}");
+        }
+        let socket = SocketSettings { sessions_max, ..settings.socket };
+        self.sessions_max.store(sessions_max, Ordering::Relaxed);
         let ignore = Ignore(Arc::new(settings.record.clone()));
         let mut is_told = self.household.workers.iter().all(|worker| worker.try_send(ignore.clone()).is_ok());
         is_told &=
             self.household.rules.try_send(Adopt(settings.rules.clone(), settings.redact.clone())).is_ok();
-        is_told &= self.household.socket.try_send(Limits(settings.socket)).is_ok();
+        is_told &= self.household.socket.try_send(Limits(socket)).is_ok();
         is_told &= self.household.store.try_send(Retain(settings.store)).is_ok();
         is_told &=
             self.household.follow.try_send(super::follow::Files(settings.record.follow.clone())).is_ok();
@@ -155,6 +167,8 @@ impl Root {
         is_told &= self.household.discovery.try_send(Search(settings.discovery.clone())).is_ok();
         let policy = summary::Settle(settings.sharing.clone());
         is_told &= self.household.summary.try_send(policy).is_ok();
+        let service = self.household.service.as_ref();
+        is_told &= service.is_none_or(|service| service.try_send(service::Settle::of(&settings)).is_ok());
         let reloaded = Noted { deed: Deed::Reloaded, peer: None, reason: Reason::None };
         is_told &= self.household.peers.try_send(reloaded).is_ok();
         if is_told {
@@ -239,6 +253,19 @@ impl Handler<Stop> for Root {
             farewell: self.household.socket.clone().recipient(),
         };
         ctx.spawn(stop(stopping).into_actor(self).map(move |(), root, _| root.end(ending)));
+    }
+}
+
+impl Handler<Retire> for Root {
+    type Result = ();
+
+    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
+        let rests = self.household.socket.send(Rest).into_actor(self);
+        ctx.spawn(rests.map(|rests, _, ctx| match rests {
+            Ok(true) => ctx.notify(Stop(Ending::Idle)),
+            Ok(false) => tracing::debug!("somebody came; the daemon stays"),
+            Err(error) => tracing::debug!(%error, "the socket is gone already"),
+        }));
     }
 }
 

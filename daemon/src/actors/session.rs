@@ -146,6 +146,7 @@ impl Session {
     /// Counts a session in; it is counted out when it is dropped.
     pub fn new(post: Rc<Post>, limits: SocketSettings, closing: watch::Receiver<bool>) -> Self {
         post.counters.sessions.fetch_add(1, Ordering::Relaxed);
+        post.counters.sessions_begun.add(1);
         Self { post, limits, closing }
     }
 

@@ -8,6 +8,7 @@
 //! | message | from | answer |
 //! | --- | --- | --- |
 //! | [`Begun`] | store, after the commit; root, after the load | none |
+//! | [`Watched`] | service | how many shells run something |
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -30,8 +31,8 @@ const MAILBOX: usize = 64;
 /// How long the last word of a dead shell may take: its client's budget, and the spool's way.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Shells watched at once: each holds a descriptor.
-const WATCHED_MAX: usize = 1024;
+/// Shells watched at once: each holds a descriptor. Fewer where there are not so many.
+pub const WATCHED_MAX: usize = 1024;
 
 /// Commands of one shell that are remembered: a shell runs one at a time, the others have ended.
 const REMEMBERED_MAX: usize = 8;
@@ -41,8 +42,14 @@ const REMEMBERED_MAX: usize = 8;
 #[rtype(result = "()")]
 pub struct Begun(pub Vec<(Arc<Shell>, u64)>);
 
+/// How many shells run something? Sent by [`service`](crate::service).
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub struct Watched;
+
 /// The actor. See the module.
 pub struct Shells {
+    watched_max: usize,
     here: Option<Here>,
     running: BTreeMap<ShellId, Vec<u64>>,
     store: Recipient<Lose>,
@@ -67,9 +74,9 @@ enum Seen {
 }
 
 impl Shells {
-    /// Makes the actor; `store` is told what was lost.
-    pub fn new(store: Recipient<Lose>, lease: Lease) -> Self {
-        Self { here: Here::look(), running: BTreeMap::new(), store, _lease: lease }
+    /// Makes the actor, which watches so many shells at once at the most; `store` is told what was lost.
+    pub fn new(store: Recipient<Lose>, watched_max: usize, lease: Lease) -> Self {
+        Self { watched_max, here: Here::look(), running: BTreeMap::new(), store, _lease: lease }
     }
 
     fn lose(&mut self, shell: ShellId, sequences: Vec<u64>) {
@@ -166,13 +173,21 @@ impl Handler<Begun> for Shells {
                 } else if sequences.len() > REMEMBERED_MAX {
                     sequences.remove(0);
                 }
-            } else if self.running.len() < WATCHED_MAX {
+            } else if self.running.len() < self.watched_max {
                 self.running.insert(shell.id, vec![sequence]);
                 self.watch(shell.id, process, ctx);
             } else {
-                say!(Class::ShellUnwatched, limit = WATCHED_MAX, "too many shells to watch");
+                say!(Class::ShellUnwatched, limit = self.watched_max, "too many shells to watch");
             }
         }
+    }
+}
+
+impl Handler<Watched> for Shells {
+    type Result = usize;
+
+    fn handle(&mut self, _: Watched, _: &mut Self::Context) -> usize {
+        self.running.len()
     }
 }
 

@@ -6,6 +6,7 @@
 //! | message | from | answer |
 //! | --- | --- | --- |
 //! | [`Limits`] | root, after a reload | none |
+//! | [`Rest`] | root, when nobody seems to need the daemon | whether nobody is here, and nothing more is accepted |
 //! | [`Drain`] | root, first of all | when nothing more is accepted or read |
 //! | [`Farewell`] | root, last of all | when every session has had its answers |
 
@@ -42,6 +43,13 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Limits(pub SocketSettings);
+
+/// Accept nothing more, if nobody is here. Sent by the root, when nobody seems to need the daemon.
+///
+/// Answered with whether that is so; who connects after it waits in the service manager's socket.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct Rest;
 
 /// The last message: its answer means that no session is left. Sent by the root.
 #[derive(Debug, Message)]
@@ -104,6 +112,18 @@ impl Handler<Limits> for Socket {
     }
 }
 
+impl Handler<Rest> for Socket {
+    type Result = bool;
+
+    fn handle(&mut self, _: Rest, _: &mut Self::Context) -> bool {
+        let is_empty = self.post.counters.sessions.load(Ordering::Relaxed) == 0;
+        if is_empty {
+            self.closing.send_replace(true);
+        }
+        is_empty
+    }
+}
+
 impl Handler<Drain> for Socket {
     type Result = ();
 
@@ -134,8 +154,10 @@ impl Door {
     async fn accept(mut self, listener: Listener) {
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                // First: who is accepted after the end would be sent away, and waits well where it is.
+                biased;
                 _ = self.closing.wait_for(|closing| *closing) => return,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok(stream) => self.let_in(stream),

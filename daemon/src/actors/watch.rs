@@ -1,6 +1,7 @@
 //! Watches for what links should hear of before their timers do: other addresses, and the end of a sleep.
 //!
-//! Nobody addresses it. It looks at what can be asked of the system, since what would tell it differs on each.
+//! Nobody addresses it. It looks at what can be asked of the system, since what would tell it differs on each; and only
+//! while there are peers, for without them nothing is to be told.
 //!
 //! | message | from | answer |
 //! | --- | --- | --- |
@@ -9,12 +10,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Recipient};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Recipient, SpawnHandle, WrapFuture};
+use tokio::sync::watch;
 
 use super::peers::Woken;
 use crate::clock;
 use crate::logging::say;
 use crate::network::own_addresses;
+use crate::roster_desk::RosterDesk;
 
 /// How often it looks: a link notices by its own silence after 45 s, and this is a few system calls.
 const LOOK: Duration = Duration::from_secs(10);
@@ -25,14 +28,41 @@ const SLEEP_MIN: Duration = Duration::from_secs(2);
 /// The actor. See the module.
 pub struct Watch {
     peers: Recipient<Woken>,
+    roster: RosterDesk,
+    /// Counts changes of the table of peers.
+    changes: watch::Receiver<u64>,
+    looking: Option<SpawnHandle>,
     slept: Duration,
     addresses: Vec<IpAddr>,
 }
 
 impl Watch {
-    /// Makes the actor that tells `peers`.
-    pub fn new(peers: Recipient<Woken>) -> Self {
-        Self { peers, slept: clock::slept(), addresses: own_addresses() }
+    /// Makes the actor that tells `peers`, as long as there are some in the roster.
+    pub fn new(peers: Recipient<Woken>, roster: RosterDesk, changes: watch::Receiver<u64>) -> Self {
+        Self { peers, roster, changes, looking: None, slept: clock::slept(), addresses: own_addresses() }
+    }
+
+    /// Begins to look with the first peer, and ends with the last one; and again with each change of the table.
+    fn follow_peers(&mut self, ctx: &mut Context<Self>) {
+        let has_peers = !self.roster.read().peers().is_empty();
+        match (has_peers, self.looking.take()) {
+            (true, None) => {
+                (self.slept, self.addresses) = (clock::slept(), own_addresses());
+                self.looking = Some(ctx.run_interval(LOOK, |watch, _| watch.look()));
+            }
+            (true, looking) => self.looking = looking,
+            (false, Some(looking)) => _ = ctx.cancel_future(looking),
+            (false, None) => {}
+        }
+        let mut changes = self.changes.clone();
+        let changed = async move { changes.changed().await.map(|()| changes) };
+        ctx.spawn(changed.into_actor(self).map(|changed, watch, ctx| {
+            // An error means that the peers are gone, and then the daemon ends.
+            if let Ok(changes) = changed {
+                watch.changes = changes;
+                watch.follow_peers(ctx);
+            }
+        }));
     }
 
     fn look(&mut self) {
@@ -57,6 +87,6 @@ impl Actor for Watch {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(LOOK, |watch, _| watch.look());
+        self.follow_peers(ctx);
     }
 }

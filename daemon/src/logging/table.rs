@@ -43,6 +43,9 @@ classes! {
          field names them.",
         "If they stay away the service manager starts the daemon anew; nothing acknowledged is lost. Look at what they \
          wait for: a disk or a file system that hangs.";
+    LimitCut = "limit-cut", 0x2a24746ea5457882acd048bd9fd8bef7, Warn,
+        "A limit of the configuration does not fit into what the system allows the daemon, and was cut to that.",
+        "Raise in the unit what the message names, or lower the limit in the configuration.";
     // The log itself.
     JournalAway = "journal-away", 0x800ed99f4f4d08a7690c28f2ef21eb9f, Warn,
         "The journal takes nothing; the log goes to standard error until it does.",

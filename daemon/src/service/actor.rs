@@ -6,25 +6,35 @@
 //! | message | from | answer |
 //! | --- | --- | --- |
 //! | [`Look`] | root, when something has changed | none; the manager is told |
+//! | [`Settle`] | root, after a reload | none |
 //!
 //! Of itself it asks:
 //!
 //! | message | whom | answer |
 //! | --- | --- | --- |
 //! | [`Ping`] | root, socket, ingest, workers, spool, store, query, peers | when its turn comes |
-//! | `Report` | query, peers, spool, store | what a status line is made of |
+//! | `Report` | query, peers, spool, store | what a status line is made of, and what the daemon stays for |
+//! | `Watched` | shells | how many run something |
+//! | `Retire` | root, when nobody needs the daemon | none |
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, WrapFuture,
 };
+use karo_protocol::config::Settings;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Herald;
+use super::idle::{Idleness, Needs};
 use super::watchdog::{self, Output, Watchdog};
+use crate::actors::root::Retire;
+use crate::actors::shells::Watched;
 use crate::actors::{peers, query, spool, store};
+use crate::counters::{Counter, Counters};
 use crate::lease::Lease;
 use crate::logging::say;
 
@@ -44,8 +54,46 @@ pub struct Ping;
 #[rtype(result = "()")]
 pub struct Look;
 
-/// Who is asked for a sign of life, each by what it is called.
-pub type Members = Vec<(&'static str, Recipient<Ping>)>;
+/// What the daemon stays for by its configuration, and for how long without anything. Sent by the root after a reload.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Settle {
+    /// The time after which it ends, where the socket is the manager's.
+    pub idle_exit: Option<Duration>,
+    /// History files that are followed.
+    pub followed: usize,
+    /// Candidates are looked for.
+    pub looks_for_peers: bool,
+}
+
+impl Settle {
+    /// Takes it out of the settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            idle_exit: settings.service.idle_exit,
+            followed: settings.record.follow.len(),
+            looks_for_peers: settings.discovery.mdns || settings.discovery.dns_sd.is_some(),
+        }
+    }
+}
+
+/// Somebody who is asked for a sign of life.
+#[derive(Clone)]
+pub struct Member {
+    /// What it is called.
+    pub name: &'static str,
+    /// Where it is asked.
+    pub ask: Recipient<Ping>,
+    /// Counts the steps of what it works on, where one work may last long.
+    pub steps: Option<Arc<Counter>>,
+}
+
+impl Member {
+    /// Makes one whose works are all short.
+    pub const fn new(name: &'static str, ask: Recipient<Ping>) -> Self {
+        Self { name, ask, steps: None }
+    }
+}
 
 /// What a status line is made of.
 #[derive(Clone)]
@@ -58,16 +106,39 @@ pub struct Sources {
     pub spool: Recipient<spool::Report>,
     /// Why nothing is accepted.
     pub store: Recipient<store::Report>,
+    /// Commands that run.
+    pub shells: Recipient<Watched>,
+    /// Ends the daemon.
+    pub root: Recipient<Retire>,
+    /// Counts who came.
+    pub counters: Arc<Counters>,
     /// Counts changes of the table of peers.
     pub changes: watch::Receiver<u64>,
+}
+
+/// What a service manager gives.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// Tells it how the daemon is.
+    pub herald: Herald,
+    /// What its watchdog allows, if it has one.
+    pub allowed: Option<Duration>,
+    /// The socket is its own, so that it can start the daemon again.
+    pub is_handed: bool,
 }
 
 /// The actor. See the module.
 pub struct ServiceActor {
     herald: Herald,
-    members: Members,
+    is_handed: bool,
+    members: Vec<Member>,
     watchdog: Option<Watchdog>,
+    idleness: Idleness,
+    idle_timer: Option<SpawnHandle>,
+    settled: Settle,
     timer: Option<SpawnHandle>,
+    /// Who was named last.
+    stuck: Vec<&'static str>,
     sources: Sources,
     is_looking: bool,
     /// Something changed while it looked.
@@ -76,21 +147,22 @@ pub struct ServiceActor {
 }
 
 impl ServiceActor {
-    /// Makes the actor; `allowed` is what the manager's watchdog allows, if it has one.
-    pub fn new(
-        herald: Herald,
-        allowed: Option<Duration>,
-        members: Members,
-        sources: Sources,
-        lease: Lease,
-    ) -> Self {
-        let names = || members.iter().map(|(name, _)| *name).collect();
+    /// Makes the actor of what the manager gives, who is asked for what, and the settings.
+    pub fn new(given: Given, members: Vec<Member>, sources: Sources, settled: Settle, lease: Lease) -> Self {
+        let Given { herald, allowed, is_handed } = given;
+        let names = || members.iter().map(|member| member.name).collect();
         let watchdog = allowed.map(|allowed| Watchdog::new(allowed, names(), Instant::now()));
+        let idle_exit = settled.idle_exit.filter(|_| is_handed);
         Self {
             herald,
-            watchdog,
+            is_handed,
             members,
+            watchdog,
+            idleness: Idleness::new(idle_exit, Instant::now()),
+            idle_timer: None,
+            settled,
             timer: None,
+            stuck: Vec::new(),
             sources,
             is_looking: false,
             is_stale: false,
@@ -103,10 +175,13 @@ impl ServiceActor {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        let Some(due) = self.watchdog.as_ref().and_then(Watchdog::deadline) else { return };
+        let Some(due) = self.watchdog.as_ref().map(Watchdog::deadline) else { return };
         self.timer = Some(ctx.run_later(due.saturating_duration_since(Instant::now()), |actor, ctx| {
             actor.timer = None;
-            let output = actor.watchdog.as_mut().and_then(|watchdog| watchdog.on_timeout(Instant::now()));
+            let members = &actor.members;
+            let moves = |place: usize| members[place].steps.as_ref().map_or(0, |steps| steps.count());
+            let output =
+                actor.watchdog.as_mut().and_then(|watchdog| watchdog.on_timeout(Instant::now(), moves));
             actor.carry_out(output, ctx);
         }));
     }
@@ -116,15 +191,19 @@ impl ServiceActor {
             Some(Output::Ask) => self.ask(ctx),
             Some(Output::Alive) => {
                 self.herald.alive();
+                self.stuck.clear();
                 self.herald.change(|standing| standing.stuck.clear());
                 self.look(ctx);
             }
             Some(Output::Stuck(names)) => {
-                say!(
-                    Class::NoAnswer,
-                    actors = names.join(", "),
-                    "no answer; the service manager's watchdog is not fed"
-                );
+                if self.stuck != names {
+                    say!(
+                        Class::NoAnswer,
+                        actors = names.join(", "),
+                        "no answer; the service manager's watchdog is not fed"
+                    );
+                    self.stuck.clone_from(&names);
+                }
                 self.herald.change(|standing| standing.stuck = names);
             }
             None => {}
@@ -133,8 +212,8 @@ impl ServiceActor {
     }
 
     fn ask(&self, ctx: &mut Context<Self>) {
-        for (place, (_, member)) in self.members.iter().enumerate() {
-            ctx.spawn(member.send(Ping).into_actor(self).map(move |answered, actor, ctx| {
+        for (place, member) in self.members.iter().enumerate() {
+            ctx.spawn(member.ask.send(Ping).into_actor(self).map(move |answered, actor, ctx| {
                 // One that is gone takes the daemon down by its lease.
                 if answered.is_ok() {
                     let watchdog = actor.watchdog.as_mut();
@@ -186,6 +265,54 @@ impl ServiceActor {
         }));
     }
 
+    /// Sets the timer for the end of a time in which nobody came.
+    fn wait_for_idleness(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.idle_timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(due) = self.idleness.deadline() else { return };
+        self.idle_timer = Some(ctx.run_later(due.saturating_duration_since(Instant::now()), |actor, ctx| {
+            actor.idle_timer = None;
+            let came = actor.sources.counters.sessions_begun.count();
+            if actor.idleness.on_timeout(Instant::now(), came) {
+                actor.retire_unless_needed(ctx);
+            }
+            actor.wait_for_idleness(ctx);
+        }));
+    }
+
+    /// Asks what the daemon stays for; whoever does not say is taken for busy.
+    fn retire_unless_needed(&self, ctx: &mut Context<Self>) {
+        let (sources, settled) = (self.sources.clone(), self.settled);
+        let needs = async move {
+            let (found, mesh, spools, shells) = tokio::join!(
+                timeout(PATIENCE, sources.query.send(query::Report)),
+                timeout(PATIENCE, sources.peers.send(peers::Report)),
+                timeout(PATIENCE, sources.spool.send(spool::Report)),
+                timeout(PATIENCE, sources.shells.send(Watched)),
+            );
+            let (Ok(Ok(found)), Ok(Ok(mesh)), Ok(Ok(spools)), Ok(Ok(shells))) = (found, mesh, spools, shells)
+            else {
+                return None;
+            };
+            Some(Needs {
+                sessions: sources.counters.sessions.load(Ordering::Relaxed),
+                peers: mesh.status.peers,
+                looks_for_peers: settled.looks_for_peers || !mesh.status.listening.is_empty(),
+                shells,
+                spooled: spools.iter().map(|spool| spool.waiting).sum(),
+                has_spooling_hooks: sources.counters.spooled.count() > 0,
+                followed: settled.followed,
+                is_loading: found.partial_since.is_some(),
+            })
+        };
+        ctx.spawn(needs.into_actor(self).map(|needs, actor, _| match needs.as_ref().map(Needs::reason) {
+            Some(None) if actor.sources.root.try_send(Retire).is_ok() => {}
+            Some(Some(reason)) => tracing::debug!(reason, "the daemon is idle and stays"),
+            Some(None) | None => tracing::debug!("the daemon seems idle and is too busy to say so"),
+        }));
+    }
+
     /// Looks whenever the table of peers has changed.
     fn follow_peers(&self, ctx: &mut Context<Self>) {
         let mut changes = self.sources.changes.clone();
@@ -215,6 +342,17 @@ impl Actor for ServiceActor {
         ctx.set_mailbox_capacity(MAILBOX);
         self.follow_peers(ctx);
         self.wind(ctx);
+        self.wait_for_idleness(ctx);
+    }
+}
+
+impl Handler<Settle> for ServiceActor {
+    type Result = ();
+
+    fn handle(&mut self, settled: Settle, ctx: &mut Self::Context) {
+        self.settled = settled;
+        self.idleness.settle(settled.idle_exit.filter(|_| self.is_handed), Instant::now());
+        self.wait_for_idleness(ctx);
     }
 }
 
@@ -277,6 +415,8 @@ mod tests {
         peers::Report => peers::Reported::default(),
         spool::Report => Vec::new(),
         store::Report => karo_protocol::local::StoreStatus::default(),
+        Watched => 0,
+        Retire => (),
     );
 
     impl Handler<crate::lease::Gone> for Stub {
@@ -316,14 +456,21 @@ mod tests {
             peers: quick.clone().recipient(),
             spool: quick.clone().recipient(),
             store: quick.clone().recipient(),
+            shells: quick.clone().recipient(),
+            root: quick.clone().recipient(),
+            counters: Arc::default(),
             changes,
         };
-        let members = vec![("store", stuck.clone().recipient()), ("query", quick.clone().recipient())];
+        let members = vec![
+            Member::new("store", stuck.clone().recipient()),
+            Member::new("query", quick.clone().recipient()),
+        ];
         let lease = Lease::new("service", quick.recipient());
-        let allowed = Some(Duration::from_millis(300));
+        let given = Given { herald, allowed: Some(Duration::from_millis(300)), is_handed: false };
+        let settled = Settle::of(&Settings::default());
         let _service = system.block_on(async {
             ServiceActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-                ServiceActor::new(herald, allowed, members, sources, lease)
+                ServiceActor::new(given, members, sources, settled, lease)
             })
         });
         heard(&manager, "WATCHDOG=1");

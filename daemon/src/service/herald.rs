@@ -104,7 +104,7 @@ impl Herald {
 
     /// The daemon stops.
     pub fn stopping(&self, ending: &Ending) {
-        let why = (ending.code() != 0).then(|| ending.to_string());
+        let why = (!matches!(ending, Ending::Stopped)).then(|| ending.to_string());
         self.say(|words| words.stopping(why.as_deref()));
     }
 

@@ -1,8 +1,9 @@
 //! When a service manager's watchdog is fed: after a round in which everybody has answered, and never else.
 //!
 //! Pure: time is an argument. A round begins a third of the allowed time after the last one was answered; it asks
-//! everybody once and waits for all of them. Whoever has not answered after another third is named, so that the log
-//! says why before the manager kills; if the answer comes after all, the watchdog is fed late rather than never.
+//! everybody once and waits for all of them. Whoever has neither answered nor moved on in its work after another third
+//! is named, so that the log says why before the manager kills; if the answer comes after all, the watchdog is fed late
+//! rather than never. A work may last as long as it likes while it moves: compacting years of history takes a while.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ pub enum Output {
     Ask,
     /// Feed the manager's watchdog; what was stuck is stuck no more.
     Alive,
-    /// These do not answer: say so.
+    /// These neither answer nor move: say so, if it was not said yet.
     Stuck(Vec<&'static str>),
 }
 
@@ -33,8 +34,8 @@ pub enum Output {
 enum Round {
     /// The next one begins then.
     Resting { until: Instant },
-    /// Some have not answered, each by its place; named once the moment has come.
-    Asking { named_at: Option<Instant>, missing: Vec<usize> },
+    /// Some have not answered, each by its place and how far its work was; looked at when the moment has come.
+    Asking { until: Instant, missing: Vec<(usize, u64)> },
 }
 
 /// Asks in rounds. See the module.
@@ -51,34 +52,42 @@ impl Watchdog {
         Self { every: (allowed / 3).max(EVERY_MIN), members, round: Round::Resting { until: now } }
     }
 
-    /// Returns when [`on_timeout`](Self::on_timeout) is due; `None` while only answers are waited for.
-    pub const fn deadline(&self) -> Option<Instant> {
+    /// Returns when [`on_timeout`](Self::on_timeout) is due.
+    pub const fn deadline(&self) -> Instant {
         match &self.round {
-            Round::Resting { until } => Some(*until),
-            Round::Asking { named_at, .. } => *named_at,
+            Round::Resting { until } | Round::Asking { until, .. } => *until,
         }
     }
 
-    /// Begins a round, or names who has not answered.
-    pub fn on_timeout(&mut self, now: Instant) -> Option<Output> {
+    /// Begins a round, or looks at those who have not answered; `moves` tells how far the work of a member is.
+    pub fn on_timeout(&mut self, now: Instant, moves: impl Fn(usize) -> u64) -> Option<Output> {
+        if now < self.deadline() {
+            return None;
+        }
         match &mut self.round {
-            Round::Resting { until } if *until <= now => {
-                let missing = (0..self.members.len()).collect();
-                self.round = Round::Asking { named_at: Some(now + self.every), missing };
+            Round::Resting { .. } => {
+                let missing = (0..self.members.len()).map(|place| (place, moves(place))).collect();
+                self.round = Round::Asking { until: now + self.every, missing };
                 Some(Output::Ask)
             }
-            Round::Asking { named_at, missing } if named_at.is_some_and(|at| at <= now) => {
-                *named_at = None;
-                Some(Output::Stuck(missing.iter().map(|place| self.members[*place]).collect()))
+            Round::Asking { until, missing } => {
+                *until = now + self.every;
+                let mut stuck = Vec::new();
+                for (place, moved) in missing {
+                    let before = std::mem::replace(moved, moves(*place));
+                    if before == *moved {
+                        stuck.push(self.members[*place]);
+                    }
+                }
+                Some(if stuck.is_empty() { Output::Alive } else { Output::Stuck(stuck) })
             }
-            Round::Resting { .. } | Round::Asking { .. } => None,
         }
     }
 
     /// Takes the answer of the member at that place.
     pub fn on_answer(&mut self, place: usize, now: Instant) -> Option<Output> {
         let Round::Asking { missing, .. } = &mut self.round else { return None };
-        missing.retain(|missing| *missing != place);
+        missing.retain(|(missing, _)| *missing != place);
         if !missing.is_empty() {
             return None;
         }
@@ -94,35 +103,57 @@ mod tests {
     const ALLOWED: Duration = Duration::from_secs(30);
     const THIRD: Duration = Duration::from_secs(10);
 
+    /// Nobody's work is further than before.
+    const fn still(_: usize) -> u64 {
+        0
+    }
+
     #[test]
     fn only_a_whole_round_feeds_it() {
         let now = Instant::now();
         let mut watchdog = Watchdog::new(ALLOWED, vec!["root", "store", "query"], now);
-        assert_eq!(watchdog.deadline(), Some(now), "the first round begins at once");
-        assert_eq!(watchdog.on_timeout(now), Some(Output::Ask));
+        assert_eq!(watchdog.deadline(), now, "the first round begins at once");
+        assert_eq!(watchdog.on_timeout(now, still), Some(Output::Ask));
         assert_eq!(watchdog.on_answer(0, now), None);
         assert_eq!(watchdog.on_answer(0, now), None, "one answer twice is no other's");
         assert_eq!(watchdog.on_answer(2, now), None);
         let later = now + Duration::from_secs(3);
         assert_eq!(watchdog.on_answer(1, later), Some(Output::Alive));
         assert_eq!(watchdog.on_answer(1, later), None, "the round is over");
-        assert_eq!(watchdog.deadline(), Some(later + THIRD));
-        assert_eq!(watchdog.on_timeout(later + THIRD / 2), None);
-        assert_eq!(watchdog.on_timeout(later + THIRD), Some(Output::Ask));
+        assert_eq!(watchdog.deadline(), later + THIRD);
+        assert_eq!(watchdog.on_timeout(later + THIRD / 2, still), None);
+        assert_eq!(watchdog.on_timeout(later + THIRD, still), Some(Output::Ask));
     }
 
     #[test]
-    fn the_stuck_are_named_once_and_may_come_back() {
+    fn the_stuck_are_named_and_may_come_back() {
         let now = Instant::now();
         let mut watchdog = Watchdog::new(ALLOWED, vec!["root", "store", "query"], now);
-        assert_eq!(watchdog.on_timeout(now), Some(Output::Ask));
+        assert_eq!(watchdog.on_timeout(now, still), Some(Output::Ask));
         assert_eq!(watchdog.on_answer(1, now), None);
-        assert_eq!(watchdog.deadline(), Some(now + THIRD));
-        assert_eq!(watchdog.on_timeout(now + THIRD), Some(Output::Stuck(vec!["root", "query"])));
-        assert_eq!(watchdog.deadline(), None, "they are waited for without a timer");
-        assert_eq!(watchdog.on_timeout(now + ALLOWED), None);
+        assert_eq!(watchdog.on_timeout(now + THIRD, still), Some(Output::Stuck(vec!["root", "query"])));
         assert_eq!(watchdog.on_answer(0, now + THIRD), None);
+        assert_eq!(watchdog.on_timeout(now + THIRD * 2, still), Some(Output::Stuck(vec!["query"])));
         assert_eq!(watchdog.on_answer(2, now + THIRD * 2), Some(Output::Alive));
+    }
+
+    #[test]
+    fn a_work_that_moves_may_take_long_and_one_that_stands_may_not() {
+        let now = Instant::now();
+        let mut watchdog = Watchdog::new(ALLOWED, vec!["root", "store"], now);
+        assert_eq!(watchdog.on_timeout(now, still), Some(Output::Ask));
+        assert_eq!(watchdog.on_answer(0, now), None);
+        for round in 1..100 {
+            let moves = |place| if place == 1 { u64::from(round) } else { 0 };
+            assert_eq!(watchdog.on_timeout(now + THIRD * round, moves), Some(Output::Alive));
+        }
+        let stands = |place| if place == 1 { 99 } else { 0 };
+        assert_eq!(watchdog.on_timeout(now + THIRD * 100, stands), Some(Output::Stuck(vec!["store"])));
+        // What moves covers nobody else.
+        assert_eq!(watchdog.on_answer(1, now + THIRD * 101), Some(Output::Alive));
+        assert_eq!(watchdog.on_timeout(now + THIRD * 102, stands), Some(Output::Ask));
+        let moves = |place| if place == 1 { 100 } else { 0 };
+        assert_eq!(watchdog.on_timeout(now + THIRD * 103, moves), Some(Output::Stuck(vec!["root"])));
     }
 
     #[test]
@@ -131,13 +162,13 @@ mod tests {
         let mut watchdog = Watchdog::new(ALLOWED, vec!["store"], now);
         let mut fed = now;
         for _ in 0..100 {
-            assert_eq!(watchdog.on_timeout(now), Some(Output::Ask));
+            assert_eq!(watchdog.on_timeout(now, still), Some(Output::Ask));
             // It answers when its work is done, behind which the question waits.
             now += ALLOWED / 2;
             assert_eq!(watchdog.on_answer(0, now), Some(Output::Alive));
             assert!(now - fed < ALLOWED, "the manager has waited for {:?}", now - fed);
             fed = now;
-            now = watchdog.deadline().expect("the next round has its time");
+            now = watchdog.deadline();
         }
     }
 

@@ -19,7 +19,7 @@ fn refusals_name_key_value_and_range() {
         change(&mut config);
         config.check(None).expect_err("the value is out of its range").to_string()
     };
-    let cases: [(Change, &str); 10] = [
+    let cases: [(Change, &str); 11] = [
         (|c| c.store.reserve_mib = 0, "store.reserve_mib is 0, accepted is 1 to 1048576 MiB"),
         (
             |c| c.store.retention_days = -1,
@@ -30,6 +30,10 @@ fn refusals_name_key_value_and_range() {
             "store.retention_mib is 3, accepted is 16 to 1048576 MiB, or 0 for no limit",
         ),
         (|c| c.socket.sessions_max = 5000, "socket.sessions_max is 5000, accepted is 8 to 4096 sessions"),
+        (
+            |c| c.service.idle_exit_minutes = -5,
+            "service.idle_exit_minutes is -5, accepted is 0 to 10080 minutes, 0 for never",
+        ),
         (
             |c| c.log.level = "loud".to_owned(),
             "log.level is loud, accepted is one of error, warn, info, debug, trace",
@@ -83,6 +87,8 @@ fn the_default_file_documents_every_key() {
         "#reserve_mib = 64",
         "#sessions_max = 256",
         "#level = \"info\"",
+        "[service]",
+        "#idle_exit_minutes = 0",
         "[mesh]",
         "#listen = \"\"",
         "#[[mesh.peers]]",

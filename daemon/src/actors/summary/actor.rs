@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Recipient, WrapFuture,
+    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Recipient, SpawnHandle,
+    WrapFuture,
 };
 use karo_core::calendar;
 use karo_core::policy::{Receiver, decide, in_force, kept_back_from};
@@ -41,6 +42,9 @@ const MAILBOX: usize = 1024;
 /// How often it is looked whether something is due. It costs a message to the store where somebody is to be told.
 const TICK: Duration = Duration::from_secs(10);
 
+/// The same while nobody is in the roster; whoever links then has it begin anew.
+const TICK_ALONE: Duration = Duration::from_secs(3600);
+
 /// How far back numbers are looked at: as long as a summary is kept, and the week that it is in.
 const LOOKED_BACK_DAYS: u64 = 365 + 8;
 
@@ -64,6 +68,7 @@ pub struct SummaryActor {
     pub(super) peers: Option<Introducer>,
     pub(super) own: Option<Arc<Identity>>,
     pub(super) linked: BTreeSet<NodeId>,
+    timer: Option<SpawnHandle>,
     /// What the configuration says.
     pub(super) configured: Policy,
     /// What was set by command.
@@ -119,6 +124,7 @@ impl SummaryActor {
             peers: None,
             own: None,
             linked: BTreeSet::new(),
+            timer: None,
             configured,
             set,
             policy,
@@ -234,12 +240,21 @@ impl SummaryActor {
         )
     }
 
+    /// Sets the timer: while nobody is trusted nothing is due to anybody, and only what is old is to be dropped.
+    fn wind(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let is_alone = self.sources.roster.read().peers().is_empty();
+        self.timer = Some(ctx.run_later(if is_alone { TICK_ALONE } else { TICK }, Self::tick));
+    }
+
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.forget(ctx);
         // What was not taken by now may be lost.
         self.in_flight.clear();
         self.look(ctx);
-        ctx.run_later(TICK, Self::tick);
+        self.wind(ctx);
     }
 
     /// Drops what peers told that are none any more, and what is past its time.
@@ -279,7 +294,7 @@ impl Actor for SummaryActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run_later(TICK, Self::tick);
+        self.wind(ctx);
     }
 }
 
@@ -306,6 +321,7 @@ impl Handler<Linked> for SummaryActor {
         self.in_flight.remove(&node);
         if is_up {
             self.linked.insert(node);
+            self.wind(ctx);
             self.look(ctx);
             self.push(node);
         } else {
