@@ -300,7 +300,9 @@ fn connect(
 ) -> Result<Result<Stream, io::Error>, ConnectionError> {
     let directory = socket.parent().unwrap_or(Path::new("/"));
     let Some(around) = found(directory) else { return Ok(Err(ErrorKind::NotFound.into())) };
-    around.judge(uid).map_err(|reason| ConnectionError::Unsafe(directory.to_owned(), reason))?;
+    let is_roots = around
+        .judge_around_socket(uid)
+        .map_err(|reason| ConnectionError::Unsafe(directory.to_owned(), reason))?;
     let silent = || ConnectionError::Silent { socket: socket.to_owned(), waited: patience };
     let deadline = Instant::now() + patience;
     let stream = loop {
@@ -317,10 +319,12 @@ fn connect(
         }
     };
     match stream.peer_creds().map(|creds| creds.euid()) {
+        // Whoever listened first is named, even when another accepts: where root's manager does, that is root.
+        Ok(Some(0)) if is_roots => Ok(Ok(stream)),
         Ok(Some(peer)) if peer != uid => {
             Err(ConnectionError::Stranger { socket: socket.to_owned(), uid: peer })
         }
-        // The directory is the user's own, so a platform that cannot name its peer is no danger.
+        // The directory is the user's own or root's, so a platform that cannot name its peer is no danger.
         Ok(_) | Err(_) => Ok(Ok(stream)),
     }
 }

@@ -1,7 +1,7 @@
 //! The real environment, as the table of [`Places`] is read with it. Opens nothing.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use karo_protocol::places::{Found, PlaceError, Places, Surroundings};
@@ -19,10 +19,14 @@ pub fn uid() -> u32 {
 pub fn places() -> Result<Places, PlaceError> {
     let uid = uid();
     let is_own_directory = |path: &Path| found(path).is_some_and(|found| found.judge(uid).is_ok());
+    let is_own_socket = |path: &Path| {
+        fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket() && found.uid() == uid)
+    };
     Places::resolve(&Surroundings {
         variable: &|name| std::env::var_os(name),
         uid,
         is_own_directory: &is_own_directory,
+        is_own_socket: &is_own_socket,
     })
 }
 

@@ -89,7 +89,14 @@ pub fn places() -> Result<Places, GroundError> {
     let uid = uid();
     let is_own_directory =
         |path: &Path| path.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == uid);
-    Ok(Places::resolve(&Surroundings { variable: &variable, uid, is_own_directory: &is_own_directory })?)
+    // Whom root's service manager starts is told where the socket is.
+    let is_own_socket = |_: &Path| false;
+    Ok(Places::resolve(&Surroundings {
+        variable: &variable,
+        uid,
+        is_own_directory: &is_own_directory,
+        is_own_socket: &is_own_socket,
+    })?)
 }
 
 /// Looks at a path without following a link.
@@ -128,6 +135,20 @@ pub fn secure_directory(path: &Path) -> Result<(), GroundError> {
         std::fs::set_permissions(path, only_ours).map_err(|error| GroundError::io(path, error))?;
     }
     secure_parent(path)
+}
+
+/// Judges the directory of a socket that was handed over: it is ours, or root's own, and then nothing is mended there.
+///
+/// # Errors
+///
+/// [`GroundError`] names the path and the mend.
+pub fn judge_around_socket(path: &Path) -> Result<(), GroundError> {
+    let found = look(path).map_err(|error| GroundError::io(path, error))?;
+    match found.judge_around_socket(uid()) {
+        Ok(true) => secure_parent(path),
+        Ok(false) => secure_directory(path),
+        Err(reason) => Err(GroundError::Unsafe { path: path.to_owned(), reason }),
+    }
 }
 
 /// Judges the directory above: whoever can write it can put another in the place of ours.

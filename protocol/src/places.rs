@@ -7,6 +7,7 @@
 //! | spool of hooks | `/run/user/UID/karo/spool`, else the next | `KARO_SPOOL_DIR` |
 //! | spool of clients | `$XDG_STATE_HOME/karo/spool` | `KARO_SPOOL_DIR` |
 //! | socket | `/run/user/UID/karo/karod.sock`, else `$XDG_STATE_HOME/karo/run/karod.sock` | `KARO_SOCKET` |
+//! | socket where root's service manager runs this user's daemon | `/run/karo/USER/karod.sock` | `KARO_SOCKET` |
 //!
 //! Pure: the environment and what exists come as arguments. An environment variable counts only
 //! when it holds an absolute path, as the XDG specification demands.
@@ -80,6 +81,8 @@ pub struct Surroundings<'a> {
     pub uid: u32,
     /// Tells whether a directory exists and belongs to that user.
     pub is_own_directory: &'a dyn Fn(&Path) -> bool,
+    /// Tells whether there is a socket that belongs to that user.
+    pub is_own_socket: &'a dyn Fn(&Path) -> bool,
 }
 
 impl Surroundings<'_> {
@@ -106,6 +109,17 @@ impl Surroundings<'_> {
         let runtime = PathBuf::from(format!("/run/user/{}", self.uid));
         (self.is_own_directory)(&runtime).then(|| runtime.join("karo"))
     }
+
+    /// Where root's service manager listens for this user, if it does. A name that is not the user's leads to a
+    /// socket of somebody else, or to none.
+    fn served(&self) -> Option<PathBuf> {
+        let name = (self.variable)("USER")?.into_string().ok()?;
+        if name.is_empty() || name.starts_with('.') || name.contains('/') {
+            return None;
+        }
+        let socket = PathBuf::from(format!("/run/karo/{name}/karod.sock"));
+        (self.is_own_socket)(&socket).then_some(socket)
+    }
 }
 
 impl Places {
@@ -121,18 +135,19 @@ impl Places {
         };
         let state =
             |name: &str| surroundings.base("XDG_STATE_HOME", ".local/state").map(|base| base.join(name));
+        let served = surroundings.served();
         let runtime = surroundings.runtime();
         let client_spool = or_base("KARO_SPOOL_DIR", "XDG_STATE_HOME", ".local/state", "spool")?;
-        let hook_spool = match (surroundings.set_to("KARO_SPOOL_DIR")?, &runtime) {
-            (Some(path), _) => path,
-            (None, Some(runtime)) => runtime.join("spool"),
-            (None, None) => client_spool.clone(),
+        let hook_spool = match (surroundings.set_to("KARO_SPOOL_DIR")?, &runtime, &served) {
+            (Some(path), ..) => path,
+            (None, Some(runtime), None) => runtime.join("spool"),
+            // A daemon that outlives the sessions does not see what goes with them.
+            (None, Some(_), Some(_)) | (None, None, _) => client_spool.clone(),
         };
-        let (socket, other_sockets) = match (surroundings.set_to("KARO_SOCKET")?, runtime) {
+        let in_runtime = runtime.map(|runtime| runtime.join("karod.sock"));
+        let (socket, other_sockets) = match (surroundings.set_to("KARO_SOCKET")?, served.or(in_runtime)) {
             (Some(path), _) => (path, Vec::new()),
-            (None, Some(runtime)) => {
-                (runtime.join("karod.sock"), state("run/karod.sock").into_iter().collect())
-            }
+            (None, Some(first)) => (first, state("run/karod.sock").into_iter().collect()),
             (None, None) => (state("run/karod.sock")?, Vec::new()),
         };
         if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
@@ -232,6 +247,20 @@ impl Found {
         }
         Ok(())
     }
+
+    /// Judges a directory in which a socket lies that Karo connects to or is handed: root's is as safe, if others
+    /// cannot write in it, and tells whether it is root's.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and the mend.
+    pub const fn judge_around_socket(self, uid: u32) -> Result<bool, Unsafe> {
+        let is_roots = self.uid == 0 && uid != 0;
+        match self.judge(if is_roots { 0 } else { uid }) {
+            Ok(()) => Ok(is_roots),
+            Err(reason) => Err(reason),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -241,7 +270,12 @@ mod tests {
     fn places(variables: &[(&str, &str)], has_runtime: bool) -> Result<Places, PlaceError> {
         let variable =
             |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value));
-        Places::resolve(&Surroundings { variable: &variable, uid: 7, is_own_directory: &|_| has_runtime })
+        Places::resolve(&Surroundings {
+            variable: &variable,
+            uid: 7,
+            is_own_directory: &|_| has_runtime,
+            is_own_socket: &|path| path == Path::new("/run/karo/ann/karod.sock"),
+        })
     }
 
     #[test]
@@ -257,6 +291,20 @@ mod tests {
         assert_eq!(without.spools(), [Path::new("/s/karo/spool")]);
         assert_eq!(without.data, Path::new("/h/.local/share/karo"));
         assert_eq!(without.config, Path::new("/h/.config/karo/config.toml"));
+    }
+
+    #[test]
+    fn roots_manager_comes_before_the_session() {
+        for has_runtime in [true, false] {
+            let served = places(&[("HOME", "/h"), ("USER", "ann")], has_runtime).expect("a home is enough");
+            assert_eq!(served.socket, Path::new("/run/karo/ann/karod.sock"));
+            assert_eq!(served.other_sockets, [Path::new("/h/.local/state/karo/run/karod.sock")]);
+            assert_eq!(served.spools(), [Path::new("/h/.local/state/karo/spool")]);
+        }
+        for user in ["bob", "", "..", "../ann", "x/../ann"] {
+            let places = places(&[("HOME", "/h"), ("USER", user)], true).expect("a home is enough");
+            assert_eq!(places.socket, Path::new("/run/user/7/karo/karod.sock"), "{user}");
+        }
     }
 
     #[test]
@@ -289,5 +337,13 @@ mod tests {
         assert_eq!(Found { mode: 0o40770, ..own }.judge(7), Err(Unsafe::Writable { mode: 0o40770 }));
         assert_eq!(Found { is_link: true, ..own }.judge(7), Err(Unsafe::Link));
         assert_eq!(Found { is_directory: false, ..own }.judge(7), Err(Unsafe::NotADirectory));
+        assert_eq!(own.judge_around_socket(7), Ok(false));
+        assert_eq!(Found { uid: 0, ..own }.judge_around_socket(7), Ok(true));
+        assert_eq!(Found { uid: 0, ..own }.judge_around_socket(0), Ok(false));
+        let open = Found { uid: 0, mode: 0o40777, ..own };
+        assert_eq!(open.judge_around_socket(7), Err(Unsafe::Writable { mode: 0o40777 }));
+        for uid in [8, 0] {
+            assert_eq!(own.judge_around_socket(uid), Err(Unsafe::Owner { uid: 7, expected: uid }));
+        }
     }
 }

@@ -178,7 +178,7 @@ pub fn judge(listener: &UnixListener, path: &Path) -> Result<(), ActivationError
         return Err(ActivationError::Elsewhere { found, wanted: path.to_owned() });
     }
     if let Some(directory) = path.parent() {
-        ground::secure_directory(directory)?;
+        ground::judge_around_socket(directory)?;
     }
     let found = path.symlink_metadata();
     let found: Option<Metadata> = found.ok().filter(|found| found.file_type().is_socket());
