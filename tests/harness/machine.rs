@@ -6,7 +6,8 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStdin, Command, Output, Stdio};
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::binaries::{binaries, checkout};
 use crate::is_root;
+use crate::session::Session;
 use crate::wait::{PATIENCE, until};
 
 /// Machines that this process has booted: their cgroups differ by it.
@@ -35,6 +37,20 @@ uid=$(id -u "$1") && home=$(getent passwd "$1" | cut -d: -f6) && cd "$home" || e
 exec setpriv --reuid "$1" --regid "$(id -g "$1")" --init-groups env -i PATH="$PATH" HOME="$home" USER="$1" \
     LOGNAME="$1" SHELL=/bin/bash LANG=C.UTF-8 TERM=dumb XDG_RUNTIME_DIR="/run/user/$uid" \
     DBUS_SESSION_BUS_ADDRESS="unix:path=/run/user/$uid/bus" bash -c "$2"
+"#;
+
+/// Carries what comes on standard input to a socket, and back what comes from there; `$ARGV[0]` is its path.
+const RELAY: &str = r#"
+use IO::Socket::UNIX; use IO::Select;
+my $socket = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
+my %to = (fileno(STDIN), $socket, fileno($socket), \*STDOUT);
+my $either = IO::Select->new(\*STDIN, $socket);
+while (1) {
+    for my $from ($either->can_read) {
+        sysread($from, my $bytes, 65536) or exit 0;
+        while (length $bytes) { substr($bytes, 0, syswrite($to{fileno $from}, $bytes) // exit 0, "") }
+    }
+}
 "#;
 
 /// A machine that runs.
@@ -238,6 +254,22 @@ impl Machine {
     /// When nothing can be run.
     pub fn as_user(&self, user: &str, script: &str) -> Said {
         Said::of(script, self.command_as(user, script).output().expect("sh can be run"))
+    }
+
+    /// Opens a session with a daemon, as that user.
+    ///
+    /// # Panics
+    ///
+    /// When nothing can be run. A socket that nobody listens on ends the session at the first request.
+    pub fn session(&self, user: &str, socket: &str) -> Session {
+        let (ours, theirs) = UnixStream::pair().expect("there are sockets");
+        let mut relay = self.command_as(user, &format!("exec perl -e '{RELAY}' {socket}"));
+        let both = theirs.try_clone().expect("there are descriptors");
+        relay.stdin(OwnedFd::from(theirs)).stdout(OwnedFd::from(both)).stderr(Stdio::null());
+        let mut relay = relay.spawn().expect("sh can be run");
+        // It ends with either side.
+        std::thread::spawn(move || relay.wait());
+        Session::over(ours).expect("a socket has deadlines")
     }
 
     /// Makes an ordinary user that has no manager before the first session.

@@ -27,7 +27,15 @@ impl Session {
     ///
     /// As the socket says.
     pub fn connect(socket: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(socket)?;
+        Self::over(UnixStream::connect(socket)?)
+    }
+
+    /// Speaks over a stream that leads to a daemon; reads and writes give up after [`PATIENCE`].
+    ///
+    /// # Errors
+    ///
+    /// As the socket says.
+    pub fn over(stream: UnixStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { stream, last: 0 })

@@ -1,4 +1,32 @@
 //! Machines of their own, with a real systemd: what holds of every one, and one file per part of Karo in them.
 
+mod faults;
 mod itself;
+mod sandbox;
+mod sessions;
 mod setup;
+mod template;
+mod units;
+
+use karo_protocol::Observation;
+use karo_protocol::event::Event;
+use karo_protocol::query::Filter;
+use karo_tests::Session;
+use karo_tests::machine::Machine;
+
+/// Where the daemon of a user unit is reached by that user.
+const SOCKET: &str = "$XDG_RUNTIME_DIR/karo/karod.sock";
+
+/// Delivers observations in one session and demands that each is kept.
+fn keep(session: &mut Session, observations: impl IntoIterator<Item = Observation>) {
+    for observation in observations {
+        let verdict = session.observe(observation).expect("the daemon answers");
+        assert_eq!(verdict, karo_protocol::local::Verdict::Committed);
+    }
+}
+
+/// Returns the texts of all events that are in that user's log by now, the earliest first.
+fn texts(machine: &Machine, user: &str, socket: &str) -> Vec<String> {
+    let text = |event: &Event| String::from_utf8_lossy(event.command.as_bytes()).into_owned();
+    machine.session(user, socket).events(Filter::default()).iter().map(text).collect()
+}
