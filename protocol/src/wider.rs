@@ -184,7 +184,10 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::frame::decode;
+    use crate::RequestId;
+    use crate::answer::{MeshQuery, Question};
+    use crate::frame::{Header, decode};
+    use crate::local::{Compacted, Reply, Request};
 
     #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
     struct Before {
@@ -225,5 +228,31 @@ mod tests {
         let before = rmp_serde::to_vec(&("a", [(); 0])).expect("it is small");
         assert!(decode::<Wider<After>>(&before).is_err());
         assert!(decode::<Wider<Before>>(&rmp_serde::to_vec(&(7, 8)).expect("it is small")).is_err());
+    }
+
+    /// Puts one more value behind the fields of a message that has fewer than fifteen.
+    fn grown(mut frame: Vec<u8>) -> Vec<u8> {
+        let fields = &mut frame[Header::SIZE + 2];
+        assert_eq!(*fields & 0xf0, 0x90, "a small array stands behind the number of the request");
+        *fields += 1;
+        frame.push(0xc0);
+        frame
+    }
+
+    #[test]
+    fn an_answer_may_grow_and_a_request_may_not() {
+        let id = RequestId(1);
+        let reply = Reply::Compacted(Compacted { bytes_before: 3, bytes_after: 2, segments: 1 });
+        let bytes = grown(reply.encode(id).expect("it is small"));
+        assert_eq!(Reply::decode(reply.kind(), &bytes[Header::SIZE..]), Ok((id, reply)));
+        let request = Request::MeshQuery(MeshQuery {
+            question: Question::Activity,
+            group: None,
+            since: None,
+            until: None,
+            compare: false,
+        });
+        let bytes = grown(request.encode(id).expect("it is small"));
+        assert!(Request::decode(request.kind(), &bytes[Header::SIZE..]).is_err());
     }
 }
