@@ -64,7 +64,7 @@ fn root_a_daemon_that_stands_still_is_started_anew() {
     observe(&machine, "ann", &shell.ran("meanwhile", 0));
     machine.until_property(Some("ann"), UNIT, "NRestarts", "1");
     machine.until_property(Some("ann"), UNIT, "ActiveState", "active");
-    println!("stood still: {:.1} s with {WATCHDOG}", stopped.elapsed().as_secs_f64());
+    eprintln!("stood still: {:.1} s with {WATCHDOG}", stopped.elapsed().as_secs_f64());
     keep(&mut machine.session("ann", SOCKET), [shell.ran("within", 0)]);
     wait_for_texts(&machine, &["before", "meanwhile", "within"]);
 }

@@ -76,7 +76,7 @@ fn root_restarts_while_shells_type_lose_nothing() {
             more();
             let begun = Instant::now();
             machine.as_user("ann", &format!("systemctl --user {deed}")).ok();
-            println!("{deed}: {} ms", begun.elapsed().as_millis());
+            eprintln!("{deed}: {} ms", begun.elapsed().as_millis());
         }
         more();
         is_over.store(true, Ordering::Relaxed);

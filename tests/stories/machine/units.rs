@@ -27,7 +27,7 @@ fn services_are_hardly_exposed() {
         };
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-        println!("{}", said.lines().last().unwrap_or_default());
+        eprintln!("{}", said.lines().last().unwrap_or_default());
     }
 }
 
