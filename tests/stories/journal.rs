@@ -187,7 +187,7 @@ fn root_a_frozen_journal_holds_nothing_up() {
     assert!((1_000..2_000).contains(&lost), "{lost}");
     // A stop does not wait for it either.
     journald.freeze();
-    chatter(&karo, 200);
+    chatter(&karo, 500);
     assert!(karo.stop().success());
     journald.thaw();
 }

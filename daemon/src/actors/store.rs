@@ -96,6 +96,8 @@ pub struct StoreActor {
     has_commit: bool,
     has_signing: bool,
     has_upkeep: bool,
+    /// Whether the disk was too full for the last events.
+    is_full: bool,
     query: Recipient<Apply>,
     whole: Recipient<Whole>,
     shells: Recipient<Begun>,
@@ -137,6 +139,7 @@ impl StoreActor {
             has_commit: false,
             has_signing: false,
             has_upkeep: false,
+            is_full: false,
             query,
             whole,
             shells,
@@ -176,7 +179,10 @@ impl StoreActor {
         entries.extend(lost.into_iter().map(|key| Entry::Lost { key }));
         let appended = self.store.append(entries, clock::now());
         self.when_found(ctx, move |actor, _| match appended {
-            Ok(appended) => actor.tell(told, &appended, begun),
+            Ok(appended) => {
+                actor.has_room();
+                actor.tell(told, &appended, begun);
+            }
             Err(error) => actor.refuse(told, &error),
         });
         self.upkeep_soon(ctx);
@@ -287,8 +293,19 @@ impl StoreActor {
         }
     }
 
-    /// Tells everybody that nothing was kept; a failed disk ends the daemon.
-    fn refuse(&self, told: Vec<(Vec<Place>, Reply)>, error: &AppendError) {
+    /// Says once that events are accepted again.
+    fn has_room(&mut self) {
+        if std::mem::take(&mut self.is_full) {
+            say!(Class::DiskRoomy, "there is room again");
+        }
+    }
+
+    /// Tells everybody that nothing was kept; a failed disk ends the daemon. A full one is said once in the log.
+    fn refuse(&mut self, told: Vec<(Vec<Place>, Reply)>, error: &AppendError) {
+        let is_full = matches!(error, AppendError::Full { .. });
+        if is_full && !std::mem::replace(&mut self.is_full, true) {
+            say!(Class::DiskFull, %error, "nothing is accepted until there is room");
+        }
         let verdict = match error {
             AppendError::Full { .. } | AppendError::Loading => Verdict::Busy,
             AppendError::Unfit { .. } => Verdict::Failed,

@@ -92,9 +92,12 @@ classes! {
          here on.",
         "Nothing.";
     DiskFull = "disk-full", 0x5490815badf8b619bc08e3e98b5c7150, Warn,
-        "The disk is too full to finish what a crash left; nothing is accepted until there is room.",
+        "The disk is too full: nothing is accepted until there is room.",
         "Make room on the file system of the data directory; hooks spool meanwhile, and it goes on by \
          itself.";
+    DiskRoomy = "disk-roomy", 0x4643ddd6efcd57a109332d6c30da0357, Info,
+        "There is room on the disk again, and commands are accepted.",
+        "Nothing.";
     StoreUpkeepFailed = "store-upkeep-failed", 0x9e7997f7544ce4ef08a731070fc37fe2, Warn,
         "Retention or compaction of the store failed; nothing is lost.",
         "Look at the error. It is tried again; `karoctl store compact` tries at once.";
@@ -195,6 +198,9 @@ classes! {
     PeerConnected = "peer-connected", 0x3d979554d813854e0061dffd7ba21595, Info,
         "A link to that peer stands.",
         "Nothing.";
+    PeerLost = "peer-lost", 0x1f10d4955953042aa1d2913f6b3b304e, Info,
+        "The link to that peer went down; it is dialled again by itself.",
+        "Nothing, unless it stays down: `karoctl peers show @KARO_PEER@` says why.";
     PeerParted = "peer-parted", 0x02a2b317c3c46e75560692dfcc9a961f, Info,
         "A link to that peer was ended, with that reason, by one of both.",
         "Nothing, if the reason is known; `karoctl peers show @KARO_PEER@` says more.";

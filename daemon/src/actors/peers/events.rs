@@ -94,7 +94,7 @@ impl PeersActor {
                 tracing::debug!(%peer, state = %status.state, reason = status.reason, "link")
             }
         }
-        let state = status.state;
+        let (state, reason) = (status.state, status.reason.clone());
         let mut is_down = false;
         self.with(node, |one| {
             is_down = std::mem::take(&mut one.was_up) && state != LinkState::Connected;
@@ -105,6 +105,7 @@ impl PeersActor {
         }
         // A stop has written it down already.
         if is_down && !self.is_stopping {
+            say!(Class::PeerLost, %peer, %state, reason, "link lost");
             self.note(Deed::Disconnected, Some(node), deeds::down(state));
         }
     }
