@@ -32,8 +32,12 @@ fn still_says(new: &Value, old: &Value) -> bool {
     }
 }
 
-/// Returns the events of an export by their ids.
-fn by_id(events: Vec<Value>) -> BTreeMap<String, Value> {
+/// Returns the events of an export by their ids. A command whose shell went away is `lost` as soon as the daemon has
+/// looked for that shell, before or after an upgrade: until then it runs, and here it does so for good.
+fn by_id(mut events: Vec<Value>) -> BTreeMap<String, Value> {
+    for event in events.iter_mut().filter(|event| event["state"] == "lost") {
+        event["state"] = "running".into();
+    }
     let id = |event: &Value| event["id"].as_str().expect("an event has an id").to_owned();
     events.into_iter().map(|event| (id(&event), event)).collect()
 }
