@@ -178,9 +178,12 @@ fn an_unsafe_directory_is_refused() {
     let error = open(&daemon, SHORT).expect_err("others may write there").to_string();
     assert!(error.contains("has mode 0770") && error.contains("chmod 0700"), "{error}");
     set(0o700);
-    let error =
-        Connection::open(&daemon.places(), uid() + 1, SHORT).expect_err("it is another's").to_string();
-    assert!(error.contains("belongs to user"), "{error}");
+    // Root's directories hold the sockets of everybody's services.
+    if uid() != 0 {
+        let error =
+            Connection::open(&daemon.places(), uid() + 1, SHORT).expect_err("it is another's").to_string();
+        assert!(error.contains("belongs to user"), "{error}");
+    }
     drop(open(&daemon, Patience::default()).expect("it is safe again"));
 }
 

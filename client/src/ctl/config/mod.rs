@@ -89,7 +89,7 @@ mod tests {
         expected.sharing.peers.push(SharingPeerTable::default());
         assert_eq!(read(&uncommented), expected);
         let keys = uncommented.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
-        assert_eq!(keys, 34);
+        assert_eq!(keys, 35);
     }
 
     #[test]
