@@ -88,7 +88,7 @@ impl fmt::Display for ConnectionError {
                     let lead = if place == 0 { " at" } else { ", nor at" };
                     write!(f, "{lead} {} ({})", socket.display(), in_words(error))?;
                 }
-                f.write_str("; `karoctl service start` starts it, `karoctl setup` has it start by itself")
+                f.write_str("; `karoctl service start` starts it, `karoctl service run` runs it in the foreground, `karoctl setup` has it start by itself")
             }
             Self::Unsafe(path, reason) => write!(f, "{} {reason}", path.display()),
             Self::Stranger { socket, uid } => {

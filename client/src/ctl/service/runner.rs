@@ -22,6 +22,9 @@ use crate::surroundings;
 /// How long a daemon may take to stop in order: it syncs what it has.
 const ENDING: Duration = Duration::from_secs(30);
 
+/// How long the lock of a daemon may outlive what is seen of it: its first thread goes before the others.
+const PARTING: Duration = Duration::from_secs(2);
+
 /// Time between two looks at a process that is ending.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -247,14 +250,18 @@ fn sweep(scene: &Scene, path: &Path, what: Ours) -> Result<bool, Trouble> {
 /// Refuses to take the data from under a daemon that runs.
 fn refuse_in_use(data: &Path) -> Result<(), Trouble> {
     let Ok(lock) = fs::File::open(data.join("karod.lock")) else { return Ok(()) };
-    match lock.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => Err(Trouble::refused(format!(
-            "karod still runs on {}, so nothing was removed there; end it and do this again",
-            data.display()
-        ))),
-        // Where files cannot be locked, no daemon has started either.
-        Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(()),
+    let deadline = Instant::now() + PARTING;
+    while let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
+        if Instant::now() >= deadline {
+            return Err(Trouble::refused(format!(
+                "karod still runs on {}, so nothing was removed there; end it and do this again",
+                data.display()
+            )));
+        }
+        std::thread::sleep(PAUSE);
     }
+    // Where files cannot be locked, no daemon has started either.
+    Ok(())
 }
 
 fn remove_empty(path: &Path) -> Result<bool, Trouble> {

@@ -117,16 +117,17 @@ pub fn parts(machine: &Machine, found: &Found, args: &SetupArgs) -> Vec<Part> {
     parts
 }
 
-/// What is done is written down in the data directory, so whichever part comes first makes that.
+/// What is done is written down in the data directory, so whichever part comes first makes that; and the spools, so
+/// that what is above them goes again with the rest.
 fn keep_a_receipt(machine: &Machine, parts: &mut [Part]) {
-    let Some(data) = machine.receipt_path.parent() else { return };
-    let is_missing = machine.missing.iter().any(|path| path == data);
-    if let Some(first) = parts.iter_mut().find(|part| !part.plan.is_idle())
-        && is_missing
-        && first.part != SetupPart::Service
-    {
-        first.plan.steps.insert(0, Step::MakeDirectory { path: data.to_owned(), mode: 0o700 });
+    let Some(first) = parts.iter_mut().find(|part| !part.plan.is_idle()) else { return };
+    if first.part == SetupPart::Service {
+        return;
     }
+    let is_of_units = |path: &PathBuf| machine.units.iter().any(|unit| unit.path.parent() == Some(path));
+    let made = machine.missing.iter().filter(|path| !is_of_units(path));
+    let steps: Vec<Step> = made.map(|path| Step::MakeDirectory { path: path.clone(), mode: 0o700 }).collect();
+    first.plan.steps.splice(0..0, steps);
 }
 
 fn service(machine: &Machine, args: &SetupArgs) -> Part {
