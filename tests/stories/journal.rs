@@ -84,7 +84,7 @@ fn root_messages_are_entries_with_fields() {
     let since = ["logs", "--json", "--since", "1h", "--event", "accepting"];
     let object: Value = serde_json::from_str(&karoctl(&journald, &karo, &since)).expect("it is one object");
     assert_eq!((&object["source"], &object["event"]), (&"journal".into(), &"accepting".into()));
-    let remembered = karoctl(&journald, &karo, &["logs", "--ring", "-n", "1"]);
+    let remembered = karoctl(&journald, &karo, &["logs", "--ring", "--event", "config-refused"]);
     assert!(remembered.contains("config-refused") && remembered.contains("own memory"), "{remembered}");
     assert!(karo.stop().success());
     journald.wait_for("stopping", 1);
