@@ -146,6 +146,7 @@ impl QuestionsActor {
         let id = self.next;
         self.next += 1;
         let linked: BTreeSet<NodeId> = nodes.intersection(&self.linked).copied().collect();
+        say!(Class::QuestionAsked, query = id, nodes = linked.len(), "a question goes to peers");
         let (fanout, first) = FanOut::start(linked, Instant::now(), patience);
         let pending = Pending {
             fanout,
@@ -275,12 +276,12 @@ impl QuestionsActor {
             AskTalk::Atoms { id, group, days } => {
                 let (status, atoms) = self.sources.groups.read().held_for(&from, group, days);
                 self.say(from, AskTalk::AtomsHeld { id: *id, status, atoms });
-                self.note(Deed::QueryAnswered, from, status);
+                self.note(*id, from, status);
             }
             AskTalk::Health { id } => {
                 let (id, status) = (*id, self.may_ask_health(from));
                 if status != Status::Success {
-                    self.note(Deed::QueryAnswered, from, status);
+                    self.note(id, from, status);
                     return self.say(from, AskTalk::HealthIs { id, status, health: None });
                 }
                 let health = self.health();
@@ -288,7 +289,7 @@ impl QuestionsActor {
                     // Between the question and this moment a person may have said no.
                     let status = actor.may_ask_health(from);
                     let health = health.filter(|_| status == Status::Success);
-                    actor.note(Deed::QueryAnswered, from, status);
+                    actor.note(id, from, status);
                     actor.say(from, AskTalk::HealthIs { id, status, health });
                 }));
             }
@@ -330,7 +331,9 @@ impl QuestionsActor {
     }
 
     /// Puts an answer into the audit; alike ones are counted together.
-    fn note(&self, deed: Deed, peer: NodeId, status: Status) {
+    fn note(&self, query: u64, peer: NodeId, status: Status) {
+        let (deed, fingerprint) = (Deed::QueryAnswered, karo_trust::fingerprint(&peer));
+        say!(Class::QuestionAnswered, peer = %fingerprint, query, %status, "a peer's question was answered");
         let reason = if status == Status::AccessDenied { Reason::Policy } else { Reason::None };
         let noted =
             self.peers.as_ref().map(|peers| peers.noted.try_send(Noted { deed, peer: Some(peer), reason }));

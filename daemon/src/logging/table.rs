@@ -333,6 +333,13 @@ classes! {
     FeedRefused = "feed-refused", 0xba736eaf22dc4a7236e696f328d76e89, Warn,
         "Numbers of another machine of this owner are refused.",
         "Look at that machine: it is older, or not trusted as yours.";
+    // Questions.
+    QuestionAsked = "question-asked", 0xd2fc9c2afc5c7a12eeb79cf42c33a726, Info,
+        "A question that was asked here goes to peers; the field says to how many.",
+        "Nothing; `karoctl audit` has it too.";
+    QuestionAnswered = "question-answered", 0x7bf47d324da3455d9275ad26540abd04, Info,
+        "A peer's question was answered, or refused by the policy; the query is the number that peer gave it.",
+        "Nothing; `karoctl policy explain @KARO_PEER@` says what it may ask.";
     // Summaries and policy.
     SummaryRefused = "summary-refused", 0x498406ed19246404c5eeac25304ddefe, Warn,
         "A summary of a peer is refused.",
