@@ -42,12 +42,18 @@ impl From<io::Error> for SpoolingError {
 
 /// Writes the record into the directory, which is made if it is not there; returns its path.
 ///
+/// The directory around it is not made: where that is gone, Karo was taken away, and a shell that is open still must
+/// not bring it back with what is typed into it.
+///
 /// # Errors
 ///
 /// Nothing is left behind then.
 pub(super) fn write(directory: &Path, observation: &Observation) -> Result<PathBuf, SpoolingError> {
-    // One that exists already is judged below, like one that another process has just made.
-    DirBuilder::new().mode(0o700).recursive(true).create(directory)?;
+    match DirBuilder::new().mode(0o700).create(directory) {
+        // It is judged below, whoever made it.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
     let found = surroundings::found(directory).ok_or(io::Error::from(io::ErrorKind::NotFound))?;
     found.judge(surroundings::uid()).map_err(SpoolingError::Unsafe)?;
     if fs::read_dir(directory)?.take(SPOOL_FILES_MAX).count() >= SPOOL_FILES_MAX {
@@ -90,6 +96,9 @@ mod tests {
         let place = tempfile::tempdir().expect("temporary files can be made");
         let spool = place.path().join("a/spool");
         let observation = spool::decode(RECORD).expect("it is whole");
+        assert!(write(&spool, &observation).is_err(), "Karo was taken away");
+        assert!(!place.path().join("a").exists(), "and nothing brings it back");
+        fs::create_dir(place.path().join("a")).expect("there is room");
         let path = write(&spool, &observation).expect("the place is ours");
         assert_eq!(path, spool.join("000102030405060708090a0b0c0d0e0f.3.s"));
         assert_eq!(spool::decode(&fs::read(&path).expect("it is there")), Ok(observation.clone()));

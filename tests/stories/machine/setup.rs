@@ -30,6 +30,7 @@ fn type_into_terminal(machine: &Machine, user: &str, lines: &[&str]) {
     }
     machine.write("/tmp/typed", &format!("{typed}exit\n"));
     machine.as_user(user, "script --quiet --command 'bash -i' /dev/null </tmp/typed >/dev/null").ok();
+    machine.root("rm /tmp/typed").ok();
 }
 
 /// Returns what is newer than the stamp and bears Karo's name, speaks of it or leads to it.
@@ -81,8 +82,12 @@ fn root_a_bare_machine_records_in_a_minute_and_is_as_it_was_after_a_purge() {
     let doctor = machine.as_user("ann", "karoctl doctor").stdout;
     assert!(!doctor.contains("FAIL"), "{doctor}");
 
-    let gone = machine.as_user("ann", "karoctl uninstall --purge --yes").ok();
+    // Typed into a shell that has the hook, and has it still when Karo is gone.
+    let lines = ["unset HISTFILE", "karoctl uninstall --purge --yes >/tmp/said", "echo after"];
+    type_into_terminal(&machine, "ann", &lines);
+    let gone = machine.as_user("ann", "cat /tmp/said; rm /tmp/said").ok();
     assert!(gone.contains("removed log, views and keys in /home/ann/.local/share/karo"), "{gone}");
+    until("the last client is gone", || (machine.root("pgrep -x karo-observe").code == 1).then_some(()));
     until("the service is gone", || {
         let state = machine.as_user("ann", "systemctl --user is-active karod.service karod.socket").stdout;
         (state.trim() == "inactive\ninactive").then_some(())

@@ -114,12 +114,11 @@ fn starts(machine: &Machine) -> String {
         Scope::System { .. } => "with the machine",
     };
     let at_login = machine.service().is_some_and(by_itself).then(|| at.to_owned());
-    let on_demand = machine.socket().filter(|socket| socket.manner.is_active).map(|socket| {
-        let taken = socket.manner.accepted.map_or_else(String::new, |count| format!(", {count} so far"));
-        format!("by the first connection ({}{taken})", socket.manner.doing)
-    });
+    let listens = |socket: &&Unit| socket.manner.is_active;
+    let on_demand =
+        machine.socket().filter(listens).map(|socket| format!("with the first command ({})", socket.name));
     match (at_login, on_demand) {
-        (Some(login), Some(demand)) => format!("{login}, and {demand}"),
+        (Some(login), Some(demand)) => format!("{login}, or {demand}"),
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => "not by itself".to_owned(),
     }

@@ -33,6 +33,12 @@ pub fn run(scene: &mut Scene, args: &SetupArgs) -> Result<Exit, Trouble> {
             )),
         };
     }
+    if !scene.is_json {
+        writeln!(
+            scene.out,
+            "Karo records what you type into your shells, on this machine and for you alone."
+        )?;
+    }
     let mut runner = Runner::new(machine.uid, machine.receipt.clone(), Some(machine.receipt_path.clone()));
     for part in &parts {
         do_part(scene, part, args.yes, &mut runner)?;
@@ -125,7 +131,7 @@ fn tell_summary(
         scene.out,
         "\n{said}\n{start}\
          next       open a new terminal, type a command or two, then: karoctl query\n\
-         kept       in {data}, for you alone; secrets are cut out before; nothing leaves this machine\n\
+         kept       {data}: for you alone, without secrets; nothing leaves this machine\n\
          pause      export KARO_PAUSE=1 in a shell; a line that begins with a space is not recorded\n\
          log        {log}\n\
          check      karoctl doctor\n\
