@@ -61,7 +61,7 @@ pub struct Stop(pub Ending);
 #[rtype(result = "()")]
 pub struct Reload;
 
-/// Stop, unless somebody has come. Sent by [`service`](crate::service) when nobody needs the daemon.
+/// Stop, unless somebody has come. Sent by [`service`](mod@crate::service) when nobody needs the daemon.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Retire;
