@@ -16,6 +16,7 @@
 //! | [`service`] | what a service manager hands over, and is told |
 //! | [`roll_ups`] | how far the views are, and when they are made anew |
 //! | [`background`] | threads whose work can wait |
+//! | [`signals`], [`loader`] | what it hears; how the log becomes searchable |
 //! | [`counters`], [`clock`], [`lease`], [`exit`] | small things that the actors share |
 //!
 //! This is the only place where the pure crates, the store and the world meet. Nothing on the main
@@ -34,6 +35,7 @@ pub mod ground;
 pub mod groups_desk;
 pub mod identity_file;
 pub mod lease;
+pub mod loader;
 pub mod logging;
 pub mod neighbourhood;
 pub mod network;
@@ -45,6 +47,7 @@ pub mod rule_files;
 pub mod service;
 pub mod settings;
 pub mod shelves;
+pub mod signals;
 pub mod status;
 pub mod stored_audit;
 pub mod verify_proof;

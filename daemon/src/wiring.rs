@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::thread::available_parallelism;
+use std::time::Instant;
 
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Recipient, System};
 use interprocess::local_socket::tokio::Listener;
@@ -19,7 +20,6 @@ use karo_protocol::places::Places;
 use karo_store::views::Views;
 use karo_store::{OpenError, Opened, Options, SetAside, Store};
 use karo_trust::{Chance, System as Randomness};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::actors::audit::AuditActor;
@@ -30,9 +30,9 @@ use crate::actors::ingest::Ingest;
 use crate::actors::mesh::MeshDesk;
 use crate::actors::pairing::PairingActor;
 use crate::actors::peers::{Mesh, PeersActor};
-use crate::actors::query::{Load, QueryActor};
+use crate::actors::query::QueryActor;
 use crate::actors::questions::{self, QuestionsActor};
-use crate::actors::root::{Household, Ready, Reload, Root, Stop};
+use crate::actors::root::{Household, Root};
 use crate::actors::rules::{RulesActor, RulesDesk};
 use crate::actors::session::Post;
 use crate::actors::sharing::SharingDesk;
@@ -52,13 +52,15 @@ use crate::exit::Ending;
 use crate::ground::{self, GroundError};
 use crate::groups_desk::GroupsDesk;
 use crate::lease::{Gone, Lease};
+use crate::loader::load;
 use crate::logging::LogControl;
 use crate::logging::say;
 use crate::neighbourhood::Neighbourhood;
 use crate::policy_desk::policy_desk;
 use crate::service::actor::{Given, Member, Sources, allowed_by_environment};
-use crate::service::progress::CountedDisk;
+use crate::service::progress::{CountedDisk, until_rules};
 use crate::service::{self, Herald, ServiceActor, activation};
+use crate::signals::Signals;
 use crate::status::{Identity, StatusDesk};
 use crate::{clock, settings};
 
@@ -296,7 +298,7 @@ fn wire(
     }
     let socket = SocketSettings { sessions_max, ..settings.socket };
     let sessions_max = Arc::new(AtomicU32::new(sessions_max));
-    let counted = Arc::clone(&counters);
+    let (counted, rules_desk) = (Arc::clone(&counters), desk.clone());
     let post = Post {
         uid: ground::uid(),
         counters: Arc::clone(&counters),
@@ -348,11 +350,21 @@ fn wire(
             Member::new("socket", socket.clone().recipient()),
             Member::new("ingest", ingest.clone().recipient()),
             Member::new("spool", spool.clone().recipient()),
-            Member { name: "store", ask: store.clone().recipient(), steps: Some(steps) },
+            Member {
+                name: "store",
+                ask: store.clone().recipient(),
+                steps: Some(Arc::new(move || steps.count())),
+            },
             Member::new("query", query.clone().recipient()),
             Member::new("peers", peers.clone().recipient()),
         ];
-        members.extend(workers.iter().map(|worker| Member::new("worker", worker.clone().recipient())));
+        let reading = rules_desk.clone();
+        let reading = until_rules(move || reading.newest().is_some(), Instant::now());
+        members.extend(workers.iter().map(|worker| Member {
+            name: "worker",
+            ask: worker.clone().recipient(),
+            steps: Some(Arc::clone(&reading)),
+        }));
         let given = Given { herald: herald.clone(), allowed: allowed_by_environment(), is_handed };
         let (settled, lease) = (service::Settle::of(&settings), lease("service"));
         ServiceActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
@@ -558,37 +570,6 @@ struct Meshed {
     summary: Addr<SummaryActor>,
 }
 
-/// Makes everything in the log searchable, from its newest end, on a thread that ends with it.
-fn load(reader: karo_store::Reader, query: Addr<QueryActor>, root: Recipient<Ready>, herald: Herald) {
-    let arbiter = Arbiter::new();
-    let handle = arbiter.handle();
-    let loading = async move {
-        step_back();
-        let mut log = reader.load();
-        let all = log.records_left().max(1);
-        herald.change(|standing| standing.loaded_percent = Some(0));
-        while let Some((changes, since)) = log.next() {
-            if query.send(Load { changes, since: Some(since) }).await.is_err() {
-                return;
-            }
-            // In steps of ten: each change of the sentence is told.
-            let percent = (all - log.records_left()) * 10 / all * 10;
-            herald.change(|standing| standing.loaded_percent = Some(percent as u8));
-        }
-        // While it lives, nothing is deleted.
-        drop(log);
-        if query.send(Load { changes: Vec::new(), since: None }).await.is_ok() {
-            say!(Class::Searchable, "everything can be found");
-            // The root may be stopping.
-            drop(root.try_send(Ready));
-        }
-        handle.stop();
-    };
-    if !arbiter.spawn(loading) {
-        say!(Class::LoaderFailed, "the log cannot be loaded");
-    }
-}
-
 fn identity(places: &Places) -> Identity {
     Identity {
         started_at: clock::now(),
@@ -596,35 +577,5 @@ fn identity(places: &Places) -> Identity {
         host: ground::host(),
         data: places.data.clone(),
         socket: places.socket.clone(),
-    }
-}
-
-/// The signals that mean something.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    /// Takes them from their defaults, which would end the daemon without order.
-    fn heed() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Turns them into messages: notes of the life cycle, each as rare as a signal.
-    async fn pass_on(mut self, root: Addr<Root>) {
-        loop {
-            tokio::select! {
-                Some(()) = self.terminate.recv() => root.do_send(Stop(Ending::Stopped)),
-                Some(()) = self.interrupt.recv() => root.do_send(Stop(Ending::Stopped)),
-                Some(()) = self.hang_up.recv() => root.do_send(Reload),
-                else => return,
-            }
-        }
     }
 }

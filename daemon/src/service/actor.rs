@@ -34,7 +34,7 @@ use super::watchdog::{self, Output, Watchdog};
 use crate::actors::root::Retire;
 use crate::actors::shells::Watched;
 use crate::actors::{peers, query, spool, store};
-use crate::counters::{Counter, Counters};
+use crate::counters::Counters;
 use crate::lease::Lease;
 use crate::logging::say;
 
@@ -84,9 +84,12 @@ pub struct Member {
     pub name: &'static str,
     /// Where it is asked.
     pub ask: Recipient<Ping>,
-    /// Counts the steps of what it works on, where one work may last long.
-    pub steps: Option<Arc<Counter>>,
+    /// Tells how far its work is, where one may last long.
+    pub steps: Option<Steps>,
 }
+
+/// Tells how far a work is: another number means that it moves.
+pub type Steps = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 impl Member {
     /// Makes one whose works are all short.
@@ -179,7 +182,7 @@ impl ServiceActor {
         self.timer = Some(ctx.run_later(due.saturating_duration_since(Instant::now()), |actor, ctx| {
             actor.timer = None;
             let members = &actor.members;
-            let moves = |place: usize| members[place].steps.as_ref().map_or(0, |steps| steps.count());
+            let moves = |place: usize| members[place].steps.as_ref().map_or(0, |steps| steps());
             let output =
                 actor.watchdog.as_mut().and_then(|watchdog| watchdog.on_timeout(Instant::now(), moves));
             actor.carry_out(output, ctx);

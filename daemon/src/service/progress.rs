@@ -1,15 +1,33 @@
-//! How far the writer's work is: each deed that changes something on the disk counts as a step.
+//! How far a long work is, so that whoever does it is busy and not stuck.
 //!
-//! Compacting, sealing, deleting and understanding years of history again are one work each, segment by segment. While
-//! its segments move, the writer is busy and not stuck, however long it takes.
+//! The writer: each deed that changes something on the disk counts as a step. Compacting, sealing, deleting and
+//! understanding years of history again are one work each, segment by segment; it lasts as long as they move.
+//!
+//! A worker: at the start it waits for the rules, and thousands of Sigma rules take a while to read. That lasts for a
+//! while that has an end, because nothing is acknowledged before.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use karo_store::disk::{Disk, DiskFile, DiskLock, RealDisk};
 
+use super::actor::Steps;
 use crate::counters::Counter;
+
+/// How long the first rules may take before the workers that wait for them are stuck.
+const RULES_WITHIN: Duration = Duration::from_secs(600);
+
+/// Tells how far a worker's wait for the rules is, since that moment.
+pub fn until_rules(are_there: impl Fn() -> bool + Send + Sync + 'static, since: Instant) -> Steps {
+    Arc::new(move || waited(are_there(), since.elapsed()))
+}
+
+/// Another number as long as the rules are waited for, in steps of a millisecond; the same one afterwards.
+fn waited(are_there: bool, so_far: Duration) -> u64 {
+    if are_there { 0 } else { so_far.min(RULES_WITHIN).as_millis() as u64 + 1 }
+}
 
 /// The real disk, whose changes are counted. Reading counts nothing: others read too.
 #[derive(Debug, Default)]
@@ -99,6 +117,14 @@ impl Disk for CountedDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_for_the_rules_moves_and_has_an_end() {
+        let second = Duration::from_secs(1);
+        assert_ne!(waited(false, second), waited(false, second * 2), "it moves");
+        assert_eq!(waited(false, RULES_WITHIN), waited(false, RULES_WITHIN * 2), "it has an end");
+        assert_eq!(waited(true, second), waited(true, second * 2), "there is nothing to wait for");
+    }
 
     #[test]
     fn changes_are_steps_and_reading_is_none() {
