@@ -193,7 +193,7 @@ fn root_a_frozen_journal_holds_nothing_up() {
 }
 
 /// The fields that entries of this story have, besides those that journald adds: they begin with an underscore.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "MESSAGE",
     "MESSAGE_ID",
     "PRIORITY",
@@ -216,6 +216,7 @@ const FIELDS: [&str; 22] = [
     "KARO_RULES",
     "KARO_SOCKET",
     "SYSLOG_TIMESTAMP",
+    "TARGET",
 ];
 
 #[test]

@@ -117,11 +117,6 @@ impl LogDesk {
         }
     }
 
-    /// Tells whether the log is at its end.
-    pub fn is_stopping(&self) -> bool {
-        self.state().is_stopping
-    }
-
     /// Says that everything is written.
     pub fn end(&self) {
         self.state().is_done = true;

@@ -40,7 +40,7 @@ use tracing_subscriber::{Registry, reload};
 pub use class::say;
 pub use desk::LogDesk;
 use entry::Entry;
-use journal::Journal;
+use journal::{Journal, Journald};
 use line::Style;
 pub use table::Class;
 use writer::Writer;
@@ -108,7 +108,7 @@ pub fn start(settings: LogSettings) -> LogControl {
     if tracing::subscriber::set_global_default(subscriber).is_err() {
         tracing::debug!("this process logs already");
     }
-    let journal = (sink == LogSink::Journal).then(|| Journal::new(journal::SOCKET));
+    let journal = (sink == LogSink::Journal).then(|| -> Box<dyn Journal> { Box::new(Journald) });
     let writer = Writer::new(desk.clone(), journal, stderr, style);
     if let Err(error) = thread::Builder::new().name("log".to_owned()).spawn(move || writer.run()) {
         // The ring still has what is said.

@@ -1,7 +1,7 @@
 //! The thread that writes the log: to the journal, and to standard error where there is none.
 //!
 //! It alone waits for a journal that is frozen or a terminal that is stopped; what finds no room meanwhile is counted,
-//! and said once there is room again.
+//! and said once there is room again. A daemon that stops meanwhile does not wait for it, and takes those entries along.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Class;
 use super::desk::{LogDesk, Work};
 use super::entry::Entry;
-use super::journal::{self, Journal, Refused};
+use super::journal::{Away, Journal, SOCKET};
 use super::line::{Style, line};
 use crate::clock;
 
@@ -17,7 +17,7 @@ use crate::clock;
 #[derive(Debug)]
 pub struct Writer<W> {
     desk: LogDesk,
-    journal: Option<Journal>,
+    journal: Option<Box<dyn Journal>>,
     /// Whether the journal took nothing, the last time.
     is_away: bool,
     stderr: W,
@@ -26,7 +26,7 @@ pub struct Writer<W> {
 
 impl<W: Write> Writer<W> {
     /// Makes one that writes to the journal, or to standard error alone.
-    pub const fn new(desk: LogDesk, journal: Option<Journal>, stderr: W, style: Style) -> Self {
+    pub fn new(desk: LogDesk, journal: Option<Box<dyn Journal>>, stderr: W, style: Style) -> Self {
         Self { desk, journal, is_away: false, stderr, style }
     }
 
@@ -44,12 +44,10 @@ impl<W: Write> Writer<W> {
                 self.came_back();
                 true
             }
-            Some(Err(Refused::Away)) => {
+            Some(Err(Away)) => {
                 self.went_away();
                 self.print(entry)
             }
-            // At the stop of the daemon a frozen journal is not waited for.
-            Some(Err(Refused::Full)) => self.print(entry),
             None => self.print(entry),
         };
         if is_written {
@@ -59,15 +57,10 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Sends an entry to the journal, where there is one; waits for a frozen one as long as the daemon runs.
-    fn deliver(&mut self, entry: &Entry) -> Option<Result<(), Refused>> {
+    /// Sends an entry to the journal, where there is one.
+    fn deliver(&mut self, entry: &Entry) -> Option<Result<(), Away>> {
         let journal = self.journal.as_mut()?;
-        loop {
-            match journal.send(&journal::encode(entry, clock::now())) {
-                Err(Refused::Full) if !self.desk.is_stopping() => {}
-                sent => return Some(sent),
-            }
-        }
+        Some(journal.send(entry, clock::now()))
     }
 
     fn print(&mut self, entry: &Entry) -> bool {
@@ -76,13 +69,10 @@ impl<W: Write> Writer<W> {
 
     /// Says once that the journal is away, on standard error.
     fn went_away(&mut self) {
-        if !std::mem::replace(&mut self.is_away, true)
-            && let Some(journal) = &self.journal
-        {
+        if !std::mem::replace(&mut self.is_away, true) {
             let message = "the journal is away, the log goes to standard error";
-            let entry = Entry::about_the_log(Class::JournalAway, clock::now(), message)
-                .with("socket", journal.path().display());
-            self.print(&entry);
+            let entry = Entry::about_the_log(Class::JournalAway, clock::now(), message);
+            self.print(&entry.with("socket", SOCKET));
         }
     }
 
@@ -111,8 +101,7 @@ impl<W: Write> Writer<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixDatagram;
-    use std::path::Path;
+    use std::sync::{Mutex, PoisonError};
     use std::time::{Duration, Instant};
 
     use karo_protocol::Timestamp;
@@ -120,38 +109,55 @@ mod tests {
 
     use super::*;
 
+    /// A journal that comes and goes.
+    #[derive(Debug, Clone, Default)]
+    struct Played(Arc<Mutex<(bool, Vec<String>)>>);
+
+    impl Played {
+        fn there(self, is_there: bool) -> Self {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = is_there;
+            self
+        }
+
+        fn taken(&self) -> Vec<String> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+        }
+    }
+
+    impl Journal for Played {
+        fn send(&mut self, entry: &Entry, _: Timestamp) -> Result<(), Away> {
+            let mut played = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if !played.0 {
+                return Err(Away);
+            }
+            let event = entry.class.map_or("", Class::name);
+            played.1.push(format!("{event}: {}", entry.message));
+            Ok(())
+        }
+    }
+
     fn said(desk: &LogDesk, message: &str) {
         desk.say(Entry::about_the_log(Class::Paired, Timestamp::from_micros(0), message), Instant::now());
     }
 
     /// Lets a writer write everything; returns what came to standard error.
-    fn run(desk: &LogDesk, journal: &Path) -> String {
+    fn run(desk: &LogDesk, journal: &Played) -> String {
         let mut printed = Vec::new();
         desk.finish(Duration::ZERO);
-        let mut writer =
-            Writer::new(desk.clone(), Some(Journal::new(journal)), &mut printed, Style::Prefixed);
+        let journal: Box<dyn Journal> = Box::new(journal.clone());
+        let mut writer = Writer::new(desk.clone(), Some(journal), &mut printed, Style::Prefixed);
         while let Work::Write(entry) = desk.next() {
             writer.write(&entry);
         }
         String::from_utf8(printed).expect("lines are text")
     }
 
-    fn taken(journal: &UnixDatagram) -> Vec<String> {
-        journal.set_nonblocking(true).expect("it is ours");
-        let mut bytes = vec![0; 1 << 16];
-        std::iter::from_fn(|| journal.recv(&mut bytes).ok().map(|count| bytes[..count].to_vec()))
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .collect()
-    }
-
     #[test]
     fn standard_error_takes_over_while_the_journal_is_away() {
-        let directory = tempfile::tempdir().expect("there is room for a directory");
-        let path = directory.path().join("socket");
         let desk = LogDesk::new(LogSink::Journal);
         said(&desk, "one");
         said(&desk, "two");
-        let printed = run(&desk, &path);
+        let printed = run(&desk, &Played::default());
         let lines: Vec<&str> = printed.lines().collect();
         assert!(lines[0].starts_with("<4>journal-away: "), "{printed}");
         assert_eq!(lines[1..], ["<5>paired: one", "<5>paired: two"]);
@@ -159,43 +165,36 @@ mod tests {
 
     #[test]
     fn a_new_socket_is_found_again() {
-        let directory = tempfile::tempdir().expect("there is room for a directory");
-        let path = directory.path().join("socket");
         let desk = LogDesk::new(LogSink::Journal);
+        let journal = Played::default().there(true);
         let mut printed = Vec::new();
-        let mut writer = Writer::new(desk.clone(), Some(Journal::new(&path)), &mut printed, Style::Prefixed);
+        let boxed: Box<dyn Journal> = Box::new(journal.clone());
+        let mut writer = Writer::new(desk.clone(), Some(boxed), &mut printed, Style::Prefixed);
         let mut write = |message: &str| {
             said(&desk, message);
             let Work::Write(entry) = desk.next() else { panic!("it was said") };
             writer.write(&entry);
         };
-        let first = UnixDatagram::bind(&path).expect("the directory is ours");
         write("to the first");
-        drop(first);
+        drop(journal.clone().there(false));
         write("to nobody");
-        std::fs::remove_file(&path).expect("the directory is ours");
-        let second = UnixDatagram::bind(&path).expect("the directory is ours");
+        drop(journal.clone().there(true));
         write("to the second");
-        let taken = taken(&second);
-        assert_eq!(taken.len(), 2);
-        assert!(taken[0].contains("to the second") && taken[1].contains("journal-back"), "{taken:?}");
+        let taken = journal.taken();
+        assert_eq!(taken[..2], ["paired: to the first", "paired: to the second"]);
+        assert!(taken[2].starts_with("journal-back: "), "{taken:?}");
         let printed = String::from_utf8(printed).expect("lines are text");
         assert!(printed.contains("<5>paired: to nobody\n"), "{printed}");
     }
 
     #[test]
     fn what_was_lost_is_said() {
-        let directory = tempfile::tempdir().expect("there is room for a directory");
-        let path = directory.path().join("socket");
-        let journal = UnixDatagram::bind(&path).expect("the directory is ours");
+        let journal = Played::default().there(true);
         let desk = LogDesk::new(LogSink::Journal);
         desk.lose(7);
         said(&desk, "one");
-        assert_eq!(run(&desk, &path), "");
-        let taken = taken(&journal);
-        assert!(
-            taken[1].contains("entries-lost") && taken[1].contains("7 entries found no room"),
-            "{taken:?}"
-        );
+        assert_eq!(run(&desk, &journal), "");
+        let taken = journal.taken();
+        assert_eq!(taken[1], "entries-lost: 7 entries found no room");
     }
 }
