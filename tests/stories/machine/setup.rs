@@ -81,7 +81,8 @@ fn root_a_bare_machine_records_in_a_minute_and_is_as_it_was_after_a_purge() {
     assert!(status.contains("karod.service is active (running)"), "{status}");
     let doctor = machine.as_user("ann", "karoctl doctor").stdout;
     assert!(!doctor.contains("FAIL"), "{doctor}");
-    let journal = |of: &str| machine.as_user("ann", &format!("journalctl --user -u karod -o cat {of}")).stdout;
+    let journal =
+        |of: &str| machine.as_user("ann", &format!("journalctl --user -u karod -o cat {of}")).stdout;
     until("the journal has it", || (journal("KARO_EVENT=accepting") == "accepting\n").then_some(()));
     let logs = machine.as_user("ann", "karoctl logs").ok();
     assert!(logs.contains("accepting: accepting") && logs.contains("journal"), "{logs}");
