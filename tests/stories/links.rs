@@ -425,7 +425,10 @@ fn heartbeats_are_answered_under_load() {
 fn a_clean_stop_says_so() {
     let (one, mut other) = (Node::running(), Node::running());
     link(&one, &other, Trust::Member);
-    let second = other.node_id();
+    let (first, second) = (one.node_id(), other.node_id());
+    // A side that is still writing finds a broken pipe before it reads why.
+    until("they are silent", || one.peer(second).and_then(|row| row.rtt_us));
+    until("they are silent", || other.peer(first).and_then(|row| row.rtt_us));
     other.karo.signal(Signal::TERM);
     let is_told = |row: &PeerRow| row.reason.as_ref().is_some_and(|reason| reason.contains("stopped"));
     until("the peer is known to have stopped", || one.peer(second).filter(is_told));
