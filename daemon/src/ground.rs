@@ -1,14 +1,17 @@
 //! The directories that Karo stands on: made with the right modes, and judged before they are used.
 //!
 //! A directory that is not ours, or that others can write, is refused with a sentence that names it
-//! and the mend; nothing is mended in silence, for a wrong mode may be somebody's attack.
+//! and the mend; nothing is mended in silence, for a wrong mode may be somebody's attack. Files that a person names are
+//! opened here too, because what lies at such a path need not be a file.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use karo_protocol::places::{Found, PlaceError, Places, Surroundings, Unsafe};
+use rustix::fs::OFlags;
 
 /// Why a place cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +183,7 @@ pub fn clear_socket(path: &Path) -> Result<(), GroundError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(GroundError::io(path, error)),
     };
-    if !std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) {
+    if !found.file_type().is_socket() {
         return Err(GroundError::NotASocket { path: path.to_owned() });
     }
     match connect(path) {
@@ -194,6 +197,29 @@ pub fn clear_socket(path: &Path) -> Result<(), GroundError> {
         }
         Err(error) => Err(GroundError::io(path, error)),
     }
+}
+
+/// Opens a file to be read, if there is one at its end: nothing else is read, and nobody is waited for.
+///
+/// A pipe would be waited for until somebody writes, and a device may never end. Links are followed unless `more` has
+/// `NOFOLLOW`.
+///
+/// # Errors
+///
+/// What the system says, or what there is in the place of a file.
+pub fn open_file(path: &Path, more: OFlags) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | more;
+    let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    let what = match (kind.is_dir(), kind.is_fifo()) {
+        (true, _) => "a directory",
+        (_, true) => "a pipe",
+        (false, false) => "a device",
+    };
+    Err(io::Error::other(format!("it is {what}, not a file")))
 }
 
 /// Connects without waiting: to a listener whose backlog is full too.
@@ -245,6 +271,24 @@ mod tests {
         let file = ground.path().join("file");
         std::fs::write(&file, "").expect("nothing is in the way");
         assert!(secure_directory(&file).expect_err("a file").to_string().contains("not a directory"));
+    }
+
+    #[test]
+    fn nothing_but_a_file_is_opened() {
+        let ground = ground();
+        let (file, pipe, link) = (ground.path().join("f"), ground.path().join("p"), ground.path().join("l"));
+        std::fs::write(&file, "x").expect("nothing is in the way");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).expect("nothing is in the way");
+        symlink(&file, &link).expect("nothing is in the way");
+        let said = |path: &Path| open_file(path, OFlags::empty()).expect_err("no file").to_string();
+        assert_eq!(said(&pipe), "it is a pipe, not a file");
+        assert_eq!(said(ground.path()), "it is a directory, not a file");
+        assert_eq!(said(Path::new("/dev/zero")), "it is a device, not a file");
+        for path in [&file, &link] {
+            open_file(path, OFlags::empty()).expect("it leads to a file");
+        }
+        open_file(&link, OFlags::NOFOLLOW).expect_err("it is a link");
     }
 
     #[test]

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use karo_protocol::{NodeId, Timestamp};
 use karo_trust::identity::{Identity, IdentityError};
 use karo_trust::{System, fingerprint};
+use rustix::fs::OFlags;
 
-use crate::ground::uid;
+use crate::ground::{open_file, uid};
 
 /// Bytes of a key file at the most: what is larger is none.
 const FILE_BYTES_MAX: u64 = 4096;
@@ -146,7 +147,7 @@ fn judge(path: &Path, found: &fs::Metadata) -> Result<(), IdentityRefused> {
         let what = match (found.is_dir(), found.is_symlink()) {
             (true, _) => "a directory",
             (_, true) => "a link",
-            (false, false) => "a device or socket",
+            (false, false) => "a pipe, device or socket",
         };
         return Err(IdentityRefused::NotAFile { path, what });
     }
@@ -162,7 +163,8 @@ fn judge(path: &Path, found: &fs::Metadata) -> Result<(), IdentityRefused> {
 
 fn read(path: &Path) -> Result<Identity, IdentityRefused> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(refused("open", path))?;
+    // Another may lie there by now than what was judged.
+    let file = open_file(path, OFlags::NOFOLLOW).map_err(refused("open", path))?;
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(refused("read", path))?;
     Identity::from_file(&bytes).map_err(|error| IdentityRefused::Unreadable { path: path.to_owned(), error })
 }

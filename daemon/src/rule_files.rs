@@ -3,13 +3,15 @@
 //! What a file says is not looked at here. Whatever cannot be read is named, and the rest is taken.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use karo_core::risk::limits::FILE_BYTES_MAX;
 use rustix::fs::OFlags;
+
+use crate::ground;
 
 /// Files read at the most: SigmaHQ's whole collection has some 4,000.
 pub const FILES_MAX: usize = 8192;
@@ -119,13 +121,8 @@ fn entries(path: &Path) -> io::Result<(fs::Metadata, Vec<PathBuf>)> {
 
 /// Reads one file, and tells which one it is; nothing but a file is read, and of a large one the beginning.
 fn read(path: &Path) -> io::Result<((u64, u64), Vec<u8>)> {
-    // A pipe in a file's place would be waited for.
-    let flags = OFlags::NONBLOCK.bits() as i32;
-    let file: File = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = ground::open_file(path, OFlags::empty())?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
     let mut text = Vec::new();
     file.take(FILE_BYTES_READ).read_to_end(&mut text)?;
     Ok(((metadata.dev(), metadata.ino()), text))

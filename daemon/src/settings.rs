@@ -1,12 +1,13 @@
 //! The configuration file: read once at the start and again at each HUP.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use karo_protocol::config::{Config, ConfigError, Settings};
+use karo_protocol::limits::CONFIG_BYTES_MAX;
+use rustix::fs::OFlags;
 
-/// Bytes of a configuration file at the most; a larger one is no configuration.
-pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+use crate::ground;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -50,14 +51,17 @@ pub enum SettingsError {
 /// [`SettingsError`] names the file, the key and the mend.
 pub fn load(path: &Path) -> Result<Settings, SettingsError> {
     let unreadable = |error| SettingsError::Unreadable { path: path.to_owned(), error };
-    let text = match std::fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+    let mut text = String::new();
+    match ground::open_file(path, OFlags::empty()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(unreadable(error)),
-        Ok(found) if found.len() > CONFIG_BYTES_MAX => {
-            return Err(SettingsError::TooLarge { path: path.to_owned() });
+        Ok(file) => {
+            file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
         }
-        Ok(_) => std::fs::read_to_string(path).map_err(unreadable)?,
-    };
+    }
+    if text.len() as u64 > CONFIG_BYTES_MAX {
+        return Err(SettingsError::TooLarge { path: path.to_owned() });
+    }
     let config: Config = toml::from_str(&text)
         .map_err(|error| SettingsError::Syntax { path: path.to_owned(), reason: error.to_string() })?;
     let home = std::env::home_dir();
@@ -81,6 +85,25 @@ mod tests {
         check("[store]\nreserve_mib = 0", "store.reserve_mib is 0, accepted is 1 to");
         check("[store]\nreserve = 1", "reserve");
         check("[socket", "socket");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let directory = tempfile::tempdir().expect("there is room for a directory");
+        let pipe = directory.path().join("config.toml");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).expect("there is room for a pipe");
+        for (path, what) in [
+            (pipe.as_path(), "a pipe"),
+            (directory.path(), "a directory"),
+            (Path::new("/dev/zero"), "a device"),
+        ] {
+            let error = load(path).expect_err(what).to_string();
+            assert!(error.contains("could not read") && error.contains(what), "{error}");
+        }
+        let long = directory.path().join("long.toml");
+        std::fs::write(&long, "#".repeat(CONFIG_BYTES_MAX as usize + 1)).expect("there is room for a file");
+        assert!(matches!(load(&long), Err(SettingsError::TooLarge { .. })));
     }
 
     #[test]

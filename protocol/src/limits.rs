@@ -71,6 +71,9 @@ pub const RULE_TEXT_BYTES_MAX: usize = 4096;
 /// Tags of a rule in an answer: the most tagged of SigmaHQ has a dozen.
 pub const RULE_TAGS_MAX: usize = 64;
 
+/// Bytes of a configuration file: a larger one is no configuration.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Files in one spool directory: what a shell writes in weeks without a daemon.
 pub const SPOOL_FILES_MAX: usize = 4096;
 

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use karo_tests::{Karo, until};
+use karo_tests::{Karo, Typist, until};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 
 /// Types lines into an interactive shell on a terminal of its own, and waits for its end; tells
@@ -83,4 +84,29 @@ fn a_file_is_followed_from_the_next_reload_on() {
     karo.configure(&following(&karo, &["mksh"]));
     karo.signal(Signal::HUP);
     wait_for(&karo, &["make all"]);
+}
+
+#[test]
+fn a_pipe_in_a_historys_place_is_named_once_and_holds_nobody_up() {
+    let mut karo = Karo::new();
+    let (pipe, history) = (history_of(&karo, "pipe"), history_of(&karo, "mksh"));
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).expect("the home is ours");
+    let followed = |path: &Path| format!("{{ shell = \"mksh\", path = \"{}\" }}", path.display());
+    karo.configure(&format!("[record]\nfollow = [{}, {}]\n", followed(&pipe), followed(&history)));
+    karo.launch();
+    // Whoever waited for the pipe would leave the spool and the other histories waiting too.
+    karo.spool_record(&Typist::new(1).ran("spooled", 0));
+    wait_for(&karo, &["spooled"]);
+    fs::write(&history, b"\xab\xcd\xff\0\0\0\x01first\0").expect("the home is ours");
+    wait_for(&karo, &["first", "spooled"]);
+    let mut file = fs::File::options().append(true).open(&history).expect("the home is ours");
+    file.write_all(b"\xff\0\0\0\x02second\0").expect("the home is ours");
+    wait_for(&karo, &["first", "second", "spooled"]);
+    let log = karo.log();
+    let named = log.lines().filter(|line| line.contains("it is a pipe, not a file"));
+    assert_eq!(named.count(), 1, "{log}");
+    // Once a file lies there, it is followed.
+    fs::remove_file(&pipe).expect("the home is ours");
+    fs::write(&pipe, b"\xab\xcd\xff\0\0\0\x01after\0").expect("the home is ours");
+    wait_for(&karo, &["after", "first", "second", "spooled"]);
 }

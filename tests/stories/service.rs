@@ -5,6 +5,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::time::Duration;
 
 use karo_protocol::local::{Observe, Reply, Request, Verdict};
+use karo_protocol::query::{Detail, Filter, Order, Query};
 use karo_tests::{Karo, ServiceManager, Typist, until};
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use rustix::process::Signal;
@@ -143,9 +144,6 @@ fn a_socket_of_its_own_is_served_without_one_that_is_handed_over() {
 #[test]
 fn the_watchdog_is_fed_by_those_who_answer() {
     let mut karo = Karo::new();
-    // A file system that hangs looks like a pipe into which nobody writes: whoever reads it stands still.
-    let hanging = karo.home().join(".mksh_history");
-    mkfifoat(CWD, &hanging, Mode::RUSR | Mode::WUSR).expect("the home is ours");
     let manager = ServiceManager::new(&karo);
     let mut fed = manager.activated(&karo);
     fed.env("WATCHDOG_USEC", "300000");
@@ -153,20 +151,32 @@ fn the_watchdog_is_fed_by_those_who_answer() {
     manager.hear_of("READY=1");
     manager.hear_of("WATCHDOG=1");
     manager.hear_of("WATCHDOG=1");
-    karo.configure("[record]\nfollow = [{ shell = \"mksh\", path = \"~/.mksh_history\" }]\n");
-    karo.signal(Signal::HUP);
-    manager.hear_until(|line| line.starts_with("STATUS=no answer from spool"));
+    karo.keep([Typist::new(1).ran("kept", 0)]);
+    // A disk that hangs looks like a pipe into which nobody writes: whoever reads it stands still.
+    let (segment, aside) = (karo.data().join(FIRST_SEGMENT), karo.data().join("aside"));
+    fs::rename(&segment, &aside).expect("the places are ours");
+    mkfifoat(CWD, &segment, Mode::RUSR | Mode::WUSR).expect("the places are ours");
+    let mut session = karo.session();
+    session.send(&Request::Query(whole_events())).expect("the socket takes it");
+    manager.hear_until(|line| line.starts_with("STATUS=no answer from query"));
     until("it is in the log", || karo.log().contains("no answer").then_some(()));
-    let writer = File::options().write(true).open(&hanging).expect("the daemon reads it");
     // It is not to be met again.
-    fs::remove_file(&hanging).expect("the home is ours");
-    drop(writer);
+    let hanging = karo.data().join("hanging");
+    fs::rename(&segment, &hanging).expect("the places are ours");
+    fs::rename(&aside, &segment).expect("the places are ours");
+    drop(File::options().write(true).open(&hanging).expect("the daemon reads it"));
     let mut after = Vec::new();
     while !after.iter().any(|line: &String| line == "WATCHDOG=1") {
         after.extend(manager.hear());
     }
     assert_eq!(after, ["WATCHDOG=1"], "it was not fed while one was stuck");
     assert!(karo.stop().success(), "{}", karo.log());
+}
+
+/// Asks for what only the log on the disk holds.
+fn whole_events() -> Query {
+    let filter = Filter::default();
+    Query { filter, is_unique: false, limit: None, order: Order::OldestFirst, detail: Detail::Event }
 }
 
 #[test]

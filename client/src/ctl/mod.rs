@@ -10,6 +10,7 @@
 //! | [`scene`] | what a command works with: places, output, terminal, person |
 //! | [`filter`], [`when`] | from options to what the protocol asks |
 //! | [`passphrase`], [`owned_file`] | what is asked for without an echo, and files for their owner alone |
+//! | [`whole_file`] | files that are named, and files that are found |
 //! | [`shown`], [`table`], [`grid`], [`bars`], [`days`], [`json`], [`csv`], [`record`], [`base64`] | from answers to text |
 //! | the others | a command each, by its name |
 
@@ -56,6 +57,7 @@ pub mod table;
 pub mod uninstall;
 pub mod version;
 pub mod when;
+pub mod whole_file;
 
 #[cfg(test)]
 mod samples;

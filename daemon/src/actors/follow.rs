@@ -8,7 +8,8 @@
 //! | [`Files`] | root, after a reload | none |
 //! | [`Ring`] | the watch, and itself | none |
 
-use std::io::Read;
+use std::fs::Metadata;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use karo_protocol::local::ImportLine;
 use karo_protocol::observation::{Ending, Shell};
 use karo_protocol::{Bytes, Observation, Phase, Precision, RawCommand, ShellId, Timestamp};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use rustix::fs::OFlags;
 
 use super::{Intake, Source};
 use crate::lease::Lease;
@@ -66,6 +68,8 @@ struct History {
     reader: Reader,
     /// Commands that were read and are not settled.
     waiting: Vec<ImportLine>,
+    /// Why it could not be read, as it was said last.
+    trouble: Option<String>,
 }
 
 impl History {
@@ -76,27 +80,34 @@ impl History {
             blake3::derive_key("karo 2026 followed history file", file.path.as_os_str().as_encoded_bytes());
         let mut id = [0; 16];
         id.copy_from_slice(&hash[..16]);
-        Some(Self { file, id: ShellId::from_bytes(id), reader, waiting: Vec::new() })
+        Some(Self { file, id: ShellId::from_bytes(id), reader, waiting: Vec::new(), trouble: None })
     }
 
     /// Reads what was added.
     fn gather(&mut self, is_first: bool) {
-        let Ok(file) = std::fs::File::open(&self.file.path) else { return };
-        let Ok(found) = file.metadata() else { return };
-        if found.len() > FILE_BYTES_MAX {
-            say!(Class::HistoryUnreadable, path = %self.file.path.display(), limit = FILE_BYTES_MAX, "a followed history is too large");
-            return;
-        }
-        let mut bytes = Vec::new();
-        if let Err(error) = file.take(FILE_BYTES_MAX).read_to_end(&mut bytes) {
-            say!(Class::HistoryUnreadable, %error, path = %self.file.path.display(), "a followed history cannot be read");
-            return;
-        }
+        let (found, bytes) = match read(&self.file.path) {
+            Ok(read) => read,
+            // Its shell makes it when there is something to keep.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.trouble = None;
+                return;
+            }
+            Err(error) => return self.complain(error.to_string()),
+        };
+        self.trouble = None;
         // What was there before Karo looked was typed at the time of the last change, or earlier.
         let seen_at = if is_first { changed_at(&found) } else { clock::now() };
         let lines = self.reader.read(&bytes).into_iter().filter(|line| !line.text.starts_with(b" "));
         let arrivals: Vec<_> = lines.map(|line| self.arrival(line, seen_at)).collect();
         self.waiting.extend(arrivals);
+    }
+
+    /// Says why nothing can be read, once and not at every ring.
+    fn complain(&mut self, reason: String) {
+        if self.trouble.as_ref() != Some(&reason) {
+            say!(Class::HistoryUnreadable, path = %self.file.path.display(), reason, "a followed history cannot be read");
+            self.trouble = Some(reason);
+        }
     }
 
     fn arrival(&self, Line { number, text }: Line, started_at: Timestamp) -> ImportLine {
@@ -125,7 +136,19 @@ impl History {
     }
 }
 
-fn changed_at(found: &std::fs::Metadata) -> Timestamp {
+/// Reads a history as a whole; nothing but a file is one.
+fn read(path: &Path) -> io::Result<(Metadata, Vec<u8>)> {
+    let file = ground::open_file(path, OFlags::empty())?;
+    let found = file.metadata()?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok((found, bytes))
+}
+
+fn changed_at(found: &Metadata) -> Timestamp {
     let since = found.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     since.map_or_else(clock::now, |since| Timestamp::from_micros(since.as_micros() as i64))
 }

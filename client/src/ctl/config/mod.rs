@@ -2,16 +2,16 @@
 
 pub mod origin;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use karo_protocol::config::{Config, default_toml};
+use karo_protocol::limits::CONFIG_BYTES_MAX;
 use serde_json::json;
 
 use super::cli::{ConfigArgs, ConfigCommand};
 use super::exit::{Exit, Trouble};
-use super::json;
 use super::scene::Scene;
+use super::{json, whole_file};
 
 /// Runs the command.
 ///
@@ -41,7 +41,12 @@ fn check(scene: &mut Scene, file: Option<&Path>) -> Result<Exit, Trouble> {
     };
     let is_there = path.exists();
     if is_there || file.is_some() {
-        let text = fs::read_to_string(&path).map_err(|error| Trouble::file("read", &path, &error))?;
+        let bytes = match file {
+            Some(path) => whole_file::named(path, CONFIG_BYTES_MAX),
+            None => whole_file::found(&path, CONFIG_BYTES_MAX),
+        };
+        let text = bytes.and_then(whole_file::text);
+        let text = text.map_err(|error| Trouble::file("read", &path, &error))?;
         let home = std::env::var_os("HOME").map(PathBuf::from);
         judge(&text, home.as_deref())
             .map_err(|why| Trouble::refused(format!("{}: {why}", path.display())))?;

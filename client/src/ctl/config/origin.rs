@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use karo_protocol::config::Config;
+use karo_protocol::limits::CONFIG_BYTES_MAX;
 use karo_protocol::places::Places;
 use serde_json::{Value, json};
 use toml::de::{DeTable, DeValue};
@@ -17,6 +17,7 @@ use crate::ctl::exit::{Exit, Trouble};
 use crate::ctl::json;
 use crate::ctl::scene::Scene;
 use crate::ctl::shown::{Newline, columns, pad, shown};
+use crate::ctl::whole_file;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,11 @@ pub struct Line {
 pub fn run(scene: &mut Scene, flag: Option<&Path>) -> Result<Exit, Trouble> {
     let places = scene.places()?;
     let path = flag.unwrap_or(&places.config).to_owned();
-    let text = match fs::read_to_string(&path) {
+    let bytes = match flag {
+        Some(path) => whole_file::named(path, CONFIG_BYTES_MAX),
+        None => whole_file::found(&path, CONFIG_BYTES_MAX),
+    };
+    let text = match bytes.and_then(whole_file::text) {
         Ok(text) => text,
         // A file that was named must be there; the usual one need not be.
         Err(error) if error.kind() == ErrorKind::NotFound && flag.is_none() => String::new(),
@@ -296,7 +301,7 @@ log.level          default        \"info\"
         let path = directory.path().join("config.toml");
         let (mut scene, _) = quiet_scene();
         assert!(run(&mut scene, Some(&path)).is_err());
-        fs::write(&path, "[store]\nreserve = 1\n").expect("there is room");
+        std::fs::write(&path, "[store]\nreserve = 1\n").expect("there is room");
         let trouble = run(&mut scene, Some(&path)).expect_err("there is no such key");
         assert!(trouble.message.contains("unknown field `reserve`"), "{trouble}");
         assert_eq!(run(&mut scene, None), Ok(Exit::Done));

@@ -1,17 +1,19 @@
 //! What can be seen without the daemon: places, modes, file systems, leftovers, the login shell.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use karo_protocol::config::Config;
-use karo_protocol::limits::{SOCKET_PATH_BYTES_MAX, SPOOL_FILES_MAX};
+use karo_protocol::limits::{CONFIG_BYTES_MAX, SOCKET_PATH_BYTES_MAX, SPOOL_FILES_MAX};
 use karo_protocol::places::Places;
 use karo_protocol::spool;
 
 use super::Check;
 use crate::ctl::shell::observe_path;
+use crate::ctl::whole_file;
 use crate::surroundings::{found, uid};
 
 /// How long a record may wait in a spool: it holds raw text, and a daemon takes it in within seconds.
@@ -34,13 +36,21 @@ pub fn checks(places: &Places) -> Vec<Check> {
 
 fn configuration(path: &Path) -> Check {
     let named = path.display();
-    let Ok(text) = fs::read_to_string(path) else {
-        return match path.exists() {
-            true => {
-                Check::fail("config", format!("{named} cannot be read"), format!("run chmod 0600 {named}"))
-            }
-            false => Check::ok("config", format!("{named} is not there, so the defaults hold")),
-        };
+    let text = match text_of(path) {
+        Ok(text) => text,
+        Err(error) => {
+            return match (path.exists(), error.kind()) {
+                (true, ErrorKind::PermissionDenied) => Check::fail(
+                    "config",
+                    format!("{named} cannot be read"),
+                    format!("run chmod 0600 {named}"),
+                ),
+                (true, _) => {
+                    Check::fail("config", format!("{named} cannot be read: {error}"), "move it away")
+                }
+                (false, _) => Check::ok("config", format!("{named} is not there, so the defaults hold")),
+            };
+        }
     };
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let judged = toml::from_str::<Config>(&text).map_err(|error| error.message().to_owned());
@@ -66,6 +76,11 @@ fn configuration(path: &Path) -> Check {
         ),
         Some(_) | None => Check::ok("config", format!("{named} is right")),
     }
+}
+
+/// Reads the configuration as the daemon does.
+fn text_of(config: &Path) -> io::Result<String> {
+    whole_file::found(config, CONFIG_BYTES_MAX).and_then(whole_file::text)
 }
 
 fn mode(path: &Path) -> Option<u32> {
@@ -153,7 +168,7 @@ fn file_system(data: &Path) -> Check {
 
 /// Returns how many bytes the daemon leaves free.
 fn reserve(config: &Path) -> u64 {
-    let text = fs::read_to_string(config).unwrap_or_default();
+    let text = text_of(config).unwrap_or_default();
     let config = toml::from_str::<Config>(&text).unwrap_or_default();
     u64::try_from(config.store.reserve_mib).unwrap_or(0).saturating_mul(1 << 20)
 }
@@ -242,7 +257,7 @@ fn login_shell(shell: Option<&Path>, config: &Path) -> Check {
     match name.as_deref() {
         Some(name @ ("bash" | "zsh" | "fish")) => Check::ok("shell", format!("{name} has a hook")),
         Some(name @ ("mksh" | "ksh" | "ksh93" | "lksh")) => {
-            let follows = fs::read_to_string(config).is_ok_and(|text| {
+            let follows = text_of(config).is_ok_and(|text| {
                 toml::from_str::<Config>(&text).is_ok_and(|config| !config.record.follow.is_empty())
             });
             match follows {
@@ -311,6 +326,11 @@ mod tests {
             fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("it is ours");
             assert_eq!(configuration(&path).mark, expected, "{text:?} {mode:o}");
         }
+        fs::remove_file(&path).expect("it is ours");
+        whole_file::tests::pipe(&path);
+        let check = configuration(&path);
+        assert_eq!(check.mark, Mark::Fail);
+        assert!(check.found.ends_with("cannot be read: it is a pipe, not a file"), "{}", check.found);
     }
 
     #[test]

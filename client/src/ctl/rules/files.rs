@@ -1,6 +1,7 @@
 //! Rule files, from paths to what the daemon is asked: a directory stands for all rules below it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use karo_protocol::Bytes;
@@ -8,6 +9,7 @@ use karo_protocol::limits::RULE_FILE_BYTES_MAX;
 use karo_protocol::local::RuleFile;
 
 use crate::ctl::exit::Trouble;
+use crate::ctl::whole_file::{self, TEXT_BYTES_MAX};
 
 /// Files that are looked at in one go: all of SigmaHQ has a third of it.
 const FILES_MAX: usize = 10_000;
@@ -21,26 +23,33 @@ const DEPTH_MAX: usize = 16;
 ///
 /// When one cannot be read, is too long, or there are too many.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<RuleFile>, Trouble> {
-    let mut found = Vec::new();
+    let mut found: Vec<(PathBuf, Read)> = Vec::new();
     for path in paths {
         match path.is_dir() {
             true => find(path, DEPTH_MAX, &mut found)?,
-            false => found.push(path.clone()),
+            false => found.push((path.clone(), whole_file::named)),
         }
     }
     if found.len() > FILES_MAX {
         return Err(Trouble::refused(format!("more than {FILES_MAX} rule files; name fewer at once")));
     }
-    found.iter().map(|path| read_one(path)).collect()
+    found.iter().map(|(path, read)| read_by(path, *read)).collect()
 }
 
-/// Reads one rule file.
+/// How a file is read: as one that was named, or as one that was found.
+type Read = fn(&Path, u64) -> io::Result<Vec<u8>>;
+
+/// Reads one rule file that a person named.
 ///
 /// # Errors
 ///
 /// When it cannot be read, or is too long.
 pub fn read_one(path: &Path) -> Result<RuleFile, Trouble> {
-    let text = fs::read(path).map_err(|error| Trouble::file("read", path, &error))?;
+    read_by(path, whole_file::named)
+}
+
+fn read_by(path: &Path, read: Read) -> Result<RuleFile, Trouble> {
+    let text = read(path, TEXT_BYTES_MAX).map_err(|error| Trouble::file("read", path, &error))?;
     if text.len() > RULE_FILE_BYTES_MAX {
         let kib = RULE_FILE_BYTES_MAX / 1024;
         return Err(Trouble::refused(format!("{} is longer than {kib} KiB; split it", path.display())));
@@ -48,7 +57,7 @@ pub fn read_one(path: &Path) -> Result<RuleFile, Trouble> {
     Ok(RuleFile { name: path.display().to_string(), text: Bytes(text) })
 }
 
-fn find(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Trouble> {
+fn find(directory: &Path, depth: usize, found: &mut Vec<(PathBuf, Read)>) -> Result<(), Trouble> {
     let failed = |error: std::io::Error| Trouble::file("list", directory, &error);
     let entries = fs::read_dir(directory).map_err(failed)?;
     let mut paths: Vec<PathBuf> =
@@ -61,7 +70,7 @@ fn find(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), 
                 find(&path, depth - 1, found)?;
             }
         } else if is_rule_file(&path) {
-            found.push(path);
+            found.push((path, whole_file::found));
         }
         if found.len() > FILES_MAX {
             return Ok(());
@@ -95,5 +104,8 @@ mod tests {
         assert_eq!(names(&[top.path().to_owned()]), ["a.yaml", "b/c/d.yml", "z.yml"]);
         assert_eq!(names(&[at("b/notes.txt"), at("b")]), ["b/notes.txt", "b/c/d.yml"]);
         assert!(read(&[at("none.yml")]).is_err());
+        whole_file::tests::pipe(&at("b/c/pipe.yml"));
+        let refusal = read(&[at("b")]).expect_err("nobody writes into it").message;
+        assert!(refusal.ends_with("pipe.yml: it is a pipe, not a file"), "{refusal}");
     }
 }

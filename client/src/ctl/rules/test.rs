@@ -1,7 +1,6 @@
 //! `karoctl rules test`: the lines that a rule must match, and those that it must not.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{Read, stdin};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +18,7 @@ use crate::ctl::exit::{Exit, Trouble};
 use crate::ctl::json;
 use crate::ctl::scene::Scene;
 use crate::ctl::shown::{Newline, shown};
+use crate::ctl::whole_file::{self, TEXT_BYTES_MAX};
 
 /// Lines that are tested in one go.
 const LINES_MAX: usize = 100_000;
@@ -88,7 +88,7 @@ fn beside(rule: &Path) -> Result<Vec<Case>, Trouble> {
     let mut is_any = false;
     for (name, is_meant) in [("match.txt", true), ("miss.txt", false)] {
         let path = directory.join(name);
-        match fs::read(&path) {
+        match whole_file::found(&path, TEXT_BYTES_MAX) {
             Ok(text) => {
                 is_any = true;
                 cases.extend(cases_of(&text, name, Some(is_meant)));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::ctl::exit::Trouble;
-use crate::ctl::owned_file;
+use crate::ctl::{owned_file, whole_file};
 
 /// The name of the file in the data directory.
 pub const NAME: &str = "receipt.json";
@@ -71,7 +71,9 @@ impl Receipt {
     pub fn read(path: &Path) -> Result<Self, Trouble> {
         let bytes = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Ok(_) | Err(_) => owned_file::read(path, BYTES_MAX)?,
+            Ok(_) | Err(_) => {
+                whole_file::found(path, BYTES_MAX).map_err(|error| Trouble::file("read", path, &error))?
+            }
         };
         let receipt: Self = serde_json::from_slice(&bytes).map_err(|error| {
             Trouble::refused(format!("{} cannot be understood: {error}; move it away", path.display()))

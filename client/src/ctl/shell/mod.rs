@@ -15,6 +15,7 @@ use super::cli::{HookMode, HookedShell, ShellArgs, ShellCommand};
 use super::exit::{Exit, Trouble};
 use super::json;
 use super::scene::Scene;
+use super::whole_file::{self, TEXT_BYTES_MAX};
 use crate::hook::{Baked, HookShell, Mode, script};
 use crate::surroundings;
 
@@ -242,7 +243,7 @@ fn real_file(file: PathBuf) -> PathBuf {
 }
 
 fn read(file: &Path) -> Result<Option<Vec<u8>>, Trouble> {
-    match fs::read(file) {
+    match whole_file::found(file, TEXT_BYTES_MAX) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Trouble::file("read", file, &error)),
