@@ -11,6 +11,7 @@ pub mod control;
 mod driver;
 pub mod frames;
 mod gather;
+mod leftover;
 pub mod tcp;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use yamux::{Config, ConnectionError, FrameDecodeError, Mode};
 use super::control::{Incoming, Receiver, Sender};
 use super::frames::FrameWriter;
 use super::gather::{FRAME_BYTES_MAX, Gathered, Turn};
+use super::leftover::Leftover;
 use super::tcp::Connection;
 use super::{
     CONTROL, Link, Pending, Remote, STREAMS_MAX, STREAMS_OPENED_MAX, Stream, WINDOW_BYTES_MAX, loss,
@@ -55,7 +56,7 @@ impl Connection {
         config.set_max_connection_receive_window(Some(WINDOW_BYTES_MAX));
         config.set_split_send_size(FRAME_BYTES_MAX);
         let mode = if remote.is_dialled { Mode::Client } else { Mode::Server };
-        let io = Gathered::new(tls).compat();
+        let io = Gathered::new(Leftover::new(tls)).compat();
         let mut connection = yamux::Connection::new(io, config, mode);
         let Poll::Ready(Ok(mine)) = connection.poll_new_outbound(&mut Context::from_waker(Waker::noop()))
         else {
@@ -176,7 +177,7 @@ enum Ending {
 
 /// The task of a connection.
 struct Driver {
-    connection: yamux::Connection<Compat<Gathered<TlsStream<TcpStream>>>>,
+    connection: yamux::Connection<Compat<Gathered<Leftover<TlsStream<TcpStream>>>>>,
     orders: mpsc::Receiver<Order>,
     ending: Ending,
     opening: VecDeque<Order>,

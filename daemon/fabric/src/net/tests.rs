@@ -306,6 +306,45 @@ fn a_last_word_comes_before_the_end() {
     });
 }
 
+/// The goodbye lies unread, and what is written meets a socket that is closed.
+#[test]
+fn a_last_word_reaches_whoever_writes_meanwhile() {
+    let (dialler, listener) = (identity(), identity());
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let address = socket.local_addr().unwrap();
+    let config = karo_trust::tls::client_config(dialler.as_ref(), listener.node_id());
+    let dialled = Dialled::peer(listener.node_id(), dialler.node_id(), config);
+    let goodbye = Control::Goodbye(Goodbye { reason: Parting::Stopping, message: String::new() });
+    let (greeted, is_greeted) = std::sync::mpsc::channel();
+    let (own, last_word) = (Arc::clone(&dialler), goodbye.clone());
+    let peer = std::thread::spawn(move || {
+        run(async move {
+            let pair = Pair { dialler, listener, socket: TcpListener::from_std(socket).unwrap() };
+            let listening = pair.listening(&[pair.dialler.node_id()]);
+            let mut other = side(pair.accept_one(&listening, PATIENCE).await.unwrap(), &pair.listener);
+            other.sender.send(1, &hello()).await.unwrap();
+            heard(&mut other).await;
+            is_greeted.recv().unwrap();
+            other.sender.send(1, &last_word).await.unwrap();
+            other.link.close();
+            assert_eq!(other.link.closed().await, Loss::Closed);
+        });
+    });
+    run(async move {
+        let mut one = side(dial(&dialled, &[address], PATIENCE, |_| {}).await.unwrap(), &own);
+        one.sender.send(1, &hello()).await.unwrap();
+        heard(&mut one).await;
+        // Nothing is read here until the peer is gone, and then two messages are on their way already.
+        greeted.send(()).unwrap();
+        peer.join().unwrap();
+        one.sender.send(1, &ping(0)).await.unwrap();
+        one.sender.send(1, &ping(1)).await.unwrap();
+        assert_eq!(heard(&mut one).await, goodbye);
+        assert_eq!(one.receiver.next().await, Err(Ended::Lost(Loss::Closed)));
+    });
+}
+
 #[test]
 fn a_link_that_is_dropped_is_cut() {
     run(async {

@@ -10,6 +10,7 @@ use karo_fabric::net::{Connection, Link, Tcp};
 use karo_protocol::peer::{Control, Goodbye};
 use karo_trust::Signer;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::AbortHandle;
 
 use super::LinkActor;
@@ -82,8 +83,13 @@ impl Open {
     ///
     /// When the peer takes nothing any more.
     pub(super) fn send(&self, version: u16, control: Control) -> Result<(), Loss> {
-        let sent = self.outgoing.try_send((version, control));
-        sent.map_err(|_| Loss::Broken(format!("the peer read nothing of the last {OUTGOING_MAX} messages")))
+        match self.outgoing.try_send((version, control)) {
+            // The connection is no more, and the task that reads is about to say why.
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+            Err(TrySendError::Full(_)) => {
+                Err(Loss::Broken(format!("the peer read nothing of the last {OUTGOING_MAX} messages")))
+            }
+        }
     }
 
     /// Tells whether there is room for what need not be said: the link's own words always have theirs.
@@ -107,6 +113,10 @@ async fn write(mut sender: Sender, mut waiting: mpsc::Receiver<(u16, Control)>, 
         if let Err(loss) = sender.send(version, &control).await {
             // Whoever reads is told the same.
             tracing::debug!(?loss, "a message of the link could not be sent");
+            if let Loss::Protocol(_) = loss {
+                // It was this side's own, and of that nobody reads.
+                tcp.close();
+            }
             return;
         }
         if is_last {
