@@ -42,6 +42,7 @@ mod pty;
 mod record;
 mod rules;
 mod service;
+mod setups;
 mod sharing;
 mod signals;
 mod silence;

@@ -123,7 +123,7 @@ impl Ours {
 }
 
 /// Names in the data directory.
-const DATA: [&str; 6] = ["damaged", "identity.key", "karod.lock", "log", "receipt.json", "views"];
+const DATA: [&str; 7] = ["damaged", "identity.key", "karod.lock", "log", "receipt.json", "reports", "views"];
 
 /// Steps in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -269,6 +269,7 @@ mod tests {
         let id = "000102030405060708090a0b0c0d0e0f";
         let cases = [
             (Ours::Data, "log", true),
+            (Ours::Data, "reports", true),
             (Ours::Data, "identity.key.new", true),
             (Ours::Data, "Documents", false),
             (Ours::Data, ".bashrc", false),
