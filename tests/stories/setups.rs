@@ -1,7 +1,7 @@
 //! What `karoctl setup` and `karoctl uninstall` do to a person's files, without a service manager.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use karo_tests::Karo;
@@ -9,6 +9,9 @@ use karo_tests::groups::{Team, had, yesterday};
 
 /// Programs by which a person's own services could be reached, on a machine where they are.
 const KEEPERS: [&str; 3] = ["systemctl", "loginctl", "launchctl"];
+
+/// A user who is nobody here.
+const ANOTHER: u32 = 12_345;
 
 /// Hides the service manager of whoever runs the tests: nothing of a story may be said to it.
 fn alone(karo: &mut Karo) {
@@ -30,6 +33,37 @@ fn names(directory: &Path) -> Vec<String> {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort_unstable();
     names
+}
+
+#[test]
+fn root_what_is_another_users_stays_as_it_is() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can write into what is another user's");
+        return;
+    }
+    let mut karo = Karo::new();
+    alone(&mut karo);
+    let rc = karo.home().join(".bashrc");
+    fs::write(&rc, "alias ll='ls -l'\n").expect("there is room");
+    for path in [karo.home(), rc.clone()] {
+        chown(path, Some(ANOTHER), Some(ANOTHER)).expect("root may");
+    }
+    let before = names(&karo.home());
+    for arguments in [
+        &["setup", "--yes"][..],
+        &["uninstall", "--yes"],
+        &["service", "install"],
+        &["service", "uninstall"],
+        &["shell", "install", "bash"],
+        &["shell", "install", "fish"],
+    ] {
+        let output = karo.ctl(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: {said}");
+        assert!(said.contains("belongs to another user (uid 12345; this is uid 0"), "{arguments:?}: {said}");
+        assert_eq!(names(&karo.home()), before, "{arguments:?}");
+        assert_eq!(fs::metadata(&rc).expect("it is there").uid(), ANOTHER, "{arguments:?}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! | [`filter`], [`when`] | from options to what the protocol asks |
 //! | [`passphrase`], [`owned_file`] | what is asked for without an echo, and files for their owner alone |
 //! | [`whole_file`] | files that are named, and files that are found |
+//! | [`whose`] | what is another user's, and is left alone |
 //! | [`shown`], [`table`], [`grid`], [`bars`], [`days`], [`json`], [`csv`], [`record`], [`base64`] | from answers to text |
 //! | the others | a command each, by its name |
 
@@ -58,6 +59,7 @@ pub mod uninstall;
 pub mod version;
 pub mod when;
 pub mod whole_file;
+pub mod whose;
 
 #[cfg(test)]
 mod samples;

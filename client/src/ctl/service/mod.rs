@@ -31,6 +31,7 @@ use super::exit::{Exit, Trouble};
 use super::json;
 use super::scene::Scene;
 use super::shell::own_path;
+use super::whose;
 
 /// Runs the command.
 ///
@@ -74,7 +75,11 @@ fn deed(
     args: &DeedArgs,
     plan: &dyn Fn(&Machine) -> Result<Plan, Trouble>,
 ) -> Result<Exit, Trouble> {
-    let machine = Machine::look(scene, scope(&args.scope)?)?;
+    let scope = scope(&args.scope)?;
+    if scope == Scope::User {
+        whose::refuse_foreign_places(scene)?;
+    }
+    let machine = Machine::look(scene, scope)?;
     let plan = plan(&machine)?;
     if args.dry_run {
         return show_plan(scene, &plan);

@@ -15,13 +15,15 @@ use super::service::machine::{Machine, Scope};
 use super::service::runner::Runner;
 use super::service::show;
 use super::shown::{Newline, shown};
+use super::whose;
 
 /// Runs the command.
 ///
 /// # Errors
 ///
-/// When nobody can be asked and nobody said yes, or a step fails; what was done before it is written down.
+/// When nobody can be asked and nobody said yes, a place is another user's, or a step fails; what was done before it is written down.
 pub fn run(scene: &mut Scene, args: &SetupArgs) -> Result<Exit, Trouble> {
+    whose::refuse_foreign_places(scene)?;
     let machine = Machine::look(scene, Scope::User)?;
     let parts = parts(&machine, &Found::look(args)?, args);
     if args.dry_run || !args.yes && !scene.has_person {

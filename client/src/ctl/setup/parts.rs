@@ -11,6 +11,7 @@ use crate::ctl::service::machine::Machine;
 use crate::ctl::service::plan::{Plan, Step};
 use crate::ctl::service::steps::{self, Wish};
 use crate::ctl::shell;
+use crate::ctl::whose;
 
 /// One part: what it is, what there is to do, or why it cannot be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Found {
                 has_program: is_on_path(shell.name(), variable("PATH")),
                 has_file: file.exists(),
                 is_login: login.as_deref().is_some_and(|login| login == shell.name()),
-                is_hooked: shell::has_lines(&file, &lines).map_err(|trouble| trouble.message),
+                is_hooked: is_hooked(&file, &lines).map_err(|trouble| trouble.message),
                 file,
                 lines,
             })
@@ -97,6 +98,14 @@ impl Found {
             histories: find::found(&variable).into_iter().map(history).collect(),
         })
     }
+}
+
+fn is_hooked(file: &Path, lines: &str) -> Result<bool, Trouble> {
+    let is_hooked = shell::has_lines(file, lines)?;
+    if !is_hooked {
+        whose::refuse_foreign(file)?;
+    }
+    Ok(is_hooked)
 }
 
 fn is_on_path(program: &str, path: Option<OsString>) -> bool {

@@ -16,6 +16,7 @@ use super::exit::{Exit, Trouble};
 use super::json;
 use super::scene::Scene;
 use super::whole_file::{self, TEXT_BYTES_MAX};
+use super::whose;
 use crate::hook::{Baked, HookShell, Mode, script};
 use crate::surroundings;
 
@@ -176,12 +177,13 @@ pub fn has_lines(file: &Path, lines: &str) -> Result<bool, Trouble> {
 ///
 /// # Errors
 ///
-/// When it cannot be read or written, or has half of the marks.
+/// When it is another user's, cannot be read or written, or has half of the marks.
 pub fn put_lines(file: &Path, lines: &str) -> Result<bool, Trouble> {
     let old = read(file)?;
     let new = block::put(old.as_deref(), lines).map_err(|Unclosed| unclosed(file))?;
     let is_changed = old.as_deref() != Some(&new);
     if is_changed {
+        whose::refuse_foreign(file)?;
         write(file, &new).map_err(|error| Trouble::file("write", file, &error))?;
     }
     Ok(is_changed)
@@ -191,9 +193,12 @@ pub fn put_lines(file: &Path, lines: &str) -> Result<bool, Trouble> {
 ///
 /// # Errors
 ///
-/// When it cannot be read or written, or has half of the marks.
+/// When it is another user's, cannot be read or written, or has half of the marks.
 pub fn take_lines(file: &Path) -> Result<Left, Trouble> {
     let left = looked_at(file)?;
+    if left != Left::Untouched {
+        whose::refuse_foreign(file)?;
+    }
     match &left {
         Left::Untouched => {}
         Left::Text(text) => write(file, text).map_err(|error| Trouble::file("write", file, &error))?,

@@ -18,6 +18,7 @@ use super::service::{nothing_to_do, show_plan};
 use super::shell::own_path;
 use super::shown::{Newline, shown};
 use super::status;
+use super::whose;
 use crate::ctl::status::bytes;
 
 /// What has to be typed before everything is forgotten.
@@ -27,8 +28,9 @@ const WORD: &str = "forget";
 ///
 /// # Errors
 ///
-/// When nobody agrees, or something cannot be removed.
+/// When nobody agrees, a place is another user's, or something cannot be removed.
 pub fn run(scene: &mut Scene, args: UninstallArgs) -> Result<Exit, Trouble> {
+    whose::refuse_foreign_places(scene)?;
     let places = scene.places()?;
     // Asked before the machine is looked at: the question may be what starts a daemon that systemd holds ready.
     let status =

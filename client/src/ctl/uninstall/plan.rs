@@ -13,6 +13,7 @@ use crate::ctl::service::plan::{Ours, Plan, Step};
 use crate::ctl::service::receipt::Receipt;
 use crate::ctl::service::steps;
 use crate::ctl::shell::{self, block::Left};
+use crate::ctl::whose;
 
 /// An rc file, and whether a hook can be taken out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +64,10 @@ impl Traces {
             }
             match shell::looked_at(&file) {
                 Ok(Left::Untouched) => {}
-                Ok(Left::Text(_) | Left::NoFile) => rc_files.push(RcFile { file, hindrance: None }),
+                Ok(Left::Text(_) | Left::NoFile) => {
+                    let hindrance = whose::refuse_foreign(&file).err().map(|trouble| trouble.message);
+                    rc_files.push(RcFile { file, hindrance });
+                }
                 Err(trouble) => rc_files.push(RcFile { file, hindrance: Some(trouble.message) }),
             }
         }
