@@ -1,8 +1,6 @@
 use super::super::Mark;
 use super::*;
-use crate::ctl::service::machine::Scope;
 use crate::ctl::service::manner::Manner;
-use crate::ctl::service::receipt::Receipt;
 
 fn unit(kind: &str) -> Unit {
     let text = format!("[{kind}]\nExecStart=/usr/bin/karod\n");
@@ -28,17 +26,13 @@ fn well() -> Serviced {
     Serviced {
         machine: Machine {
             keeper: Keeper::Systemd,
-            scope: Scope::User,
             uid: 7,
             karod: "/usr/bin/karod".into(),
             has_karod: true,
             units: vec![unit("service"), unit("socket")],
-            missing: Vec::new(),
-            lacks_catalog: false,
             lingers: Some(false),
-            stray: None,
-            receipt: Receipt::default(),
             receipt_path: "/h/receipt.json".into(),
+            ..Machine::default()
         },
         program: Some(("/usr/bin/karod".into(), Some(KAROCTL.to_owned()))),
         log: Vec::new(),

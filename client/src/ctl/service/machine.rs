@@ -40,9 +40,10 @@ const PACKAGED: [[&str; 4]; 2] = [
 ];
 
 /// Who looks after services here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Keeper {
     /// systemd: of the user, or of the system.
+    #[default]
     Systemd,
     /// launchd.
     Launchd,
@@ -51,9 +52,10 @@ pub enum Keeper {
 }
 
 /// For whom the service is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scope {
     /// For whoever runs karoctl.
+    #[default]
     User,
     /// An instance of the system's template, for this account.
     System {
@@ -95,7 +97,7 @@ pub enum Standing {
 }
 
 /// This machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Machine {
     /// Who looks after services.
     pub keeper: Keeper,
@@ -115,7 +117,7 @@ pub struct Machine {
     pub lacks_catalog: bool,
     /// Whether services of this user go on without a login; `None` where there is no such thing.
     pub lingers: Option<bool>,
-    /// A daemon of this user that no unit started.
+    /// A daemon of this user that no unit started, where their units are looked at.
     pub stray: Option<u32>,
     /// What was done here before.
     pub receipt: Receipt,
@@ -163,8 +165,12 @@ impl Machine {
                 && !Path::new(PACKAGED_CATALOG).exists()
                 && fs::read(CATALOG).ok().as_deref() != Some(CATALOG_TEXT.as_bytes()),
             lingers: (keeper == Keeper::Systemd && scope == Scope::User).then(|| lingers(uid)),
-            // To ask a socket that systemd holds would start the daemon.
-            stray: if listens { None } else { stray(scene) },
+            // To ask a socket that systemd holds would start the daemon, and whose units are the system's are in
+            // nobody's way.
+            stray: match scope {
+                Scope::User if !listens => stray(scene),
+                Scope::User | Scope::System { .. } => None,
+            },
             has_karod: karod.is_file(),
             keeper,
             scope,
@@ -378,4 +384,20 @@ fn missing(scope: &Scope, places: &Places, units: &[Unit]) -> Vec<PathBuf> {
 /// Returns the process that listens at this user's socket.
 fn stray(scene: &Scene) -> Option<u32> {
     scene.connect().ok()?.pid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctl::samples::scene;
+    use crate::fake::FakeDaemon;
+
+    #[test]
+    fn a_daemon_of_whoever_asks_is_in_the_way_of_their_own_units_only() {
+        let daemon = FakeDaemon::serve(|session| session.until_closed());
+        let (scene, _) = scene(&daemon);
+        let machine = Machine::look(&scene, Scope::System { account: "bob".to_owned() });
+        assert_eq!(machine.expect("it can be looked at").stray, None);
+        assert_eq!(stray(&scene), Some(std::process::id()));
+    }
 }

@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 
 use super::super::manner::Manner;
-use super::super::receipt::Receipt;
 use super::*;
 
 /// A machine with systemd on which nothing of Karo is installed.
@@ -14,17 +13,14 @@ fn bare() -> Machine {
     };
     Machine {
         keeper: Keeper::Systemd,
-        scope: Scope::User,
         uid: 7,
         karod: "/h/.local/bin/karod".into(),
         has_karod: true,
         units: vec![unit("service"), unit("socket")],
         missing: vec!["/h/.local/share/karo".into(), "/h/.config/systemd/user".into()],
-        lacks_catalog: false,
         lingers: Some(true),
-        stray: None,
-        receipt: Receipt::default(),
         receipt_path: "/h/.local/share/karo/receipt.json".into(),
+        ..Machine::default()
     }
 }
 

@@ -1,7 +1,6 @@
 use super::*;
 use crate::ctl::cli::HookMode;
-use crate::ctl::service::machine::{Keeper, Scope, Unit};
-use crate::ctl::service::receipt::Receipt;
+use crate::ctl::service::machine::{Keeper, Unit};
 
 fn args(without: &[SetupPart]) -> SetupArgs {
     SetupArgs { yes: true, dry_run: false, without: without.to_vec(), mode: HookMode::Client, linger: false }
@@ -16,17 +15,14 @@ fn machine(keeper: Keeper) -> Machine {
     };
     Machine {
         keeper,
-        scope: Scope::User,
         uid: 7,
         karod: "/h/.local/bin/karod".into(),
         has_karod: true,
         units: vec![unit("service"), unit("socket")],
         missing: vec!["/h/.local/share/karo".into()],
-        lacks_catalog: false,
         lingers: Some(true),
-        stray: None,
-        receipt: Receipt::default(),
         receipt_path: "/h/.local/share/karo/receipt.json".into(),
+        ..Machine::default()
     }
 }
 

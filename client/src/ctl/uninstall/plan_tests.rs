@@ -1,5 +1,5 @@
 use super::*;
-use crate::ctl::service::machine::{Keeper, Scope, Unit};
+use crate::ctl::service::machine::{Keeper, Unit};
 use crate::ctl::service::manner::Manner;
 use crate::fake::{places_in, private_directory};
 
@@ -18,17 +18,14 @@ fn machine() -> Machine {
     };
     Machine {
         keeper: Keeper::Systemd,
-        scope: Scope::User,
         uid: 7,
         karod: "/h/.local/bin/karod".into(),
         has_karod: true,
         units: vec![unit("service"), unit("socket")],
-        missing: Vec::new(),
-        lacks_catalog: false,
         lingers: Some(false),
-        stray: None,
         receipt,
         receipt_path: "/h/.local/share/karo/receipt.json".into(),
+        ..Machine::default()
     }
 }
 
