@@ -4,6 +4,7 @@ mod clocks;
 mod faults;
 mod itself;
 mod sandbox;
+mod served;
 mod sessions;
 mod setup;
 mod template;

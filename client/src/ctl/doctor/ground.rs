@@ -24,7 +24,7 @@ pub fn checks(places: &Places) -> Vec<Check> {
     let mut checks = vec![configuration(&places.config), socket_path(&places.socket)];
     let socket_directory = places.socket.parent().unwrap_or(Path::new("/"));
     checks.push(directory("data", &places.data));
-    checks.push(directory("socket", socket_directory));
+    checks.push(around_socket(socket_directory));
     checks.extend(places.spools().into_iter().map(|spool| directory("spool", spool)));
     checks.push(file_system(&places.data));
     checks.extend(full(&places.data, reserve(&places.config)));
@@ -117,6 +117,16 @@ fn directory(check: &'static str, path: &Path) -> Check {
             format!("{named} has mode {mode:04o}, so others may look into it"),
             format!("run chmod 0700 {named}"),
         ),
+    }
+}
+
+/// The directory of the socket may also be root's, if nobody else can write in it.
+fn around_socket(path: &Path) -> Check {
+    match found(path).map(|found| found.judge_around_socket(uid())) {
+        Some(Ok(true)) => {
+            Check::ok("socket", format!("{} is root's, who listens there for you", path.display()))
+        }
+        Some(Ok(false) | Err(_)) | None => directory("socket", path),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Check;
 use crate::ctl::service::machine::{Keeper, Machine, Standing, Unit, output};
-use crate::ctl::service::show;
+use crate::ctl::service::{show, steps};
 use crate::ctl::version::KAROCTL;
 
 /// Lines of the log that are shown of a unit that was given up.
@@ -67,6 +67,9 @@ fn program(service: &Unit) -> Option<PathBuf> {
 /// Runs the checks. Pure.
 pub fn checks(serviced: &Serviced) -> Vec<Check> {
     let machine = &serviced.machine;
+    if let Some(account) = &machine.served {
+        return vec![served(account, machine)];
+    }
     if let Keeper::Nobody(why) = &machine.keeper {
         return vec![Check::ok("service", format!("karod is started by hand here: {why}"))];
     }
@@ -91,6 +94,23 @@ pub fn checks(serviced: &Serviced) -> Vec<Check> {
         ));
     }
     checks
+}
+
+/// Two daemons cannot have the same data: whichever comes second finds it taken, and ends.
+fn served(account: &str, machine: &Machine) -> Check {
+    let starts = |unit: &&Unit| unit.manner.is_active || unit.manner.is_loaded && unit.manner.is_enabled();
+    match machine.units.iter().find(starts) {
+        Some(unit) => Check::warn(
+            "service",
+            format!(
+                "{}, and {} is there besides: one of them finds the data taken",
+                steps::served(account),
+                unit.name
+            ),
+            "run `karoctl service uninstall`, it takes away yours",
+        ),
+        None => Check::ok("service", steps::served(account)),
+    }
 }
 
 fn file(unit: &Unit, machine: &Machine) -> Option<Check> {

@@ -164,3 +164,17 @@ fn what_does_not_run_as_it_should_is_told() {
     assert_eq!(idle, [], "a socket that listens starts it");
     check(|s| s.has_journal = false, Mark::Warn, "nobody keeps what karod logs", "systemd-journald");
 }
+
+#[test]
+fn the_daemon_that_root_runs_is_no_stray() {
+    let served = |s: &mut Serviced| {
+        s.machine.served = Some("ann".to_owned());
+        s.answers = Some(9);
+    };
+    check(served, Mark::Warn, "and karod.service is there besides", "`karoctl service uninstall`");
+    let alone = ill(|s| {
+        served(s);
+        s.machine.units.iter_mut().for_each(|unit| unit.manner = Manner::default());
+    });
+    assert_eq!(alone, []);
+}

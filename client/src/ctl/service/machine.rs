@@ -9,6 +9,7 @@ use karo_protocol::places::Places;
 
 use super::manner::{self, Manner};
 use super::receipt::{self, Receipt};
+use super::template;
 use super::unit::{self, Filling};
 use crate::ctl::exit::Trouble;
 use crate::ctl::scene::Scene;
@@ -119,6 +120,8 @@ pub struct Machine {
     pub lingers: Option<bool>,
     /// A daemon of this user that no unit started, where their units are looked at.
     pub stray: Option<u32>,
+    /// The account whose instance of the system's template clients of this user reach, where their units are looked at.
+    pub served: Option<String>,
     /// What was done here before.
     pub receipt: Receipt,
     /// Where that is written down.
@@ -155,6 +158,10 @@ impl Machine {
             Scope::System { .. } => SYSTEM_RECEIPT.into(),
         };
         let receipt = Receipt::read(&receipt_path)?;
+        let served = match scope {
+            Scope::User => template::serving(&places.socket, uid),
+            Scope::System { .. } => None,
+        };
         let filling = filling(&scope, &places, &karod, uid);
         let mut units = units(&keeper, &scope, &filling)?;
         read_manners(&keeper, &scope, uid, &mut units);
@@ -165,12 +172,13 @@ impl Machine {
                 && !Path::new(PACKAGED_CATALOG).exists()
                 && fs::read(CATALOG).ok().as_deref() != Some(CATALOG_TEXT.as_bytes()),
             lingers: (keeper == Keeper::Systemd && scope == Scope::User).then(|| lingers(uid)),
-            // To ask a socket that systemd holds would start the daemon, and whose units are the system's are in
-            // nobody's way.
+            // To ask a socket that systemd holds would start the daemon, and what root's service manager runs is no
+            // stray; nor is whoever asks for the unit of somebody else in the way of that.
             stray: match scope {
-                Scope::User if !listens => stray(scene),
+                Scope::User if !listens && served.is_none() => stray(scene),
                 Scope::User | Scope::System { .. } => None,
             },
+            served,
             has_karod: karod.is_file(),
             keeper,
             scope,
@@ -250,21 +258,24 @@ fn filling(scope: &Scope, places: &Places, karod: &Path, uid: u32) -> Filling {
     let mut variables = BTreeMap::from([
         ("KARO_CONFIG", places.config.clone()),
         ("KARO_DATA_DIR", places.data.clone()),
-        ("KARO_SOCKET", places.socket.clone()),
         ("XDG_STATE_HOME", state.clone()),
     ]);
     if std::env::var_os("KARO_SPOOL_DIR").is_some_and(|path| !path.is_empty()) {
         variables.insert("KARO_SPOOL_DIR", places.client_spool.clone());
     }
-    let socket_directory = places.socket.parent().unwrap_or(Path::new("/")).to_owned();
     filling.directories = vec![
         ("%h/.config/karo", places.config.parent().unwrap_or(Path::new("/")).to_owned()),
         ("%h/.local/share/karo", places.data.clone()),
         ("%h/.local/state/karo", state.join("karo")),
-        ("%t/karo", socket_directory.clone()),
     ];
-    filling.written =
-        vec![places.data.clone(), places.client_spool.clone(), places.hook_spool.clone(), socket_directory];
+    filling.written = vec![places.data.clone(), places.client_spool.clone(), places.hook_spool.clone()];
+    // Where root's service manager listens, a unit of this user cannot.
+    if template::served(&places.socket).is_none() {
+        let around = places.socket.parent().unwrap_or(Path::new("/")).to_owned();
+        variables.insert("KARO_SOCKET", places.socket.clone());
+        filling.directories.push(("%t/karo", around.clone()));
+        filling.written.push(around);
+    }
     filling.written.dedup();
     filling.variables = variables;
     filling.log = state.join("karo/karod.log");

@@ -9,6 +9,7 @@
 //! | [`plan`], [`runner`] | what is to be done, shown or carried out |
 //! | [`receipt`] | what was done, for whoever undoes it |
 //! | [`show`] | `karoctl service status` |
+//! | [`template`] | the system's template: who is served by an instance of it |
 
 pub mod machine;
 pub mod manner;
@@ -17,6 +18,7 @@ pub mod receipt;
 pub mod runner;
 pub mod show;
 pub mod steps;
+pub mod template;
 pub mod unit;
 
 use std::os::unix::process::CommandExt;
@@ -147,7 +149,7 @@ fn status(scene: &mut Scene, args: &ScopeArgs) -> Result<Exit, Trouble> {
         let text = show::text(&show::lines(&machine, scene));
         scene.out.write_all(text.as_bytes())?;
     }
-    let runs = machine.service().is_some_and(|service| service.manner.is_active);
+    let runs = machine.served.is_some() || machine.service().is_some_and(|service| service.manner.is_active);
     Ok(if runs { Exit::Done } else { Exit::NoDaemon })
 }
 

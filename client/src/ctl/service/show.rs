@@ -4,6 +4,7 @@ use karo_protocol::Timestamp;
 use serde_json::{Value, json};
 
 use super::machine::{Keeper, Machine, Scope, Standing, Unit};
+use super::steps;
 use crate::ctl::scene::Scene;
 use crate::ctl::shown::{Newline, shown};
 use crate::ctl::status::bytes;
@@ -20,6 +21,10 @@ const FINAL: [(i32, &str); 3] = [
 pub fn lines(machine: &Machine, scene: &Scene) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     let Some(service) = machine.service() else { return lines };
+    if let Some(account) = &machine.served {
+        let see = format!("{}: `karoctl service status --system --for {account}`", steps::served(account));
+        return vec![("service", see), ("log", log(machine))];
+    }
     lines.push(("service", running(service, machine, scene)));
     if !service.manner.status.is_empty() {
         lines.push(("says", service.manner.status.clone()));
@@ -126,6 +131,9 @@ fn starts(machine: &Machine) -> String {
 
 /// Says how the log is read.
 pub fn log(machine: &Machine) -> String {
+    if let Some(account) = &machine.served {
+        return format!("journalctl -u karod@{account}");
+    }
     match (&machine.keeper, &machine.scope) {
         (Keeper::Systemd, Scope::User) => "journalctl --user -u karod".to_owned(),
         (Keeper::Systemd, Scope::System { account }) => format!("journalctl -u karod@{account}"),
@@ -175,6 +183,7 @@ pub fn to_json(machine: &Machine) -> Value {
         "units": machine.units.iter().map(unit).collect::<Vec<_>>(),
         "linger": machine.lingers,
         "outside": machine.stray,
+        "served": machine.served.as_ref().map(|account| format!("karod@{account}.service")),
         "log": log(machine),
     })
 }

@@ -6,6 +6,9 @@ use super::unit::differing;
 use crate::ctl::exit::Trouble;
 use crate::ctl::shown::{Newline, shown};
 
+/// What is said of a deed that only root can do.
+const ROOT_DOES: &str = "root does this";
+
 /// What a person wants of an installation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -21,6 +24,7 @@ pub struct Wish {
 ///
 /// When no service manager can be asked, karod is not there, or a unit is not ours to change.
 pub fn install(machine: &Machine, wish: Wish) -> Result<Plan, Trouble> {
+    refuse_served(machine, "uninstall", "to have units of your own instead, root first takes that away")?;
     refuse_without_keeper(machine)?;
     if !machine.has_karod {
         return Err(Trouble::refused(format!(
@@ -59,6 +63,23 @@ const fn mode(machine: &Machine) -> u32 {
         Scope::User => 0o700,
         Scope::System { .. } => 0o755,
     }
+}
+
+/// Refuses what would be done beside the instance by which root's service manager serves this user: two daemons cannot
+/// have the same data.
+fn refuse_served(machine: &Machine, deed: &str, mend: &str) -> Result<(), Trouble> {
+    match &machine.served {
+        None => Ok(()),
+        Some(account) => Err(Trouble::refused(format!(
+            "{}; {mend}: `karoctl service {deed} --system --for {account}`",
+            served(account)
+        ))),
+    }
+}
+
+/// Says who runs the daemon of an account that has an instance of the template.
+pub fn served(account: &str) -> String {
+    format!("root's service manager runs karod for {account} (karod@{account}.service)")
 }
 
 /// Refuses where there is nobody to ask, and says what can be done all the same.
@@ -239,6 +260,12 @@ pub fn uninstall(machine: &Machine) -> Plan {
     if machine.receipt.linger {
         plan.push(Step::try_run(&["loginctl", "disable-linger"]));
     }
+    if let Some(account) = &machine.served {
+        plan.explain(format!(
+            "{} and goes on with it; root takes that away: `karoctl service uninstall --system --for {account}`",
+            served(account)
+        ));
+    }
     plan
 }
 
@@ -257,6 +284,7 @@ fn refuse_uninstalled(machine: &Machine) -> Result<(), Trouble> {
 ///
 /// When nothing is installed, or a daemon runs that no unit started.
 pub fn start(machine: &Machine) -> Result<Plan, Trouble> {
+    refuse_served(machine, "start", ROOT_DOES)?;
     refuse_uninstalled(machine)?;
     if let Some(pid) = machine.stray {
         return Err(Trouble::refused(format!(
@@ -282,9 +310,13 @@ pub fn start(machine: &Machine) -> Result<Plan, Trouble> {
 ///
 /// When nothing is installed.
 pub fn stop(machine: &Machine) -> Result<Plan, Trouble> {
+    let running: Vec<&Unit> = machine.units.iter().filter(|unit| unit.manner.is_active).collect();
+    // Units of their own that run beside root's can be stopped.
+    if running.is_empty() {
+        refuse_served(machine, "stop", ROOT_DOES)?;
+    }
     refuse_uninstalled(machine)?;
     let mut plan = Plan::default();
-    let running: Vec<&Unit> = machine.units.iter().filter(|unit| unit.manner.is_active).collect();
     match machine.keeper {
         Keeper::Systemd if !running.is_empty() => plan.push(ctl(machine, &["stop"], &running)),
         Keeper::Launchd if machine.service().is_some_and(|agent| agent.manner.is_loaded) => {
@@ -302,6 +334,7 @@ pub fn stop(machine: &Machine) -> Result<Plan, Trouble> {
 ///
 /// As [`start`].
 pub fn restart(machine: &Machine) -> Result<Plan, Trouble> {
+    refuse_served(machine, "restart", ROOT_DOES)?;
     let listens = machine.socket().is_none_or(|socket| socket.manner.is_active);
     if !listens || machine.stray.is_some() {
         return start(machine);

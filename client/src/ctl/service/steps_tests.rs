@@ -320,3 +320,30 @@ fn launchd_is_asked_in_its_own_words() {
     let plan = stop(&machine).expect("there is a plan");
     assert_eq!(plan.steps[0].line(false), "run launchctl bootout gui/7/org.karo.karod");
 }
+
+#[test]
+fn whom_roots_service_manager_serves_gets_no_units_beside_it() {
+    let machine = Machine { served: Some("ann".to_owned()), ..bare() };
+    let says = |planned: Result<Plan, Trouble>| planned.expect_err("root does it").message;
+    let install = says(install(&machine, Wish::default()));
+    let expected = "root's service manager runs karod for ann (karod@ann.service); to have units of your own instead, \
+        root first takes that away: `karoctl service uninstall --system --for ann`";
+    assert_eq!(install, expected);
+    let nobody = Machine { keeper: Keeper::Nobody("no session".to_owned()), ..machine.clone() };
+    assert!(says(super::install(&nobody, Wish::default())).starts_with("root's service manager"));
+    for (planned, deed) in
+        [(start(&machine), "start"), (stop(&machine), "stop"), (restart(&machine), "restart")]
+    {
+        let said = says(planned);
+        assert!(
+            said.ends_with(&format!("root does this: `karoctl service {deed} --system --for ann`")),
+            "{said}"
+        );
+    }
+    // Units of their own that were there before can be stopped and taken away.
+    let both = Machine { served: Some("ann".to_owned()), ..installed() };
+    assert!(stop(&both).is_ok());
+    let text = uninstall(&both).text();
+    assert!(text.contains("remove /h/.config/systemd/user/karod.service"), "{text}");
+    assert!(text.contains("(karod@ann.service) and goes on with it"), "{text}");
+}

@@ -118,7 +118,8 @@ fn is_on_path(program: &str, path: Option<OsString>) -> bool {
 /// Returns the parts in the order in which they are done.
 pub fn parts(machine: &Machine, found: &Found, args: &SetupArgs) -> Vec<Part> {
     let service = service(machine, args);
-    let will_run = service.hindrance.is_none() && !args.without.contains(&SetupPart::Service);
+    let will_run = machine.served.is_some()
+        || service.hindrance.is_none() && !args.without.contains(&SetupPart::Service);
     let history = history(machine, found, will_run);
     let mut parts = vec![service, hooks(found), history];
     parts.retain(|part| !args.without.contains(&part.part));
@@ -134,13 +135,23 @@ fn keep_a_receipt(machine: &Machine, parts: &mut [Part]) {
         return;
     }
     let is_of_units = |path: &PathBuf| machine.units.iter().any(|unit| unit.path.parent() == Some(path));
-    let made = machine.missing.iter().filter(|path| !is_of_units(path));
+    let is_made = |path: &&PathBuf| match machine.served {
+        // The rest is made by whoever serves.
+        Some(_) => machine.receipt_path.starts_with(path),
+        None => !is_of_units(path),
+    };
+    let made = machine.missing.iter().filter(is_made);
     let steps: Vec<Step> = made.map(|path| Step::MakeDirectory { path: path.clone(), mode: 0o700 }).collect();
     first.plan.steps.splice(0..0, steps);
 }
 
 fn service(machine: &Machine, args: &SetupArgs) -> Part {
     let question = "start karod at login and with the first command?";
+    if let Some(account) = &machine.served {
+        let mut plan = Plan::default();
+        plan.explain(steps::served(account));
+        return Part { part: SetupPart::Service, question, plan, hindrance: None };
+    }
     let planned = steps::install(machine, Wish { force: false, linger: args.linger });
     let (plan, hindrance) = match planned {
         Ok(plan) => (plan, None),

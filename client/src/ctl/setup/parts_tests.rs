@@ -106,3 +106,16 @@ fn a_history_is_taken_in_once() {
     let parts = parts(&machine, &found(), &args(&[]));
     assert!(parts[2].plan.is_idle() && parts[2].hindrance.is_none());
 }
+
+#[test]
+fn whom_roots_service_manager_serves_gets_hooks_and_history() {
+    let machine = Machine {
+        served: Some("ann".to_owned()),
+        ..machine(Keeper::Nobody("ann has no session".to_owned()))
+    };
+    let parts = parts(&machine, &found(), &args(&[]));
+    assert!(parts[0].plan.is_idle() && parts[0].hindrance.is_none(), "{parts:?}");
+    assert_eq!(lines(&parts[0]), ["root's service manager runs karod for ann (karod@ann.service)"]);
+    assert_eq!(lines(&parts[1]).last().map(String::as_str), Some("put the hook into /h/.bashrc"));
+    assert_eq!(lines(&parts[2]), ["take in /h/.bash_history (12 commands)"]);
+}

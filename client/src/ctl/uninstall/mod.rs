@@ -14,7 +14,7 @@ use super::exit::{Exit, Trouble};
 use super::scene::Scene;
 use super::service::machine::{Machine, Scope};
 use super::service::runner::Runner;
-use super::service::{nothing_to_do, show_plan};
+use super::service::{nothing_to_do, show_plan, steps};
 use super::shell::own_path;
 use super::shown::{Newline, shown};
 use super::status;
@@ -37,6 +37,9 @@ pub fn run(scene: &mut Scene, args: UninstallArgs) -> Result<Exit, Trouble> {
         args.purge.then(|| scene.connect().and_then(|mut connection| status::ask(&mut connection)).ok());
     let status = status.flatten();
     let machine = Machine::look(scene, Scope::User)?;
+    if args.purge {
+        refuse_served(&machine)?;
+    }
     let traces = Traces::look(&places, &machine.receipt);
     let plan = plan(&machine, &traces, args.purge);
     if args.dry_run {
@@ -53,6 +56,18 @@ pub fn run(scene: &mut Scene, args: UninstallArgs) -> Result<Exit, Trouble> {
     Runner::new(machine.uid, machine.receipt, receipt_path).run(scene, &plan)?;
     tell_rest(scene, &traces, args.purge)?;
     Ok(Exit::Done)
+}
+
+/// Refuses to forget what a daemon has that only root can end.
+fn refuse_served(machine: &Machine) -> Result<(), Trouble> {
+    match &machine.served {
+        None => Ok(()),
+        Some(account) => Err(Trouble::refused(format!(
+            "nothing was done: {} on what --purge would forget; root first takes that away: \
+             `karoctl service uninstall --system --for {account}`",
+            steps::served(account)
+        ))),
+    }
 }
 
 /// Says what will be lost for good.

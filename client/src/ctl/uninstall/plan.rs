@@ -132,6 +132,9 @@ pub fn plan(machine: &Machine, traces: &Traces, purge: bool) -> Plan {
     }
     plan.steps.extend(steps::uninstall(machine).steps);
     plan.steps.extend(machine.stray.map(|pid| Step::EndDaemon { pid }));
+    // What root's service manager runs goes on listening, and taking in what is spooled.
+    let rest = Traces { spools: Vec::new(), sockets: Vec::new(), own: Vec::new(), ..traces.clone() };
+    let traces = if machine.served.is_some() { &rest } else { traces };
     spools(traces, purge, &mut plan);
     plan.steps.extend(traces.sockets.iter().map(|path| Step::RemoveFile { path: path.clone() }));
     if purge {

@@ -113,3 +113,11 @@ fn only_directories_of_karos_name_are_its_own() {
     };
     assert_eq!(own(&places), [at("state/karo/run"), at("run/karo"), at("state/karo")]);
 }
+
+#[test]
+fn what_root_runs_keeps_its_spools_and_its_socket() {
+    let machine = Machine { served: Some("ann".to_owned()), ..machine() };
+    let lines = lines(&plan(&machine, &traces(), false));
+    assert_eq!(lines[0], "take the hook out of /h/.bashrc");
+    assert!(!lines.iter().any(|line| line.contains("/run/user/7")), "{lines:#?}");
+}

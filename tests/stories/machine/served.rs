@@ -1,0 +1,80 @@
+//! Whom root's service manager serves: what `karoctl` does for one user leaves it alone and says whose it is.
+
+use karo_tests::machine::Machine;
+
+use super::texts;
+
+const SOCKET: &str = "/run/karo/bob/karod.sock";
+
+/// A machine on which root runs karod for bob, who has typed before.
+fn serving_bob() -> Option<Machine> {
+    let machine = Machine::boot()?;
+    machine.add_guest("bob");
+    machine.root("systemctl enable --now karod@bob.socket karod@bob.service").ok();
+    machine.as_user("bob", "printf 'make all\\n' >~/.bash_history && echo 'alias l=ls' >~/.bashrc").ok();
+    Some(machine)
+}
+
+fn pid(machine: &Machine) -> String {
+    machine.property(None, "karod@bob.service", "MainPID")
+}
+
+#[test]
+fn root_who_is_served_sets_up_hooks_and_takes_away_nothing_of_roots() {
+    let Some(machine) = serving_bob() else { return };
+    let daemon = pid(&machine);
+    let said = machine.as_user("bob", "karoctl setup --yes").ok();
+    assert!(said.contains("root's service manager runs karod for bob (karod@bob.service)"), "{said}");
+    assert!(said.contains("the hook is in /home/bob/.bashrc") && said.contains("Karo is set up."), "{said}");
+    assert_eq!(texts(&machine, "bob", SOCKET), ["make all"]);
+
+    let doctor = machine.as_user("bob", "karoctl doctor").stdout;
+    assert!(
+        doctor.contains("root's service manager runs karod for bob") && !doctor.contains("FAIL"),
+        "{doctor}"
+    );
+    assert!(!doctor.contains("kill ") && !doctor.contains("karoctl service start"), "{doctor}");
+    let status = machine.as_user("bob", "karoctl service status");
+    assert_eq!(status.code, 0, "{status:?}");
+    for deed in ["install", "start", "stop", "restart"] {
+        let refused = machine.as_user("bob", &format!("karoctl service {deed}"));
+        assert_eq!(refused.code, 4, "{refused:?}");
+        assert!(refused.stderr.contains("--system --for bob"), "{refused:?}");
+    }
+    let refused = machine.as_user("bob", "karoctl uninstall --purge --yes");
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(refused.stderr.contains("nothing was done"), "{refused:?}");
+    assert!(machine.as_user("bob", "cat ~/.bashrc").ok().contains("karo"), "nothing was done");
+
+    let gone = machine.as_user("bob", "karoctl uninstall --yes").ok();
+    assert!(gone.contains("and goes on with it"), "{gone}");
+    assert_eq!(machine.as_user("bob", "cat ~/.bashrc").ok(), "alias l=ls");
+    assert_eq!(pid(&machine), daemon, "nobody has ended it");
+    assert_eq!(texts(&machine, "bob", SOCKET), ["make all"]);
+    assert_eq!(machine.root("find /home/bob/.config -path '*systemd*'").stdout, "");
+}
+
+#[test]
+fn root_an_instance_that_was_given_up_is_still_roots() {
+    let Some(machine) = serving_bob() else { return };
+    machine.root("systemctl stop karod@bob.socket karod@bob.service").ok();
+    let doctor = machine.as_user("bob", "karoctl doctor").stdout;
+    assert!(doctor.contains("root's service manager runs karod for bob"), "{doctor}");
+    let refused = machine.as_user("bob", "karoctl service install");
+    assert_eq!(refused.code, 4, "{refused:?}");
+    let refused = machine.as_user("bob", "karoctl uninstall --purge --yes");
+    assert_eq!(refused.code, 4, "{refused:?}");
+}
+
+#[test]
+fn root_whose_own_daemon_runs_can_serve_somebody_else() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.add_guest("bob");
+    machine.root("systemd-run --unit=own --setenv=HOME=/root --setenv=USER=root karod").ok();
+    karo_tests::until("it runs", || (machine.root("karoctl status").code == 0).then_some(()));
+    let own = machine.property(None, "own.service", "MainPID");
+    machine.root("karoctl service install --system --for bob").ok();
+    machine.until_property(None, "karod@bob.service", "ActiveState", "active");
+    machine.root("karoctl service restart --system --for bob").ok();
+    assert_eq!(machine.property(None, "own.service", "MainPID"), own, "it is not in the way");
+}
