@@ -77,4 +77,18 @@ fn root_whose_own_daemon_runs_can_serve_somebody_else() {
     machine.until_property(None, "karod@bob.service", "ActiveState", "active");
     machine.root("karoctl service restart --system --for bob").ok();
     assert_eq!(machine.property(None, "own.service", "MainPID"), own, "it is not in the way");
+    // The template of a second account is that of the first, and stays with that.
+    machine.add_guest("eve");
+    machine.root("rm /usr/lib/systemd/system/karod@.*").ok();
+    for account in ["bob", "eve"] {
+        machine.root(&format!("karoctl service install --system --for {account}")).ok();
+    }
+    let said = machine.root("karoctl service uninstall --system --for eve").ok();
+    assert!(said.contains("the template and the catalog stay for bob"), "{said}");
+    assert_eq!(machine.property(None, "karod@bob.service", "ActiveState"), "active");
+    machine
+        .root("systemctl restart karod@bob.service && test -e /usr/local/lib/systemd/catalog/karod.catalog")
+        .ok();
+    machine.root("karoctl service uninstall --system --for bob").ok();
+    machine.root("! ls /etc/systemd/system/karod@.* /usr/local/lib/systemd/catalog/karod.catalog").ok();
 }

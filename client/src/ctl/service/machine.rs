@@ -1,6 +1,6 @@
 //! This machine as plans see it: which service manager there is, what lies where the units go, how they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -122,6 +122,8 @@ pub struct Machine {
     pub stray: Option<u32>,
     /// The account whose instance of the system's template clients of this user reach, where their units are looked at.
     pub served: Option<String>,
+    /// Accounts besides that of the scope that have an instance of the same template.
+    pub sharers: BTreeSet<String>,
     /// What was done here before.
     pub receipt: Receipt,
     /// Where that is written down.
@@ -179,6 +181,10 @@ impl Machine {
                 Scope::User | Scope::System { .. } => None,
             },
             served,
+            sharers: match &scope {
+                Scope::User => BTreeSet::new(),
+                Scope::System { account } => template::sharers(account, uid),
+            },
             has_karod: karod.is_file(),
             keeper,
             scope,

@@ -231,6 +231,11 @@ pub fn uninstall(machine: &Machine) -> Plan {
         Keeper::Systemd | Keeper::Launchd | Keeper::Nobody(_) => {}
     }
     let mut is_removed = false;
+    if !machine.sharers.is_empty() {
+        let accounts: Vec<&str> = machine.sharers.iter().map(String::as_str).collect();
+        plan.explain(format!("the template and the catalog stay for {}", accounts.join(", ")));
+        return plan;
+    }
     for unit in &units {
         match unit.standing(&machine.receipt) {
             Standing::Right | Standing::Outdated => {

@@ -1,6 +1,7 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::manner::Manner;
+use super::super::receipt::Receipt;
 use super::*;
 
 /// A machine with systemd on which nothing of Karo is installed.
@@ -199,15 +200,23 @@ fn without_a_service_manager_the_foreground_is_named() {
     assert_eq!(refusal.message, "/h/.local/bin/karod is not there: install karod beside karoctl");
 }
 
-#[test]
-fn the_system_gets_a_template_and_the_catalog() {
-    let mut machine = Machine { scope: Scope::System { account: "ann".to_owned() }, lingers: None, ..bare() };
-    machine.missing = vec!["/var/lib/karo".into()];
-    machine.lacks_catalog = true;
+/// The same machine, for an account of the system's template.
+fn server(mut machine: Machine) -> Machine {
+    machine.scope = Scope::System { account: "ann".to_owned() };
+    machine.lingers = None;
+    machine.receipt = Receipt::default();
     for (unit, kind) in machine.units.iter_mut().zip(["service", "socket"]) {
         unit.name = format!("karod@ann.{kind}");
         unit.path = format!("/etc/systemd/system/karod@.{kind}").into();
     }
+    machine
+}
+
+#[test]
+fn the_system_gets_a_template_and_the_catalog() {
+    let mut machine = server(bare());
+    machine.missing = vec!["/var/lib/karo".into()];
+    machine.lacks_catalog = true;
     check(
         install(&machine, Wish::default()),
         &[
@@ -346,4 +355,23 @@ fn whom_roots_service_manager_serves_gets_no_units_beside_it() {
     let text = uninstall(&both).text();
     assert!(text.contains("remove /h/.config/systemd/user/karod.service"), "{text}");
     assert!(text.contains("(karod@ann.service) and goes on with it"), "{text}");
+}
+
+#[test]
+fn a_template_stays_for_the_accounts_that_still_have_an_instance() {
+    let mut machine = server(installed());
+    machine.receipt.wrote(Path::new(CATALOG), CATALOG_TEXT.as_bytes());
+    let alone = uninstall(&machine).text();
+    assert!(
+        alone.contains("remove /etc/systemd/system/karod@.service") && alone.contains(CATALOG),
+        "{alone}"
+    );
+    machine.sharers = ["bob", "eve"].map(str::to_owned).into();
+    check(
+        Ok(uninstall(&machine)),
+        &[
+            "run systemctl disable --now karod@ann.socket karod@ann.service",
+            "the template and the catalog stay for bob, eve",
+        ],
+    );
 }

@@ -41,6 +41,21 @@ pub fn enabled() -> BTreeSet<String> {
     names.filter_map(|entry| instance_of(entry.file_name().to_str()?).map(str::to_owned)).collect()
 }
 
+/// Returns the accounts besides that one whose instances are enabled or run.
+pub fn sharers(account: &str, uid: u32) -> BTreeSet<String> {
+    let listed =
+        output(&["systemctl", "list-units", "--plain", "--no-legend", "karod@*"], uid).unwrap_or_default();
+    let mut accounts = enabled();
+    accounts.extend(listed.lines().filter_map(running).map(str::to_owned));
+    accounts.remove(account);
+    accounts
+}
+
+/// Returns the account of a line of `systemctl list-units`.
+fn running(line: &str) -> Option<&str> {
+    instance_of(line.split_whitespace().next()?)
+}
+
 /// Returns the account of an instance by the name of its unit.
 fn instance_of(unit: &str) -> Option<&str> {
     let rest = unit.strip_prefix("karod@")?;
@@ -89,6 +104,7 @@ mod tests {
         for other in ["karod@.service", "karod.service", "karod@ann.timer", "other@ann.service"] {
             assert_eq!(instance_of(other), None, "{other}");
         }
+        assert_eq!(running("  karod@ann.socket loaded active listening Karo"), Some("ann"));
     }
 
     #[test]
