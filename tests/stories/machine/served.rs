@@ -1,5 +1,6 @@
 //! Whom root's service manager serves: what `karoctl` does for one user leaves it alone and says whose it is.
 
+use karo_tests::binaries::checkout;
 use karo_tests::machine::Machine;
 
 use super::texts;
@@ -91,4 +92,41 @@ fn root_whose_own_daemon_runs_can_serve_somebody_else() {
         .ok();
     machine.root("karoctl service uninstall --system --for bob").ok();
     machine.root("! ls /etc/systemd/system/karod@.* /usr/local/lib/systemd/catalog/karod.catalog").ok();
+}
+
+/// Returns the text that `docs/service.md` has for a file, from a line on.
+fn documented(first: &str) -> String {
+    let text = std::fs::read_to_string(checkout().join("docs/service.md")).expect("there are docs");
+    let start = text.find(first).unwrap_or_else(|| panic!("{first} is documented"));
+    let end = text[start..].find("```").expect("a block ends");
+    text[start..start + end].to_owned()
+}
+
+#[test]
+fn root_an_account_whose_home_is_elsewhere_is_refused_until_the_template_knows() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.root("useradd --create-home --home-dir /srv/bob --shell /bin/bash bob").ok();
+    let install = "karoctl service install --system --for";
+    let refused = machine.root(&format!("{install} nobody-of-that-name"));
+    assert!(refused.stderr.contains("there is no account"), "{refused:?}");
+    let refused = machine.root(&format!("{install} bob"));
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(refused.stderr.contains("the home of bob is /srv/bob"), "{refused:?}");
+    machine
+        .root(
+            "test ! -e /run/karo/bob && test ! -e /etc/systemd/system/sockets.target.wants/karod@bob.socket",
+        )
+        .ok();
+
+    let beside = "/etc/systemd/system/karod@";
+    machine.write(
+        &format!("{beside}.service.d/home.conf"),
+        &documented("[Service]\nEnvironment=KARO_CONFIG=/srv"),
+    );
+    machine.write(&format!("{beside}.socket.d/home.conf"), &documented("[Socket]\nExecStartPre=\n"));
+    machine.root("systemctl daemon-reload").ok();
+    machine.root(&format!("{install} bob")).ok();
+    machine.until_property(None, "karod@bob.service", "ActiveState", "active");
+    assert_eq!(machine.root("stat -c '%U %a' /srv/bob/.local/share/karo/identity.key").ok(), "bob 600");
+    assert_eq!(machine.as_user("bob", "karoctl status").code, 0);
 }

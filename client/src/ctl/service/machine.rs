@@ -9,7 +9,7 @@ use karo_protocol::places::Places;
 
 use super::manner::{self, Manner};
 use super::receipt::{self, Receipt};
-use super::template;
+use super::template::{self, Home};
 use super::unit::{self, Filling};
 use crate::ctl::exit::Trouble;
 use crate::ctl::scene::Scene;
@@ -124,6 +124,8 @@ pub struct Machine {
     pub served: Option<String>,
     /// Accounts besides that of the scope that have an instance of the same template.
     pub sharers: BTreeSet<String>,
+    /// Where the home of the account of the scope is; `None` where the scope has no account.
+    pub home: Option<Home>,
     /// What was done here before.
     pub receipt: Receipt,
     /// Where that is written down.
@@ -181,6 +183,10 @@ impl Machine {
                 Scope::User | Scope::System { .. } => None,
             },
             served,
+            home: match &scope {
+                Scope::User => None,
+                Scope::System { account } => Some(template::home(account, uid)),
+            },
             sharers: match &scope {
                 Scope::User => BTreeSet::new(),
                 Scope::System { account } => template::sharers(account, uid),

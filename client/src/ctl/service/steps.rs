@@ -2,6 +2,7 @@
 
 use super::machine::{CATALOG, CATALOG_TEXT, Keeper, LABEL, Machine, Scope, Standing, Unit, systemctl};
 use super::plan::{Plan, Step};
+use super::template::Home;
 use super::unit::differing;
 use crate::ctl::exit::Trouble;
 use crate::ctl::shown::{Newline, shown};
@@ -32,6 +33,7 @@ pub fn install(machine: &Machine, wish: Wish) -> Result<Plan, Trouble> {
             machine.karod.display()
         )));
     }
+    refuse_other_home(machine)?;
     if !wish.force {
         refuse_foreign(machine)?;
     }
@@ -88,6 +90,22 @@ fn refuse_without_keeper(machine: &Machine) -> Result<(), Trouble> {
         Keeper::Systemd | Keeper::Launchd => Ok(()),
         Keeper::Nobody(why) => Err(Trouble::refused(format!(
             "{why}; `karoctl service run` runs karod in the foreground, for a start-up file or a supervisor of yours"
+        ))),
+    }
+}
+
+/// Refuses an instance that would not find what it is to write in, and so would fail at every start.
+fn refuse_other_home(machine: &Machine) -> Result<(), Trouble> {
+    let Scope::System { account } = &machine.scope else { return Ok(()) };
+    match &machine.home {
+        None | Some(Home::Told) => Ok(()),
+        Some(Home::Nowhere) => {
+            Err(Trouble::refused(format!("there is no account {account} on this machine")))
+        }
+        Some(Home::Elsewhere(home)) => Err(Trouble::refused(format!(
+            "the home of {account} is {}, and karod@.service looks in /home/{account}; first tell it and karod@.socket \
+             in files beside them, as docs/service.md shows for homes elsewhere, then do this again",
+            home.display()
         ))),
     }
 }

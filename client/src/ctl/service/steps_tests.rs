@@ -375,3 +375,16 @@ fn a_template_stays_for_the_accounts_that_still_have_an_instance() {
         ],
     );
 }
+
+#[test]
+fn an_instance_that_would_not_find_its_home_is_refused() {
+    let with = |home| install(&Machine { home: Some(home), ..server(bare()) }, Wish::default());
+    assert!(with(Home::Told).is_ok());
+    let said = with(Home::Nowhere).expect_err("it cannot run").message;
+    assert_eq!(said, "there is no account ann on this machine");
+    let said = with(Home::Elsewhere("/srv/ann".into())).expect_err("it would fail").message;
+    assert!(
+        said.starts_with("the home of ann is /srv/ann, and karod@.service looks in /home/ann; "),
+        "{said}"
+    );
+}

@@ -64,6 +64,37 @@ fn instance_of(unit: &str) -> Option<&str> {
         .filter(|account| !account.is_empty())
 }
 
+/// Where the home of an account is, as far as the template's places go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// Where the template looks, or somebody has written beside it where else.
+    Told,
+    /// Here, where the template does not look.
+    Elsewhere(PathBuf),
+    /// There is no such account.
+    Nowhere,
+}
+
+/// Looks for the home of an account.
+pub fn home(name: &str, uid: u32) -> Home {
+    let is_told = [format!("karod@{name}.service.d"), "karod@.service.d".to_owned()]
+        .iter()
+        .filter_map(|directory| fs::read_dir(Path::new(ENABLED).join(directory)).ok())
+        .flatten()
+        .flatten()
+        .any(|entry| entry.path().extension().is_some_and(|extension| extension == "conf"));
+    home_of(name, account(name, uid), is_told)
+}
+
+fn home_of(name: &str, account: Option<Account>, is_told: bool) -> Home {
+    match account {
+        None => Home::Nowhere,
+        Some(_) if is_told => Home::Told,
+        Some(account) if account.home == Path::new("/home").join(name) => Home::Told,
+        Some(account) => Home::Elsewhere(account.home),
+    }
+}
+
 /// What the system knows of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -110,7 +141,11 @@ mod tests {
     #[test]
     fn an_account_has_a_name_and_a_home() {
         let ann = Account { name: "ann".to_owned(), home: "/srv/ann".into() };
-        assert_eq!(account_of("ann:x:1001:1001:Ann,,,:/srv/ann:/bin/bash\n"), Some(ann));
+        assert_eq!(account_of("ann:x:1001:1001:Ann,,,:/srv/ann:/bin/bash\n"), Some(ann.clone()));
         assert_eq!(account_of(""), None);
+        assert_eq!(home_of("ann", Some(ann.clone()), false), Home::Elsewhere("/srv/ann".into()));
+        assert_eq!(home_of("ann", Some(ann.clone()), true), Home::Told);
+        assert_eq!(home_of("ann", Some(Account { home: "/home/ann".into(), ..ann }), false), Home::Told);
+        assert_eq!(home_of("ann", None, true), Home::Nowhere);
     }
 }
