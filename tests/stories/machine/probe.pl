@@ -76,7 +76,13 @@ try("write cgroup", sub {
     return mkdir($own) && rmdir($own);
 });
 try("read home", sub { readable("$home/.profile") });
-try("read keys", sub { readable("$home/.ssh/id_ed25519") });
+# Whoever furnished this machine has put a secret wherever others keep theirs.
+try("read keys", sub { grep { readable($_) } glob("$home/{.*,.config/*,.local/share/*}/secret") });
+try("reach services", sub { grep { readable($_) } glob('/run/*/secret') });
+try("read temporary files", sub { readable('/tmp/secret') });
+try("read kernel modules", sub { readable('/usr/lib/modules/secret') });
+try("read kernel symbols", sub { readable('/proc/kallsyms') });
+try("see system processes", sub { -d '/proc/1' });
 try("reach system bus", sub { connected('/run/dbus/system_bus_socket') });
 try("reach session bus", sub { connected("$runtime/bus") });
 try("reach manager", sub { connected("$runtime/systemd/private") });
@@ -108,9 +114,17 @@ for my $family ([inet => 2], [inet6 => 10], [unix => 1], [netlink => 16], [packe
         socket(my $s, $family->[1], $kind, 0);
     });
 }
+# Those of x32 are what its own calls are, with a bit set: nothing else knows them here, and whoever may make none is ended.
+try("calls of others", sub {
+    return 0 if $architecture ne 'x86_64';
+    my $child = fork() // die $!;
+    unless ($child) { syscall(0x40000000 | 39); POSIX::_exit(0) }
+    waitpid($child, 0);
+    return ($? & 127) == 0;
+});
 my $room = "\0" x 4096;
 try("kernel log", sub { call('syslog', 3, $room, 4096) or readable('/dev/kmsg') or readable('/proc/kmsg') });
-try("priority", sub { call('setpriority', 0, 0, 7) });
+try("priority", sub { call('setpriority', 0, 0, 19) });
 try("realtime", sub { my $p = pack('i', 1); call('sched_setscheduler', 0, 1, $p) });
 try("personality", sub { call('personality', 0x0040000) });
 try("host name", sub { call('sethostname', 'probe', 5) });

@@ -21,12 +21,17 @@ const ALLOWED: [&str; 8] = [
 ];
 
 /// What any program of the user may do, and the daemon may not: here the unit is what refuses.
-const REFUSED_BY_US: [&str; 27] = [
+const REFUSED_BY_US: [&str; 33] = [
     "write home",
     "write startup",
     "write configuration",
     "write cgroup",
     "read keys",
+    "read temporary files",
+    "read kernel modules",
+    "read kernel symbols",
+    "see system processes",
+    "reach services",
     "reach system bus",
     "reach session bus",
     "reach manager",
@@ -48,6 +53,7 @@ const REFUSED_BY_US: [&str; 27] = [
     "personality",
     "keyring",
     "userfaultfd",
+    "calls of others",
     "others' homes",
 ];
 
@@ -147,14 +153,49 @@ fn judge(inside: &Found, outside: &Found, except: &[&str]) {
     for (name, value) in [("nonewprivs", "1"), ("seccomp", "2"), ("capbnd", "0000000000000000")] {
         expect(name, inside.get(name).is_some_and(|said| said == value));
     }
+    let devices = inside.get("dev").map_or("", String::as_str);
+    expect("dev", devices.contains("null") && !devices.contains("kmsg"));
     assert!(wrong.is_empty(), "{}\nall inside: {inside:#?}", wrong.join("\n"));
 }
 
-/// Makes a user with a manager, a key, and somebody whose home is open.
+/// Where people's programs keep keys and sessions, each in the home.
+const KEYS: [&str; 17] = [
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".docker",
+    ".password-store",
+    ".netrc",
+    ".Xauthority",
+    ".mozilla",
+    ".thunderbird",
+    ".config/gcloud",
+    ".config/google-chrome",
+    ".config/chromium",
+    ".config/BraveSoftware",
+    ".local/share/keyrings",
+    ".local/share/kwalletd",
+];
+
+/// What acts for whoever asks it, each in `/run`.
+const SERVICES: [&str; 5] = ["docker.sock", "containerd", "podman", "libvirt", "snapd.socket"];
+
+/// Makes a user with a manager and keys, services of the system, and somebody whose home is open.
 fn furnish(machine: &Machine) {
     machine.add_user("ann");
+    // What is a file or a socket elsewhere is a directory here: that one can be looked into.
+    let secrets = |names: &[&str]| {
+        let names = names.join(" ");
+        format!("for name in {names}; do mkdir -p $name && echo >$name/secret || exit; done")
+    };
     let places = "mkdir -p .config/karo .local/share/karo .local/state/karo";
-    machine.as_user("ann", &format!("{places} && mkdir -m 0700 .ssh && echo key >.ssh/id_ed25519")).ok();
+    machine.as_user("ann", &format!("{places} && {}", secrets(&KEYS))).ok();
+    machine.root(&format!("umask 022 && cd /run && {}", secrets(&SERVICES))).ok();
+    machine
+        .root("umask 022 && mkdir -p /usr/lib/modules && echo | tee /tmp/secret >/usr/lib/modules/secret")
+        .ok();
     machine.add_guest("eve");
     machine.root("chmod 0755 /home/eve").ok();
 }
@@ -166,7 +207,8 @@ fn root_the_daemon_of_a_user_can_do_little() {
     let (inside, outside) = probed(&machine, "karod.service", |machine| {
         machine.as_user("ann", "systemctl --user daemon-reload && systemctl --user start karod").ok();
     });
-    judge(&inside, &outside, &[]);
+    // The manager of an ordinary user has no /proc to mount that would hide them.
+    judge(&inside, &outside, &["see system processes"]);
 }
 
 #[test]
