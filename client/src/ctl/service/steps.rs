@@ -40,11 +40,7 @@ pub fn install(machine: &Machine, wish: Wish) -> Result<Plan, Trouble> {
     let mut plan = Plan::default();
     plan.steps.extend(machine.stray.map(|pid| Step::EndDaemon { pid }));
     let changed: Vec<&Unit> = machine.units.iter().filter(|unit| is_to_be_written(unit, machine)).collect();
-    if !changed.is_empty() || machine.lacks_catalog {
-        let directory =
-            |path: &std::path::PathBuf| Step::MakeDirectory { path: path.clone(), mode: mode(machine) };
-        plan.steps.extend(machine.missing.iter().map(directory));
-    }
+    let written_at = plan.steps.len();
     plan.steps.extend(changed.iter().map(|unit| Step::WriteFile {
         path: unit.path.clone(),
         text: unit.wanted.clone(),
@@ -56,6 +52,13 @@ pub fn install(machine: &Machine, wish: Wish) -> Result<Plan, Trouble> {
         Keeper::Nobody(_) => {}
     }
     linger(machine, wish, &mut plan);
+    if !plan.is_idle() {
+        // Units of a package need them as well, and what others make in passing is in no receipt.
+        let directory =
+            |path: &std::path::PathBuf| Step::MakeDirectory { path: path.clone(), mode: mode(machine) };
+        let made: Vec<Step> = machine.missing.iter().map(directory).collect();
+        plan.steps.splice(written_at..written_at, made);
+    }
     Ok(plan)
 }
 

@@ -160,6 +160,8 @@ fn units_of_a_package_are_used_as_they_are() {
     check(
         install(&machine, Wish::default()),
         &[
+            "make /h/.local/share/karo",
+            "make /h/.config/systemd/user",
             "run systemctl --user enable karod.service karod.socket",
             "run systemctl --user start karod.socket karod.service",
         ],
