@@ -3,9 +3,13 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
+use std::process::Command;
 
 use karo_tests::Karo;
+use karo_tests::binaries::binaries;
 use karo_tests::groups::{Team, had, yesterday};
+
+use crate::pty::Pty;
 
 /// Programs by which a person's own services could be reached, on a machine where they are.
 const KEEPERS: [&str; 3] = ["systemctl", "loginctl", "launchctl"];
@@ -64,6 +68,61 @@ fn root_what_is_another_users_stays_as_it_is() {
         assert_eq!(names(&karo.home()), before, "{arguments:?}");
         assert_eq!(fs::metadata(&rc).expect("it is there").uid(), ANOTHER, "{arguments:?}");
     }
+}
+
+/// Runs a program where a systemd seems to run that does whatever it is told, for root.
+const BESIDE_SYSTEMD: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system /run/user/0/systemd/private && \
+    chmod 700 /run/user/0 && exec \"$@\"";
+
+/// Prepares `karoctl` beside a systemd that only writes down what it is told.
+fn beside_systemd(karo: &Karo, arguments: &[&str]) -> Command {
+    let told = karo.root().join("told");
+    let program = karo.root().join("bin/systemctl");
+    fs::write(&program, format!("#!/bin/sh\necho \"$@\" >>{}\n", told.display())).expect("there is room");
+    let mut command = karo.command(Path::new("unshare"));
+    command.args(["--mount", "sh", "-c", BESIDE_SYSTEMD, "sh"]).arg(&binaries().karoctl).args(arguments);
+    command
+}
+
+/// Answers the questions of a program one by one, each when it is asked, and returns all that was shown.
+fn answered(command: &Command, answers: &[&str]) -> (i32, String) {
+    let mut terminal = Pty::start(command);
+    for (place, answer) in answers.iter().enumerate() {
+        let asked = |shown: &[u8]| memchr::memmem::find_iter(shown, "[y/N] ").nth(place).map(|_| ());
+        terminal.read_until("a question", asked);
+        terminal.write(format!("{answer}\n").as_bytes());
+    }
+    let code = terminal.ended().code().expect("it ends by itself");
+    (code, String::from_utf8_lossy(terminal.shown()).replace("\r\n", "\n"))
+}
+
+#[test]
+fn root_a_service_that_is_declined_leaves_the_rest_whole() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can show a karoctl another /run");
+        return;
+    }
+    let mut karo = Karo::new();
+    alone(&mut karo);
+    karo.set("KARO_DATA_DIR", karo.home().join("share/karo"));
+    fs::write(karo.home().join(".bashrc"), "alias ll='ls -l'").expect("there is room");
+    fs::write(karo.home().join(".bash_history"), "make all\n").expect("there is room");
+    let before = names(&karo.home());
+
+    let (code, shown) = answered(&beside_systemd(&karo, &["setup"]), &["n", "y"]);
+    assert_eq!(code, 0, "{shown}");
+    for expected in
+        ["left out: no karod runs", "karoctl import auto", "karoctl service run &", "karoctl uninstall"]
+    {
+        assert!(shown.contains(expected), "{expected} is not in\n{shown}");
+    }
+    let receipt = fs::read_to_string(karo.home().join("share/karo/receipt.json"));
+    assert!(receipt.expect("what was done is written down").contains(".bashrc"));
+
+    karo.ctl_ok(&["uninstall", "--yes"]);
+    assert_eq!(fs::read(karo.home().join(".bashrc")).expect("it is there"), b"alias ll='ls -l'");
+    karo.ctl_ok(&["uninstall", "--purge", "--yes"]);
+    assert_eq!(names(&karo.home()), before);
 }
 
 #[test]

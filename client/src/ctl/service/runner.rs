@@ -69,8 +69,10 @@ impl Runner {
     /// Writes the receipt where it has a place.
     fn keep(&self) -> Result<(), Trouble> {
         match &self.receipt_path {
-            Some(path) if path.parent().is_some_and(Path::is_dir) => self.receipt.write(path),
-            Some(_) | None => Ok(()),
+            // Where nothing was done that has to be undone, there may be no place for it either.
+            Some(path) if self.receipt.is_empty() && !path.parent().is_some_and(Path::is_dir) => Ok(()),
+            Some(path) => self.receipt.write(path),
+            None => Ok(()),
         }
     }
 

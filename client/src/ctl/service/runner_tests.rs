@@ -61,6 +61,19 @@ fn what_is_done_is_written_down_and_can_be_undone() {
 }
 
 #[test]
+fn what_cannot_be_written_down_is_said() {
+    let directory = private_directory();
+    let (mut scene, _) = quiet_scene();
+    let mut runner = runner(&directory);
+    runner.receipt_path = Some(directory.path().join("missing").join(NAME));
+    runner
+        .run(&mut scene, &plan(vec![Step::run(&["systemctl", "status"])]))
+        .expect("nothing is to be undone");
+    let deed = Step::MakeDirectory { path: directory.path().join("a"), mode: 0o700 };
+    assert!(runner.run(&mut scene, &plan(vec![deed])).is_err(), "nobody would take it away again");
+}
+
+#[test]
 fn a_command_that_fails_ends_the_plan_and_what_was_done_is_known() {
     let directory = private_directory();
     let unit = directory.path().join("unit");

@@ -6,7 +6,7 @@ pub mod parts;
 
 use serde_json::json;
 
-use self::parts::{Found, Part, parts};
+use self::parts::{Course, Found, Part, part};
 use super::cli::{SetupArgs, SetupPart};
 use super::exit::{Exit, Trouble};
 use super::json;
@@ -25,9 +25,9 @@ use super::whose;
 pub fn run(scene: &mut Scene, args: &SetupArgs) -> Result<Exit, Trouble> {
     whose::refuse_foreign_places(scene)?;
     let machine = Machine::look(scene, Scope::User)?;
-    let parts = parts(&machine, &Found::look(args)?, args);
+    let found = Found::look(args)?;
     if args.dry_run || !args.yes && !scene.has_person {
-        show_parts(scene, &parts)?;
+        show_parts(scene, &parts::parts(&machine, &found, args))?;
         return match args.dry_run {
             true => Ok(Exit::Done),
             false => Err(Trouble::usage(
@@ -42,11 +42,15 @@ pub fn run(scene: &mut Scene, args: &SetupArgs) -> Result<Exit, Trouble> {
         )?;
     }
     let mut runner = Runner::new(machine.uid, machine.receipt.clone(), Some(machine.receipt_path.clone()));
-    for part in &parts {
-        do_part(scene, part, args.yes, &mut runner)?;
+    let mut course = Course::begin(&machine);
+    // Each part is planned when it is come to: what was said to those before makes a difference.
+    for which in parts::wanted(args) {
+        let part = part(which, &machine, &found, args, course);
+        if do_part(scene, &part, args.yes, &mut runner)? {
+            course = course.after(&part);
+        }
     }
-    let is_kept = parts.iter().all(|part| part.part != SetupPart::Service || part.hindrance.is_none());
-    tell_summary(scene, &machine, runner.has_changed, is_kept)?;
+    tell_summary(scene, &machine, runner.has_changed, course.will_run)?;
     Ok(Exit::Done)
 }
 
@@ -87,12 +91,13 @@ fn heading(scene: &mut Scene, part: &Part) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn do_part(scene: &mut Scene, part: &Part, yes: bool, runner: &mut Runner) -> Result<(), Trouble> {
+/// Does a part, if it can be done and is agreed to, and tells whether it was.
+fn do_part(scene: &mut Scene, part: &Part, yes: bool, runner: &mut Runner) -> Result<bool, Trouble> {
     if !scene.is_json {
         heading(scene, part)?;
     }
     if part.hindrance.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     if !part.plan.is_idle() && !yes {
         for step in part.plan.steps.iter().filter(|step| step.is_deed()) {
@@ -100,10 +105,11 @@ fn do_part(scene: &mut Scene, part: &Part, yes: bool, runner: &mut Runner) -> Re
         }
         if !scene.confirm_seen(part.question)? {
             writeln!(scene.out, "left out")?;
-            return Ok(());
+            return Ok(false);
         }
     }
-    runner.run(scene, &part.plan)
+    runner.run(scene, &part.plan)?;
+    Ok(true)
 }
 
 /// Says what holds from here on, where it lies and how it is undone.
@@ -111,7 +117,7 @@ fn tell_summary(
     scene: &mut Scene,
     machine: &Machine,
     has_changed: bool,
-    is_kept: bool,
+    will_run: bool,
 ) -> Result<(), Trouble> {
     let places = scene.places()?;
     let log = show::log(machine);
@@ -128,7 +134,7 @@ fn tell_summary(
     let data = shown(places.data.as_os_str().as_encoded_bytes(), Newline::Arrow);
     let said = if has_changed { "Karo is set up." } else { "Nothing to do: Karo is set up already." };
     // Where no service manager starts karod, the person does.
-    let start = if is_kept { "" } else { "start      karoctl service run & (in your session's start-up)\n" };
+    let start = if will_run { "" } else { "start      karoctl service run & (in your session's start-up)\n" };
     write!(
         scene.out,
         "\n{said}\n{start}\

@@ -115,24 +115,63 @@ fn is_on_path(program: &str, path: Option<OsString>) -> bool {
     path.is_some_and(|path| std::env::split_paths(&path).any(|directory| is_program(directory.join(program))))
 }
 
-/// Returns the parts in the order in which they are done.
-pub fn parts(machine: &Machine, found: &Found, args: &SetupArgs) -> Vec<Part> {
-    let service = service(machine, args);
-    let will_run = machine.served.is_some()
-        || service.hindrance.is_none() && !args.without.contains(&SetupPart::Service);
-    let history = history(machine, found, will_run);
-    let mut parts = vec![service, hooks(found), history];
-    parts.retain(|part| !args.without.contains(&part.part));
-    keep_a_receipt(machine, &mut parts);
-    parts
+/// The parts, in the order in which they are done.
+const ORDER: [SetupPart; 3] = [SetupPart::Service, SetupPart::Hooks, SetupPart::History];
+
+/// How far a first run has come: what of the parts before makes a difference to those that follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Course {
+    /// Whether the directories are there in which is written down what is done.
+    has_ground: bool,
+    /// Whether a daemon answers by then.
+    pub will_run: bool,
 }
 
-/// What is done is written down in the data directory, so whichever part comes first makes that; and the spools, so
+impl Course {
+    /// Before anything is done.
+    pub fn begin(machine: &Machine) -> Self {
+        let is_active = machine.units.iter().any(|unit| unit.manner.is_active);
+        let will_run = is_active || machine.stray.is_some() || machine.served.is_some();
+        Self { has_ground: false, will_run }
+    }
+
+    /// After a part was carried out.
+    pub fn after(self, part: &Part) -> Self {
+        let is_started = part.part == SetupPart::Service && part.hindrance.is_none();
+        Self { has_ground: self.has_ground || !part.plan.is_idle(), will_run: self.will_run || is_started }
+    }
+}
+
+/// Returns the parts that are wanted, in the order in which they are done.
+pub fn wanted(args: &SetupArgs) -> impl Iterator<Item = SetupPart> {
+    ORDER.into_iter().filter(|part| !args.without.contains(part))
+}
+
+/// Returns a part as it is when the run has come so far.
+pub fn part(which: SetupPart, machine: &Machine, found: &Found, args: &SetupArgs, course: Course) -> Part {
+    match which {
+        SetupPart::Service => service(machine, args),
+        SetupPart::Hooks => on_ground(machine, course, hooks(found)),
+        SetupPart::History => on_ground(machine, course, history(machine, found, course.will_run)),
+    }
+}
+
+/// Returns the parts that are wanted, as they are when each of them is agreed to.
+pub fn parts(machine: &Machine, found: &Found, args: &SetupArgs) -> Vec<Part> {
+    let mut course = Course::begin(machine);
+    let come_to = |which: SetupPart| {
+        let part = part(which, machine, found, args, course);
+        course = course.after(&part);
+        part
+    };
+    wanted(args).map(come_to).collect()
+}
+
+/// What is done is written down in the data directory, so whichever part is done first makes that; and the spools, so
 /// that what is above them goes again with the rest.
-fn keep_a_receipt(machine: &Machine, parts: &mut [Part]) {
-    let Some(first) = parts.iter_mut().find(|part| !part.plan.is_idle()) else { return };
-    if first.part == SetupPart::Service {
-        return;
+fn on_ground(machine: &Machine, course: Course, mut part: Part) -> Part {
+    if course.has_ground || part.plan.is_idle() {
+        return part;
     }
     let is_of_units = |path: &PathBuf| machine.units.iter().any(|unit| unit.path.parent() == Some(path));
     let is_made = |path: &&PathBuf| match machine.served {
@@ -142,7 +181,8 @@ fn keep_a_receipt(machine: &Machine, parts: &mut [Part]) {
     };
     let made = machine.missing.iter().filter(is_made);
     let steps: Vec<Step> = made.map(|path| Step::MakeDirectory { path: path.clone(), mode: 0o700 }).collect();
-    first.plan.steps.splice(0..0, steps);
+    part.plan.steps.splice(0..0, steps);
+    part
 }
 
 fn service(machine: &Machine, args: &SetupArgs) -> Part {
@@ -191,8 +231,7 @@ fn history(machine: &Machine, found: &Found, will_run: bool) -> Part {
             Err(why) => plan.explain(format!("{} is left out: {why}", history.file.display())),
         }
     }
-    let runs = will_run || machine.stray.is_some() || machine.units.iter().any(|unit| unit.manner.is_active);
-    let hindrance = (!runs && !plan.is_idle())
+    let hindrance = (!will_run && !plan.is_idle())
         .then(|| "no karod runs that could take it in; once one does: `karoctl import auto`".to_owned());
     if hindrance.is_some() {
         plan = Plan::default();

@@ -100,6 +100,24 @@ fn what_is_not_wanted_is_not_planned() {
 }
 
 #[test]
+fn a_service_that_is_declined_leaves_the_rest_whole() {
+    let machine = machine(Keeper::Systemd);
+    let course = Course::begin(&machine);
+    let at = |which, course| part(which, &machine, &found(), &args(&[]), course);
+    // Nothing was made so far, so what is done can be written down nowhere.
+    let hooks = at(SetupPart::Hooks, course);
+    assert_eq!(lines(&hooks), ["make /h/.local/share/karo", "put the hook into /h/.bashrc"]);
+    let history = at(SetupPart::History, course.after(&hooks));
+    assert!(history.hindrance.is_some_and(|why| why.contains("`karoctl import auto`")));
+    let started = course.after(&at(SetupPart::Service, course));
+    assert_eq!(lines(&at(SetupPart::Hooks, started)), ["put the hook into /h/.bashrc"]);
+    assert!(at(SetupPart::History, started).hindrance.is_none());
+    // Of a daemon that runs already it makes no difference what is said to the service.
+    let machine = Machine { stray: Some(9), ..machine.clone() };
+    assert!(Course::begin(&machine).will_run);
+}
+
+#[test]
 fn a_history_is_taken_in_once() {
     let mut machine = machine(Keeper::Systemd);
     machine.receipt.took_in(Path::new("/h/.bash_history"));
