@@ -30,8 +30,8 @@ pub const VALUE_BYTES_MAX: usize = 2 * 1024;
 /// A compiled regular expression, in bytes; `(.){200,}`, the largest that SigmaHQ has for Linux, takes half of it.
 pub const REGEX_BYTES_MAX: usize = 512 * 1024;
 
-/// Regular expressions in all files, in bytes once compiled, those of refused rules included: what compiling
-/// them costs is spent all the same.
+/// Regular expressions in all files of a team's, in bytes once compiled, those of refused rules included: what
+/// compiling them costs is spent all the same.
 pub const REGEXES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Values in all rules in use, each that `windash` or an encoding makes included.

@@ -10,6 +10,17 @@ fn the_whole_pack_is_in_use() {
     assert_eq!(rules.listed().count(), builtin::files().count());
 }
 
+/// At a start they are not held against the limits any more.
+#[test]
+fn each_rule_would_be_taken_from_a_team() {
+    let files: Vec<_> = builtin::files().collect();
+    let rules = Rules::alone(&files);
+    assert_eq!(rules.refused(), []);
+    let listed =
+        |rules: &Rules| rules.listed().map(|rule| (rule.id.clone(), rule.unseen.clone())).collect::<Vec<_>>();
+    assert_eq!(listed(&rules), listed(&Rules::builtin()));
+}
+
 #[test]
 fn each_rule_matches_its_lines_and_misses_the_others() {
     let rules = Rules::builtin();
