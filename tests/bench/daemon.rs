@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 use karo_protocol::local::{Import, ImportLine, Observe, Reply, Request, Verdict};
 use karo_protocol::query::{Count, CountBy, Detail, Directory, Exit, Filter, Order, Query, Zone};
 use karo_protocol::{Bytes, Category, Timestamp};
-use karo_tests::{Dice, Karo, Session, Typist, number_from};
-
-const LINES: &str = include_str!("../data/history/kypo-part.jsonl");
+use karo_tests::history::{Distinct, History};
+use karo_tests::{Karo, Session, Typist, number_from};
 
 fn main() {
     let events = number_from("KARO_BENCH_EVENTS", 1_000_000);
@@ -152,47 +151,6 @@ fn connection_per_event(karo: &Karo) {
     });
     let rate = (THREADS * EACH) as f64 / begun.elapsed().as_secs_f64();
     row("end to end, a connection per event, 8 at once", format!("{rate:.0} events/s"), "reported");
-}
-
-/// How many lines were never typed before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Distinct {
-    /// One in three, as in real histories.
-    AThird,
-    /// Every one.
-    All,
-}
-
-/// Makes lines in the shape of real history: a third distinct, the rest repeated by rank.
-struct History {
-    distinct: Distinct,
-    dice: Dice,
-    seen: Vec<String>,
-    templates: Vec<String>,
-}
-
-impl History {
-    fn new(distinct: Distinct) -> Self {
-        let text = |line: &str| {
-            let line: serde_json::Value = serde_json::from_str(line).expect("the data is JSON Lines");
-            line["cmd"].as_str().expect("each line has its command").to_owned()
-        };
-        Self { distinct, dice: Dice::new(20), seen: Vec::new(), templates: LINES.lines().map(text).collect() }
-    }
-
-    fn line(&mut self) -> String {
-        let is_repeat = self.distinct == Distinct::AThird && self.dice.within(0..100) >= 34;
-        if !self.seen.is_empty() && is_repeat {
-            // A product of two uniform draws leans to the low ranks, as real repetition does.
-            let count = self.seen.len() as u64;
-            let rank = self.dice.within(0..count) * self.dice.within(0..count) / count;
-            return self.seen[rank as usize].clone();
-        }
-        let template = &self.templates[self.dice.within(0..self.templates.len() as u64) as usize];
-        let text = format!("{template} {}", self.seen.len());
-        self.seen.push(text.clone());
-        text
-    }
 }
 
 fn import(karo: &Karo, events: u64, distinct: Distinct) {

@@ -12,6 +12,7 @@
 //! | [`typist`] | [`Typist`]: a shell that exists only as observations |
 //! | [`dice`] | [`Dice`]: chance that repeats exactly, from a seed |
 //! | [`service`] | [`ServiceManager`]: holds the socket of a daemon, and hears what it says |
+//! | [`history`] | [`History`](history::History): lines in the shape of a real one, for imports of any size |
 //! | [`ledger`] | [`Ledger`]: what was acknowledged, kept outside the daemon |
 //! | [`binaries`] | where the programs under test lie, freshly built |
 //! | [`machine`] | [`Machine`](machine::Machine): a machine of its own, with a real systemd and users |
@@ -28,6 +29,7 @@
 pub mod binaries;
 pub mod dice;
 pub mod groups;
+pub mod history;
 pub mod journald;
 pub mod karo;
 pub mod ledger;

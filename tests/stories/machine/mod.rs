@@ -2,6 +2,7 @@
 
 mod clocks;
 mod faults;
+mod idle;
 mod itself;
 mod sandbox;
 mod served;
