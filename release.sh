@@ -79,8 +79,13 @@ if [[ -n $has_deb ]] && ! cargo deb --version >/dev/null 2>&1; then
     refuse "cargo-deb is not installed (cargo install cargo-deb --locked); or say --no-deb"
 fi
 
-if [[ -d $out && -n $(ls -A "$out") && ! -f $out/SHA256SUMS ]]; then
-    refuse "$out holds something else than a release: name another directory"
+# What is there is taken away first, so all of it has to be an earlier release.
+if [[ -d $out && -n $(ls -A "$out") ]]; then
+    known=$(sed -n 's/^[0-9a-f]\{64\}  //p' "$out/SHA256SUMS" 2>/dev/null || true)
+    strange=$(find "$out" -mindepth 1 -printf '%P\n' | grep -vxF -e SHA256SUMS -e "$known" || true)
+    if [[ -n $strange || $known != *"karo-"* ]]; then
+        refuse "$out holds something else than a release (${strange%%$'\n'*}): name another directory"
+    fi
 fi
 
 # An archive of names that are read from standard input: the same bytes for the same files.

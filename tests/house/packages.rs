@@ -94,7 +94,19 @@ fn a_release_is_of_what_is_committed_and_overwrites_nothing_else() {
     let precious = place.path().join("precious");
     fs::create_dir(&precious).expect("the place is free");
     fs::write(precious.join("thesis"), "").expect("there is room");
-    let precious = precious.display().to_string();
-    let (code, said) = release(place.path(), &["--dirty", "--out", &precious]);
-    assert!(code == Some(1) && said.contains("something else than a release"), "{said}");
+    let out = precious.display().to_string();
+    let refuses = |named: &str| {
+        let (code, said) = release(place.path(), &["--dirty", "--out", &out]);
+        assert!(code == Some(1) && said.contains("something else than a release"), "{said}");
+        assert!(said.contains(named), "{said}");
+    };
+    refuses("thesis");
+    // Others have checksums too.
+    let sum = "0".repeat(64);
+    fs::write(precious.join("SHA256SUMS"), format!("{sum}  thesis\n")).expect("there is room");
+    refuses("");
+    fs::write(precious.join("SHA256SUMS"), format!("{sum}  karo-1.tar.gz\n")).expect("there is room");
+    refuses("thesis");
+    fs::remove_file(precious.join("thesis")).expect("it is there");
+    assert_eq!(release(place.path(), &["--dirty", "--out", &out]).0, Some(0));
 }

@@ -40,6 +40,7 @@ mod pairs;
 )]
 mod pty;
 mod record;
+mod releases;
 mod rules;
 mod service;
 mod setups;
