@@ -4,6 +4,7 @@ mod clocks;
 mod faults;
 mod idle;
 mod itself;
+mod places;
 mod sandbox;
 mod served;
 mod sessions;

@@ -29,7 +29,7 @@ pub enum ServiceCommand {
 }
 
 /// What `karoctl service install --help` says besides.
-const INSTALL_HELP: &str = "Units go into $XDG_CONFIG_HOME/systemd/user (with --system into /etc/systemd/system), or an \
+const INSTALL_HELP: &str = "Units go where your service manager looks, $XDG_CONFIG_HOME/systemd/user (with --system into /etc/systemd/system), or an \
 agent of launchd into ~/Library/LaunchAgents; where a package has brought units that fit, they are used as they are. A \
 unit that karoctl did not write, or that was changed since, is left alone without --force. What is done is written down \
 in receipt.json beside the data, and `karoctl service uninstall` takes away exactly that.";

@@ -156,22 +156,26 @@ impl Machine {
         let uid = uid();
         let keeper = keeper(&scope, uid);
         let karod = own_path()?.with_file_name("karod");
-        let places = scene.places()?;
-        let receipt_path = match scope {
-            Scope::User => places.data.join(receipt::NAME),
-            Scope::System { .. } => SYSTEM_RECEIPT.into(),
-        };
-        let receipt = Receipt::read(&receipt_path)?;
-        let served = match scope {
-            Scope::User => template::serving(&places.socket, uid),
+        // The places of the accounts of a template are found by each of its daemons.
+        let places = match scope {
+            Scope::User => Some(scene.places()?),
             Scope::System { .. } => None,
         };
-        let filling = filling(&scope, &places, &karod, uid);
-        let mut units = units(&keeper, &scope, &filling)?;
+        let receipt_path = match &places {
+            Some(places) => places.data.join(receipt::NAME),
+            None => SYSTEM_RECEIPT.into(),
+        };
+        let receipt = Receipt::read(&receipt_path)?;
+        let served = places.as_ref().and_then(|places| template::serving(&places.socket, uid));
+        let filling = match &places {
+            Some(places) => filling(places, &karod, uid)?,
+            None => Filling { karod: karod.clone(), ..Filling::default() },
+        };
+        let mut units = units(&keeper, &scope, &filling, uid)?;
         read_manners(&keeper, &scope, uid, &mut units);
         let listens = units.iter().any(|unit| unit.manner.is_active);
         Ok(Self {
-            missing: missing(&scope, &places, &units),
+            missing: missing(places.as_ref(), &units),
             lacks_catalog: matches!(scope, Scope::System { .. })
                 && !Path::new(PACKAGED_CATALOG).exists()
                 && fs::read(CATALOG).ok().as_deref() != Some(CATALOG_TEXT.as_bytes()),
@@ -250,23 +254,36 @@ pub fn environment(uid: u32) -> Vec<(&'static str, String)> {
     }
 }
 
-fn base(name: &str, below_home: &str) -> PathBuf {
+/// Returns a base directory of the XDG specification.
+fn base(name: &str, below_home: &str) -> Result<PathBuf, Trouble> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute(name).unwrap_or_else(|| absolute("HOME").unwrap_or_default().join(below_home))
+    let home = || absolute("HOME").map(|home| home.join(below_home));
+    absolute(name).or_else(home).ok_or_else(|| {
+        Trouble::refused("HOME is not set to an absolute path, and files of the service lie below it; set it")
+    })
 }
 
-fn filling(scope: &Scope, places: &Places, karod: &Path, uid: u32) -> Filling {
+/// Returns where the service manager of a user looks for the units of that user. Its environment may be another than
+/// the one that karoctl has, so it is asked.
+fn unit_directory(keeper: &Keeper, uid: u32) -> Result<PathBuf, Trouble> {
+    let told = match keeper {
+        Keeper::Systemd => output(&["systemctl", "--user", "show", "--property=UnitPath", "--value"], uid),
+        Keeper::Launchd | Keeper::Nobody(_) => None,
+    };
+    match told.as_deref().and_then(manner::own_directory) {
+        Some(directory) => Ok(directory.to_owned()),
+        None => Ok(base("XDG_CONFIG_HOME", ".config")?.join("systemd/user")),
+    }
+}
+
+fn filling(places: &Places, karod: &Path, uid: u32) -> Result<Filling, Trouble> {
     let mut filling = Filling {
         karod: karod.to_owned(),
-        home: base("HOME", ""),
+        home: base("HOME", "")?,
         runtime: format!("/run/user/{uid}").into(),
         ..Filling::default()
     };
-    // The places of the accounts of a template are found by each of its daemons.
-    if *scope != Scope::User {
-        return filling;
-    }
-    let state = base("XDG_STATE_HOME", ".local/state");
+    let state = base("XDG_STATE_HOME", ".local/state")?;
     let mut variables = BTreeMap::from([
         ("KARO_CONFIG", places.config.clone()),
         ("KARO_DATA_DIR", places.data.clone()),
@@ -291,10 +308,10 @@ fn filling(scope: &Scope, places: &Places, karod: &Path, uid: u32) -> Filling {
     filling.written.dedup();
     filling.variables = variables;
     filling.log = state.join("karo/karod.log");
-    filling
+    Ok(filling)
 }
 
-fn units(keeper: &Keeper, scope: &Scope, filling: &Filling) -> Result<Vec<Unit>, Trouble> {
+fn units(keeper: &Keeper, scope: &Scope, filling: &Filling, uid: u32) -> Result<Vec<Unit>, Trouble> {
     let texts: Vec<(String, PathBuf, String)> = match (keeper, scope) {
         (Keeper::Launchd, _) => vec![(
             LABEL.to_owned(),
@@ -302,7 +319,7 @@ fn units(keeper: &Keeper, scope: &Scope, filling: &Filling) -> Result<Vec<Unit>,
             filling.agent(unit::AGENT),
         )],
         (Keeper::Systemd | Keeper::Nobody(_), Scope::User) => {
-            let directory = base("XDG_CONFIG_HOME", ".config").join("systemd/user");
+            let directory = unit_directory(keeper, uid)?;
             [("karod.service", unit::SERVICE), ("karod.socket", unit::SOCKET)]
                 .map(|(name, text)| (name.to_owned(), directory.join(name), filling.unit(text)))
                 .to_vec()
@@ -383,14 +400,14 @@ fn lingers(uid: u32) -> bool {
 }
 
 /// Directories that karod and the units need: its own first, so that what is done can be written down there.
-fn missing(scope: &Scope, places: &Places, units: &[Unit]) -> Vec<PathBuf> {
+fn missing(places: Option<&Places>, units: &[Unit]) -> Vec<PathBuf> {
     let of_units = units.iter().filter_map(|unit| unit.path.parent());
-    let needed: Vec<&Path> = match scope {
-        Scope::User => {
+    let needed: Vec<&Path> = match places {
+        Some(places) => {
             let own = [&places.data, &places.client_spool, &places.hook_spool].map(PathBuf::as_path);
             own.into_iter().chain(of_units).collect()
         }
-        Scope::System { .. } => {
+        None => {
             let catalog = Path::new(CATALOG).parent();
             Path::new(SYSTEM_RECEIPT).parent().into_iter().chain(of_units).chain(catalog).collect()
         }

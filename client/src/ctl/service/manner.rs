@@ -1,6 +1,7 @@
 //! How a unit is: what `systemctl show` and `launchctl print` say of it, read into one type. Pure.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// How a unit is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,6 +98,15 @@ fn block_of_systemd(block: &str) -> Manner {
     }
 }
 
+/// Returns the directory of a user's own units in the `UnitPath` of their manager: it comes before those of the machine.
+/// A path that systemd would have to quote is not found.
+pub fn own_directory(unit_path: &str) -> Option<&Path> {
+    let paths = unit_path.split_whitespace().map(Path::new);
+    paths
+        .take_while(|path| !path.starts_with("/etc"))
+        .find(|path| path.is_absolute() && path.ends_with("systemd/user") && !path.starts_with("/run"))
+}
+
 /// Reads what `launchctl print gui/UID/LABEL` says; `None` stands for a label that it does not know.
 pub fn of_launchd(label: &str, text: Option<&str>) -> Manner {
     let Some(text) = text else { return Manner { name: label.to_owned(), ..Manner::default() } };
@@ -178,6 +188,19 @@ DropInPaths=
             of_systemd("Id=karod.service\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n");
         assert!(!units[0].is_loaded && !units[0].is_active && !units[0].is_enabled());
         assert_eq!(of_systemd(""), []);
+    }
+
+    #[test]
+    fn the_manager_says_where_units_of_the_user_are() {
+        let before =
+            "/h/c/systemd/user.control /run/user/7/systemd/user.control /run/user/7/systemd/transient";
+        let after =
+            "/etc/xdg/systemd/user /etc/systemd/user /run/user/7/systemd/user /usr/lib/systemd/user\n";
+        let own = format!("{before} /h/c/systemd/user {after}");
+        assert_eq!(own_directory(&own), Some(Path::new("/h/c/systemd/user")));
+        assert_eq!(own_directory(&format!("{before} {after}")), None);
+        assert_eq!(own_directory(&format!("\"/h/a c/systemd/user\" {after}")), None);
+        assert_eq!(own_directory(""), None);
     }
 
     #[test]

@@ -1,0 +1,30 @@
+//! A shell and its service manager that do not agree on where things are.
+
+use karo_tests::machine::Machine;
+
+/// A machine with ann, and the programs where no package has put units beside them.
+fn with_programs() -> Option<Machine> {
+    let machine = Machine::boot()?;
+    machine.root("rm /usr/lib/systemd/user/karod.*").ok();
+    machine.add_user("ann");
+    Some(machine)
+}
+
+#[test]
+fn root_units_go_where_the_manager_looks() {
+    let Some(machine) = with_programs() else { return };
+    // As of a line in .zshenv, which the manager has never read.
+    machine.as_user("ann", "XDG_CONFIG_HOME=$HOME/conf karoctl service install").ok();
+    machine.as_user("ann", "test -e .config/systemd/user/karod.service && test ! -e conf/systemd").ok();
+    machine.until_property(Some("ann"), "karod.service", "ActiveState", "active");
+    let unit = machine.as_user("ann", "cat .config/systemd/user/karod.service").ok();
+    assert!(unit.contains("Environment=KARO_CONFIG=/home/ann/conf/karo/config.toml"), "{unit}");
+    machine.as_user("ann", "XDG_CONFIG_HOME=$HOME/conf karoctl service uninstall").ok();
+    machine.as_user("ann", "test ! -e .config/systemd/user/karod.service").ok();
+
+    let homeless = "cd /tmp && env -u HOME KARO_CONFIG=/tmp/c KARO_DATA_DIR=/tmp/d KARO_SPOOL_DIR=/tmp/s \
+        KARO_SOCKET=/tmp/k karoctl service install --dry-run";
+    let refused = machine.as_user("ann", homeless);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(refused.stderr.contains("HOME is not set"), "{refused:?}");
+}
