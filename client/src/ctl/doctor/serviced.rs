@@ -4,11 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::Check;
 use crate::ctl::service::machine::{Keeper, Machine, Standing, Unit, output};
+use crate::ctl::service::plan::in_shell;
 use crate::ctl::service::{show, steps};
+use crate::ctl::status::bytes;
 use crate::ctl::version::KAROCTL;
 
 /// Lines of the log that are shown of a unit that was given up.
 const LOG_LINES: &str = "--lines=3";
+
+/// A log that is longer than this has not been looked at for years.
+const LOG_BYTES_MAX: u64 = 32 << 20;
 
 /// Where journald takes messages.
 const JOURNAL: &str = "/run/systemd/journal/socket";
@@ -22,6 +27,8 @@ pub struct Serviced {
     pub program: Option<(PathBuf, Option<String>)>,
     /// The last lines of the log of a unit that was given up.
     pub log: Vec<String>,
+    /// Bytes in the file that karod logs into, where launchd has it do so.
+    pub log_bytes: u64,
     /// Whether there is a journal, where there should be one.
     pub has_journal: bool,
     /// The daemon that answers.
@@ -39,6 +46,10 @@ impl Serviced {
         Self {
             program,
             log: if is_failed { last_lines(&machine) } else { Vec::new() },
+            log_bytes: match machine.keeper {
+                Keeper::Launchd => machine.log.metadata().map_or(0, |meta| meta.len()),
+                Keeper::Systemd | Keeper::Nobody(_) => 0,
+            },
             has_journal: machine.keeper != Keeper::Systemd || Path::new(JOURNAL).exists(),
             machine,
             answers,
@@ -86,6 +97,12 @@ pub fn checks(serviced: &Serviced) -> Vec<Check> {
     checks.extend(enabled(machine));
     checks.push(running(serviced));
     checks.extend(lingers(machine));
+    if serviced.log_bytes > LOG_BYTES_MAX {
+        let log = machine.log.to_string_lossy().into_owned();
+        let empty = format!("run `: >{}`", in_shell(std::slice::from_ref(&log)));
+        let found = format!("{log} has grown to {}, and nobody shortens it", bytes(serviced.log_bytes));
+        checks.push(Check::warn("log", found, empty));
+    }
     if !serviced.has_journal {
         checks.push(Check::warn(
             "journal",

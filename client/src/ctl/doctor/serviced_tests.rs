@@ -36,6 +36,7 @@ fn well() -> Serviced {
         },
         program: Some(("/usr/bin/karod".into(), Some(KAROCTL.to_owned()))),
         log: Vec::new(),
+        log_bytes: 0,
         has_journal: true,
         answers: Some(42),
     }
@@ -162,6 +163,15 @@ fn what_does_not_run_as_it_should_is_told() {
         dead(&mut s.machine.units[0]);
     });
     assert_eq!(idle, [], "a socket that listens starts it");
+    check(
+        |s| {
+            s.machine.log = "/h/a b/karod.log".into();
+            s.log_bytes = 33 << 20;
+        },
+        Mark::Warn,
+        "/h/a b/karod.log has grown to 33.0 MiB",
+        "`: >'/h/a b/karod.log'`",
+    );
     check(|s| s.has_journal = false, Mark::Warn, "nobody keeps what karod logs", "systemd-journald");
 }
 

@@ -130,6 +130,8 @@ pub struct Machine {
     pub receipt: Receipt,
     /// Where that is written down.
     pub receipt_path: PathBuf,
+    /// Where karod logs to where nobody takes its standard error.
+    pub log: PathBuf,
 }
 
 impl Unit {
@@ -175,7 +177,7 @@ impl Machine {
         read_manners(&keeper, &scope, uid, &mut units);
         let listens = units.iter().any(|unit| unit.manner.is_active);
         Ok(Self {
-            missing: missing(places.as_ref(), &units),
+            missing: missing(&keeper, places.as_ref(), &units),
             lacks_catalog: matches!(scope, Scope::System { .. })
                 && !Path::new(PACKAGED_CATALOG).exists()
                 && fs::read(CATALOG).ok().as_deref() != Some(CATALOG_TEXT.as_bytes()),
@@ -203,6 +205,7 @@ impl Machine {
             units,
             receipt,
             receipt_path,
+            log: filling.log,
         })
     }
 
@@ -400,12 +403,14 @@ fn lingers(uid: u32) -> bool {
 }
 
 /// Directories that karod and the units need: its own first, so that what is done can be written down there.
-fn missing(places: Option<&Places>, units: &[Unit]) -> Vec<PathBuf> {
+fn missing(keeper: &Keeper, places: Option<&Places>, units: &[Unit]) -> Vec<PathBuf> {
     let of_units = units.iter().filter_map(|unit| unit.path.parent());
     let needed: Vec<&Path> = match places {
         Some(places) => {
             let own = [&places.data, &places.client_spool, &places.hook_spool].map(PathBuf::as_path);
-            own.into_iter().chain(of_units).collect()
+            // The socket's unit makes what is around it; launchd has nobody who does.
+            let around = places.socket.parent().filter(|_| *keeper == Keeper::Launchd);
+            own.into_iter().chain(around).chain(of_units).collect()
         }
         None => {
             let catalog = Path::new(CATALOG).parent();
@@ -439,5 +444,16 @@ mod tests {
         let machine = Machine::look(&scene, Scope::System { account: "bob".to_owned() });
         assert_eq!(machine.expect("it can be looked at").stray, None);
         assert_eq!(stray(&scene), Some(std::process::id()));
+    }
+
+    #[test]
+    fn what_nobody_else_makes_is_missed() {
+        let directory = crate::fake::private_directory();
+        let socket = directory.path().join("run/karod.sock");
+        let places = Places { socket, ..crate::fake::places_in(&directory) };
+        let missed = |keeper| missing(&keeper, Some(&places), &[]);
+        let at = |name: &str| directory.path().join(name);
+        assert_eq!(missed(Keeper::Systemd), [at("data"), at("spool")]);
+        assert_eq!(missed(Keeper::Launchd), [at("data"), at("spool"), at("run")]);
     }
 }

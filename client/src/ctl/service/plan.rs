@@ -80,6 +80,11 @@ pub enum Step {
         /// Whether the rest is done although it fails.
         may_fail: bool,
     },
+    /// Waits until a program fails, for what it shows is gone then.
+    AwaitGone {
+        /// Its name and its arguments.
+        command: Vec<String>,
+    },
     /// Says something.
     Explain(String),
 }
@@ -164,6 +169,9 @@ impl Step {
             }
             Self::EndDaemon { pid } => (["end", "ended"], format!("karod, process {pid}")),
             Self::Run { command, .. } => (["run", "ran"], in_shell(command)),
+            Self::AwaitGone { command } => {
+                (["wait until nothing is shown by", "nothing is shown by"], in_shell(command))
+            }
             Self::Explain(sentence) => return shown(sentence.as_bytes(), Newline::Arrow),
         };
         format!("{} {what}", verb[usize::from(is_done)])
@@ -186,6 +194,7 @@ impl Step {
             | Self::TakeIn { .. }
             | Self::EndDaemon { .. }
             | Self::Run { .. }
+            | Self::AwaitGone { .. }
             | Self::Explain(_) => format!("{line}\n"),
         }
     }
@@ -214,6 +223,7 @@ impl Step {
             }
             Self::EndDaemon { pid } => json!({ "step": "end-daemon", "pid": pid }),
             Self::Run { command, .. } => json!({ "step": "run", "command": command }),
+            Self::AwaitGone { command } => json!({ "step": "await-gone", "command": command }),
             Self::Explain(sentence) => return json!({ "step": "explain", "text": sentence }),
         };
         value["done"] = json!(is_done);

@@ -113,6 +113,7 @@ impl Runner {
             }
             Step::EndDaemon { pid } => end_daemon(scene, *pid).map(|()| true),
             Step::Run { command, may_fail } => self.command(scene, command, *may_fail),
+            Step::AwaitGone { command } => self.await_gone(command).map(|()| false),
             Step::Explain(_) => Ok(false),
         }
     }
@@ -148,6 +149,20 @@ impl Runner {
             return Ok(false);
         }
         Err(Trouble::refused(failed))
+    }
+
+    /// Waits as long as a daemon may take to end.
+    fn await_gone(&self, command: &[String]) -> Result<(), Trouble> {
+        let deadline = Instant::now() + ENDING;
+        while self.output(command).is_ok_and(|output| output.status.success()) {
+            if Instant::now() >= deadline {
+                let seconds = ENDING.as_secs();
+                let asked = in_shell(command);
+                return Err(Trouble::refused(format!("what `{asked}` shows is not gone after {seconds} s")));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
     }
 
     fn output(&self, command: &[String]) -> std::io::Result<Output> {

@@ -187,3 +187,24 @@ fn what_lies_behind_a_link_is_not_swept() {
     assert!(runner(&directory).run(&mut scene, &deed).is_err());
     assert!(data.join("identity.key").exists());
 }
+
+#[test]
+fn what_goes_away_by_itself_is_waited_for() {
+    let directory = private_directory();
+    let (mut scene, written) = quiet_scene();
+    let mut runner = runner(&directory);
+    // It shows something twice.
+    let script = format!(
+        "#!/bin/sh\necho x >>{0}\n[ $(wc -l <{0}) -le 2 ]\n",
+        directory.path().join("asked").display()
+    );
+    write(&directory.path().join("bin/launchctl"), script.as_bytes(), 0o755).expect("there is room");
+    runner.path = Some(
+        std::env::join_paths([directory.path().join("bin"), "/usr/bin".into(), "/bin".into()])
+            .expect("no colons"),
+    );
+    let command = ["launchctl", "print", "gui/7/x"].map(str::to_owned).to_vec();
+    runner.run(&mut scene, &plan(vec![Step::AwaitGone { command }])).expect("it goes");
+    assert_eq!(fs::read_to_string(directory.path().join("asked")).expect("it was asked"), "x\nx\nx\n");
+    assert!(!runner.has_changed && written.text().is_empty());
+}

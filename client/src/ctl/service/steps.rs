@@ -215,10 +215,19 @@ fn with_launchd(machine: &Machine, is_changed: bool, plan: &mut Plan) {
         return;
     }
     if agent.manner.is_loaded {
-        plan.push(Step::run(&["launchctl", "bootout", &target]));
+        boot_out(machine, false, plan);
     }
     plan.push(Step::run(&["launchctl", "enable", &target]));
     plan.push(Step::run(&["launchctl", "bootstrap", &domain, &agent.path.to_string_lossy()]));
+}
+
+/// Has launchd forget the agent. It goes on with that after it has said so, and takes nothing of the same name before it
+/// is done.
+fn boot_out(machine: &Machine, may_fail: bool, plan: &mut Plan) {
+    let (_, target) = domain(machine);
+    let words = |deed: &str| ["launchctl", deed, &target].map(str::to_owned).to_vec();
+    plan.push(Step::Run { command: words("bootout"), may_fail });
+    plan.push(Step::AwaitGone { command: words("print") });
 }
 
 /// Lingering is switched on only where it is asked for.
@@ -247,7 +256,7 @@ pub fn uninstall(machine: &Machine) -> Plan {
             plan.push(try_ctl(machine, &["disable", "--now"], &in_starting_order(&known)));
         }
         Keeper::Launchd if !known.is_empty() => {
-            plan.push(Step::try_run(&["launchctl", "bootout", &domain(machine).1]));
+            boot_out(machine, true, &mut plan);
         }
         Keeper::Systemd | Keeper::Launchd | Keeper::Nobody(_) => {}
     }
@@ -346,7 +355,7 @@ pub fn stop(machine: &Machine) -> Result<Plan, Trouble> {
     match machine.keeper {
         Keeper::Systemd if !running.is_empty() => plan.push(ctl(machine, &["stop"], &running)),
         Keeper::Launchd if machine.service().is_some_and(|agent| agent.manner.is_loaded) => {
-            plan.push(Step::run(&["launchctl", "bootout", &domain(machine).1]));
+            boot_out(machine, false, &mut plan);
         }
         Keeper::Systemd | Keeper::Launchd | Keeper::Nobody(_) => {}
     }

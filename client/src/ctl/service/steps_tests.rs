@@ -326,8 +326,22 @@ fn launchd_is_asked_in_its_own_words() {
     check(restart(&machine), &["run launchctl kickstart -k gui/7/org.karo.karod"]);
     check(
         Ok(uninstall(&machine)),
-        &["run launchctl bootout gui/7/org.karo.karod", &format!("remove {plist}")],
+        &[
+            "run launchctl bootout gui/7/org.karo.karod",
+            "wait until nothing is shown by launchctl print gui/7/org.karo.karod",
+            &format!("remove {plist}"),
+        ],
     );
+    let mut outdated = machine.clone();
+    outdated.receipt.wrote(Path::new(plist), outdated.units[0].wanted.as_bytes());
+    outdated.units[0].wanted = "<plist><dict/></plist>\n".to_owned();
+    let plan = install(&outdated, Wish::default()).expect("there is a plan").text();
+    let place = |line: &str| plan.find(line).unwrap_or_else(|| panic!("{line} is not in {plan}"));
+    assert!(
+        place("run launchctl bootout") < place("wait until nothing is shown by launchctl print"),
+        "{plan}"
+    );
+    assert!(place("wait until") < place("run launchctl bootstrap gui/7"), "{plan}");
     let plan = stop(&machine).expect("there is a plan");
     assert_eq!(plan.steps[0].line(false), "run launchctl bootout gui/7/org.karo.karod");
 }
