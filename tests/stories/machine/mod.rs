@@ -4,6 +4,7 @@ mod clocks;
 mod faults;
 mod idle;
 mod itself;
+mod namespaces;
 mod places;
 mod sandbox;
 mod served;
@@ -16,6 +17,7 @@ use karo_protocol::Observation;
 use karo_protocol::event::Event;
 use karo_protocol::query::Filter;
 use karo_tests::Session;
+use karo_tests::binaries::checkout;
 use karo_tests::machine::Machine;
 
 /// Where the daemon of a user unit is reached by that user.
@@ -33,4 +35,12 @@ fn keep(session: &mut Session, observations: impl IntoIterator<Item = Observatio
 fn texts(machine: &Machine, user: &str, socket: &str) -> Vec<String> {
     let text = |event: &Event| String::from_utf8_lossy(event.command.as_bytes()).into_owned();
     machine.session(user, socket).events(Filter::default()).iter().map(text).collect()
+}
+
+/// Returns the text that `docs/service.md` has for a file, from a line on.
+fn documented(first: &str) -> String {
+    let text = std::fs::read_to_string(checkout().join("docs/service.md")).expect("there are docs");
+    let start = text.find(first).unwrap_or_else(|| panic!("{first} is documented"));
+    let end = text[start..].find("```").expect("a block ends");
+    text[start..start + end].to_owned()
 }

@@ -1,9 +1,8 @@
 //! Whom root's service manager serves: what `karoctl` does for one user leaves it alone and says whose it is.
 
-use karo_tests::binaries::checkout;
 use karo_tests::machine::Machine;
 
-use super::texts;
+use super::{documented, texts};
 
 const SOCKET: &str = "/run/karo/bob/karod.sock";
 
@@ -92,14 +91,6 @@ fn root_whose_own_daemon_runs_can_serve_somebody_else() {
         .ok();
     machine.root("karoctl service uninstall --system --for bob").ok();
     machine.root("! ls /etc/systemd/system/karod@.* /usr/local/lib/systemd/catalog/karod.catalog").ok();
-}
-
-/// Returns the text that `docs/service.md` has for a file, from a line on.
-fn documented(first: &str) -> String {
-    let text = std::fs::read_to_string(checkout().join("docs/service.md")).expect("there are docs");
-    let start = text.find(first).unwrap_or_else(|| panic!("{first} is documented"));
-    let end = text[start..].find("```").expect("a block ends");
-    text[start..start + end].to_owned()
 }
 
 #[test]

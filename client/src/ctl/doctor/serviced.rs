@@ -214,8 +214,12 @@ fn running(Serviced { machine, log, answers, .. }: &Serviced) -> Check {
             false => "failed",
         };
         let told: String = log.iter().map(|line| format!("; log: {line}")).collect();
-        let status =
-            manner.exit.filter(|exit| *exit != 0).map_or_else(String::new, |exit| format!(", status {exit}"));
+        let exit = manner.exit.filter(|exit| *exit != 0);
+        let status = exit.map_or_else(String::new, |exit| format!(", status {exit}"));
+        let status = match exit.and_then(show::meaning) {
+            Some(meaning) => format!("{status}: {meaning}"),
+            None => status,
+        };
         return Check::fail(
             "service",
             format!("{} {why} ({}{status}){told}", service.name, manner.result),

@@ -136,7 +136,8 @@ fn what_was_given_up_is_named_with_its_log_and_its_mend() {
             socket.result = "service-start-limit-hit".to_owned();
         },
         Mark::Fail,
-        "given up (exit-code, status 78); log: configuration: store.reserve_mib is 0",
+        "given up (exit-code, status 78: the configuration cannot be used: see `karoctl config check`); log: configuration: \
+         store.reserve_mib is 0",
         "`karoctl service restart`",
     );
 }
@@ -187,4 +188,21 @@ fn the_daemon_that_root_runs_is_no_stray() {
         s.machine.units.iter_mut().for_each(|unit| unit.manner = Manner::default());
     });
     assert_eq!(alone, []);
+}
+
+#[test]
+fn a_sandbox_that_cannot_be_made_is_named() {
+    check(
+        |s| {
+            s.answers = None;
+            let manner = &mut s.machine.units[0].manner;
+            manner.is_active = false;
+            manner.is_failed = true;
+            manner.result = "exit-code".to_owned();
+            manner.exit = Some(226);
+        },
+        Mark::Fail,
+        "status 226: the sandbox of the unit cannot be made",
+        "`karoctl service restart`",
+    );
 }

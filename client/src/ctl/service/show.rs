@@ -10,12 +10,24 @@ use crate::ctl::shown::{Newline, shown};
 use crate::ctl::status::bytes;
 use crate::ctl::when;
 
-/// Exit codes of karod that its unit does not try again after, and what they ask for.
-const FINAL: [(i32, &str); 3] = [
+/// Exit codes after which trying again mends nothing, and what they ask for: of karod, and of a service manager that
+/// could not make the sandbox.
+const FINAL: [(i32, &str); 5] = [
     (2, "its command line is wrong"),
     (3, "another karod has the data directory"),
     (78, "the configuration cannot be used: see `karoctl config check`"),
+    (217, NO_SANDBOX),
+    (226, NO_SANDBOX),
 ];
+
+/// What is to be thought of a sandbox that could not be made.
+const NO_SANDBOX: &str = "the sandbox of the unit cannot be made: a directory that it opens is missing, or this machine \
+    has no namespaces for ordinary users (docs/service.md, \"Without namespaces\")";
+
+/// Returns what an exit code asks for that trying again does not mend.
+pub fn meaning(exit: i32) -> Option<&'static str> {
+    FINAL.iter().find(|(code, _)| *code == exit).map(|(_, meaning)| *meaning)
+}
 
 /// Returns what there is to say: names and values.
 pub fn lines(machine: &Machine, scene: &Scene) -> Vec<(&'static str, String)> {
@@ -79,7 +91,7 @@ fn ended(service: &Unit) -> Option<String> {
     let manner = &service.manner;
     let given_up = manner.is_failed.then_some(manner.result.as_str()).filter(|result| *result != "success");
     let told = manner.exit.filter(|exit| *exit != 0).map(|exit| {
-        let meaning = FINAL.iter().find(|(code, _)| *code == exit).map(|(_, meaning)| format!(", {meaning}"));
+        let meaning = meaning(exit).map(|meaning| format!(", {meaning}"));
         format!("status {exit}{}", meaning.unwrap_or_default())
     });
     match (told, given_up) {
