@@ -27,6 +27,7 @@ mod kills;
 mod layouts;
 mod links;
 mod load;
+mod logs;
 mod machine;
 mod mesh;
 mod mute;

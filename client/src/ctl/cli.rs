@@ -20,6 +20,7 @@ pub use sharing::{
     PolicyArgs, PolicyCommand, PolicyKey, SummaryArgs, SummaryCommand,
 };
 
+mod events;
 mod living;
 mod logs;
 mod mesh;

@@ -3,6 +3,7 @@
 use clap::Args;
 use karo_protocol::logs::Severity;
 
+use super::events::EventName;
 use super::names;
 
 /// `karoctl logs`.
@@ -22,7 +23,7 @@ pub struct LogsArgs {
     #[arg(long, value_name = "LEVEL", value_parser = names(Severity::ALL, Severity::name))]
     pub level: Option<Severity>,
     /// Only messages of this name: docs/messages.md lists all of them.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = EventName, hide_possible_values = true)]
     pub event: Option<String>,
     /// The newest so many; without it and without --since, 100.
     #[arg(long = "lines", short = 'n', value_name = "N")]
@@ -35,4 +36,5 @@ pub struct LogsArgs {
 /// What `karoctl logs --help` says besides.
 const LOGS_HELP: &str = "Messages come from the journal where karod logs to it and you may read it, also while no karod \
 runs; elsewhere from karod's own memory, which holds its last 2,048 messages since it started. The last line, or \
-\"source\" in each object of --json, says which it was. No message holds a command.";
+\"source\" in each object of --json, says which it was. With --follow a karod that ends is waited for until the next \
+one is there. No message holds a command.";

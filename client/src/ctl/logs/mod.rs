@@ -103,12 +103,12 @@ fn from_journal(scene: &mut Scene, journal: &Journal, wanted: &Wanted) -> Result
 /// Asks where the daemon's log goes.
 fn sink(daemon: &mut Connection) -> Result<LogSink, Trouble> {
     let nothing = LogsAsk { newest: Some(0), ..LogsAsk::default() };
-    Ok(ask(daemon, nothing)?.sink)
+    Ok(ask(daemon, &nothing)?.sink)
 }
 
-fn ask(daemon: &mut Connection, wanted: LogsAsk) -> Result<LogsPage, Trouble> {
-    let Reply::Logs(page) = daemon.ask(&Request::Logs(wanted))? else {
-        return Err(ConnectionError::Unexpected("what was logged").into());
+fn ask(daemon: &mut Connection, wanted: &LogsAsk) -> Result<LogsPage, ConnectionError> {
+    let Reply::Logs(page) = daemon.ask(&Request::Logs(wanted.clone()))? else {
+        return Err(ConnectionError::Unexpected("what was logged"));
     };
     Ok(*page)
 }

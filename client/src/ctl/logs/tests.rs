@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use karo_protocol::Timestamp;
+use karo_protocol::local::{Failure, FailureCode};
 use karo_protocol::logs::Severity;
 
 use super::*;
@@ -223,6 +225,43 @@ fn without_a_journal_and_without_a_daemon_there_is_nothing() {
     scene.journalctl = Some(PathBuf::from("/nowhere/journalctl"));
     let exit = run_in(&mut scene, &["logs"]);
     assert_eq!(exit.expect_err("nobody is there").exit, Exit::NoDaemon);
+}
+
+/// What came before is not shown again, whichever daemon it is; and a refusal ends it.
+#[test]
+fn a_daemon_that_ends_is_waited_for_by_whoever_follows() {
+    let reply = |entries: Vec<LogEntry>| page(entries, LogSink::Stderr);
+    let begin = LogsAsk { newest: Some(LINES), ..LogsAsk::default() };
+    let waiting = |ask: &LogsAsk| LogsAsk { after: Some(7), newest: None, waits: true, ..ask.clone() };
+    let stopping = Failure { code: FailureCode::Stopping, message: "stopping".to_owned() };
+    let refused = Failure { code: FailureCode::Bug, message: "enough".to_owned() };
+    let behind = Timestamp::from_micros(entries()[2].at.as_micros() + 1);
+    let filter = LogFilter { since: Some(behind), ..LogFilter::default() };
+    let again = LogsAsk { filter, ..LogsAsk::default() };
+    let (daemon, mut scene, written) = scene_of(vec![
+        vec![
+            (asked(nothing()), reply(Vec::new())),
+            (asked(begin.clone()), reply(entries()[..3].to_vec())),
+            (asked(waiting(&begin)), vec![Reply::Failure(stopping)]),
+        ],
+        vec![(asked(again.clone()), reply(entries()[3..4].to_vec()))],
+        vec![(
+            asked(LogsAsk {
+                filter: LogFilter {
+                    since: Some(Timestamp::from_micros(entries()[3].at.as_micros() + 1)),
+                    ..LogFilter::default()
+                },
+                ..again
+            }),
+            vec![Reply::Failure(refused)],
+        )],
+    ]);
+    let ended = run_in(&mut scene, &["logs", "--follow", "--ring"]);
+    drop(daemon);
+    assert_eq!(ended.expect_err("the last one refuses").exit, Exit::Bug);
+    let text = written.text();
+    assert_eq!(text.matches("two daemons live").count(), 1, "{text}");
+    assert!(text.contains("missed its deadline"), "{text}");
 }
 
 #[test]
