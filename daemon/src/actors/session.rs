@@ -5,6 +5,8 @@
 //! everything else in the order of the requests. A
 //! slow reader blocks only its own session, and a slow writer has a deadline for each frame.
 
+mod frames;
+
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -18,31 +20,32 @@ use karo_core::understand::Understander;
 use karo_protocol::RequestId;
 use karo_protocol::config::SocketSettings;
 use karo_protocol::frame::{self, FrameError, Header};
-use karo_protocol::limits::{FRAME_BYTES_MAX, IMPORT_LINES_MAX, PAGE_BYTES_TARGET, PAGE_EVENTS_MAX};
+use karo_protocol::limits::{IMPORT_LINES_MAX, PAGE_EVENTS_MAX};
 use karo_protocol::local::{
     End, Failure, FailureCode, Import, ImportLine, Imported, Observe, Progress, Reclassified, Reclassify,
     Reply as Answer, Request, Verdict, Verified, peek_id,
 };
 use karo_protocol::mesh::{Pair, PairAnswer};
 use karo_protocol::observation::OBSERVATION_VERSION;
-use karo_protocol::query::{Count, Detail, Filter, Query};
+use karo_protocol::query::{Count, Filter, Query};
 use karo_store::{Reader, Reclassification};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use self::frames::{parts, read_frame, say};
 use super::groups::GroupDesk;
 use super::meaning;
 use super::mesh::MeshDesk;
 use super::pairing::Begin;
 use super::peers::Noted;
-use super::query::{NextPage, Page, Select, Tallying};
+use super::query::{NextPage, Select, Tallying};
 use super::rules::RulesDesk;
 use super::sharing::SharingDesk;
 use super::store::{Compact, Compare, Delete, Revise, Revising};
 use super::{Intake, Source};
 use crate::counters::Counters;
-use crate::logging::{LogDesk, say};
+use crate::logging::LogDesk;
 use crate::status::StatusDesk;
 
 /// Observations of one session that may be unanswered.
@@ -556,61 +559,10 @@ fn imported(verdicts: &[Verdict]) -> Answer {
     })
 }
 
-async fn say(outgoing: &mpsc::Sender<Vec<u8>>, id: RequestId, answer: Answer) {
-    let frame = answer.encode(id).or_else(|error| {
-        say!(Class::AnswerUnsendable, %error, "an answer does not fit a frame");
-        failure(FailureCode::Bug, "the answer does not fit a frame").encode(id)
-    });
-    if let Ok(frame) = frame {
-        // A client that has left reads no answers.
-        drop(outgoing.send(frame).await);
-    }
-}
-
-/// Reads the rest of a frame.
-async fn read_frame(
-    stream: &mut (impl AsyncReadExt + Unpin),
-    mut header: [u8; Header::SIZE],
-) -> Result<(Header, Vec<u8>), Over> {
-    stream.read_exact(&mut header[1..]).await?;
-    let header = Header::parse(&header, FRAME_BYTES_MAX).map_err(Over::Malformed)?;
-    let mut payload = vec![0; header.length as usize];
-    stream.read_exact(&mut payload).await?;
-    Ok((header, payload))
-}
-
 fn excess(filter: &Filter) -> Option<Answer> {
     let (field, limit) = filter.excess()?;
     Some(failure(
         FailureCode::BadRequest,
         format!("too many {field} in the filter, at most {limit} are allowed"),
     ))
-}
-
-/// Splits a page into frames of about the size wanted.
-fn parts(detail: Detail, page: Page) -> Vec<Answer> {
-    match detail {
-        Detail::Row => split(page.rows, |row| row.command.len() + row.cwd.len(), Answer::Rows),
-        Detail::Event => {
-            split(page.events, |event| event.command.as_bytes().len() + event.cwd.len() + 256, Answer::Events)
-        }
-    }
-}
-
-fn split<T>(items: Vec<T>, bytes: impl Fn(&T) -> usize, part: impl Fn(Vec<T>) -> Answer) -> Vec<Answer> {
-    let mut parts = Vec::new();
-    let mut open = Vec::new();
-    let mut open_bytes = 0;
-    for item in items {
-        open_bytes += bytes(&item);
-        open.push(item);
-        if open_bytes >= PAGE_BYTES_TARGET {
-            parts.push(part(std::mem::take(&mut open)));
-            open_bytes = 0;
-        }
-    }
-    if !open.is_empty() {
-        parts.push(part(open));
-    }
-    parts
 }

@@ -23,21 +23,22 @@
 //! | [`Drain`] | root | when everything before is synced, and the log is closed |
 
 mod messages;
+mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, MessageResult,
-    Recipient, ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message, Recipient,
+    ResponseFuture, WrapFuture,
 };
 use karo_core::search::Key;
 use karo_core::understand::Again;
 use karo_protocol::config::StoreSettings;
 use karo_protocol::local::{Compacted, Failure, FailureCode, StoreStatus, Verdict};
-use karo_protocol::{Event, Micros, Outcome, Shell};
+use karo_protocol::{Event, Outcome, Shell};
 use karo_store::views::Views;
-use karo_store::{AppendError, Appended, Entry, RetentionRule, Revision, Store};
+use karo_store::{AppendError, Appended, Entry, Revision, Store};
 
 use tokio::sync::oneshot;
 
@@ -61,9 +62,6 @@ use crate::roll_ups::RollUps;
 
 /// Events in one batch: at the measured size of a record about half a mebibyte.
 const BATCH_MAX: usize = 4096;
-
-/// How long views may be behind the log, and how often retention is looked at.
-const UPKEEP: Duration = Duration::from_secs(30);
 
 /// How long an entry of the audit may be without a signed head over it (design section 12).
 const HEAD_WITHIN: Duration = Duration::from_secs(60);
@@ -322,34 +320,6 @@ impl StoreActor {
             reply.settle(places.iter().map(settled).collect());
         }
     }
-
-    /// Sees to it that views and retention follow, once, some time after the first change.
-    fn upkeep_soon(&mut self, ctx: &mut Context<Self>) {
-        if !self.has_upkeep {
-            self.has_upkeep = true;
-            ctx.run_later(UPKEEP, |actor, ctx| {
-                actor.has_upkeep = false;
-                actor.upkeep(ctx);
-            });
-        }
-    }
-
-    fn upkeep(&mut self, ctx: &mut Context<Self>) {
-        let rule = retention_of(&self.settings);
-        match self.store.upkeep(rule, clock::now()) {
-            Ok(0) => {}
-            Ok(events) => self.auditor.retained(&mut self.store, events, clock::now()),
-            Err(error) => say!(Class::StoreUpkeepFailed, %error, "upkeep of the store failed"),
-        }
-        self.auditor.forget_old(&mut self.store, clock::now());
-        self.when_found(ctx, |_, _| {});
-    }
-}
-
-/// What the store's rule of retention is by the settings.
-fn retention_of(settings: &StoreSettings) -> RetentionRule {
-    let micros = |age: Duration| Micros(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
-    RetentionRule { age: settings.retention.map(micros), bytes: settings.retention_bytes }
 }
 
 /// A command that runs in a process that can be watched.
@@ -513,78 +483,11 @@ impl Handler<Revise> for StoreActor {
     }
 }
 
-impl Handler<RolledUp> for StoreActor {
-    type Result = MessageResult<RolledUp>;
-
-    fn handle(&mut self, RolledUp { since, until }: RolledUp, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.roll_ups.sums(since, until))
-    }
-}
-
-impl Handler<Touched> for StoreActor {
-    type Result = MessageResult<Touched>;
-
-    fn handle(&mut self, _: Touched, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.roll_ups.take_touched())
-    }
-}
-
 impl Handler<Report> for StoreActor {
     type Result = actix::MessageResult<Report>;
 
     fn handle(&mut self, _: Report, _: &mut Self::Context) -> Self::Result {
         actix::MessageResult(StoreStatus { view_bytes: self.roll_ups.bytes(), ..self.store.status() })
-    }
-}
-
-impl Handler<Searchable> for StoreActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Searchable, ctx: &mut Self::Context) {
-        // What daemons that lived too short for upkeep have left.
-        self.upkeep(ctx);
-        self.after_commit(ctx, |actor, ctx| {
-            if actor.roll_ups.is_behind() {
-                // Nothing is applied meanwhile, so the sum and the position belong together.
-                let sum = actor.whole.send(Whole).into_actor(actor);
-                let made = sum.map(|whole, actor, _| {
-                    if let Ok(whole) = whole {
-                        actor.roll_ups.rebuild(&whole, actor.store.position());
-                    }
-                });
-                made.wait(ctx);
-            }
-        });
-    }
-}
-
-impl Handler<Compare> for StoreActor {
-    type Result = ResponseFuture<bool>;
-
-    fn handle(&mut self, _: Compare, ctx: &mut Self::Context) -> Self::Result {
-        let (sender, receiver) = oneshot::channel();
-        // With nothing applied meanwhile.
-        self.after_commit(ctx, move |actor, ctx| {
-            let sum = actor.whole.send(Whole).into_actor(actor);
-            let compared = sum.map(move |whole, actor, _| {
-                let agrees = whole.is_ok_and(|whole| actor.roll_ups.agrees_with(&whole));
-                if sender.send(agrees).is_err() {
-                    tracing::debug!("nobody waits for the comparison any more");
-                }
-            });
-            compared.wait(ctx);
-        });
-        Box::pin(async move { receiver.await.unwrap_or(false) })
-    }
-}
-
-impl Handler<Retain> for StoreActor {
-    type Result = ();
-
-    fn handle(&mut self, Retain(settings): Retain, ctx: &mut Self::Context) {
-        self.settings = settings;
-        self.store.set_reserve(settings.reserve_bytes);
-        self.upkeep(ctx);
     }
 }
 

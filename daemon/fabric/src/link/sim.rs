@@ -7,11 +7,14 @@
 //! waits where the way is blocked; an end that is gone answers with a reset; and where a middlebox has forgotten a
 //! connection, nothing answers.
 
+mod wires;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use karo_protocol::Timestamp;
 use karo_protocol::node::{NodeId, Nonce};
 
+use self::wires::{End, Segment, Wire};
 use super::*;
 
 /// Seeds of one run of the tests.
@@ -51,37 +54,6 @@ impl Dice {
     fn ms(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(from + self.below(to - from + 1))
     }
-}
-
-/// What goes over a connection.
-#[derive(Debug, Clone)]
-enum Segment {
-    Frame(u16, Control),
-    End,
-    Reset,
-}
-
-/// One end of a connection.
-#[derive(Debug, Default)]
-struct End {
-    /// Its number at its node, once the handshake is done there.
-    connection: Option<ConnectionId>,
-    is_gone: bool,
-    /// When what was sent to this end last arrives.
-    last_arrival: Duration,
-    /// What did not get through yet, and how often that was tried.
-    stalled: VecDeque<Segment>,
-    tries: u32,
-}
-
-#[derive(Debug)]
-struct Wire {
-    dialler: usize,
-    /// The dial that it belongs to.
-    serial: u64,
-    /// Nothing goes over it any more, and nobody says so.
-    is_forgotten: bool,
-    ends: [End; 2],
 }
 
 #[derive(Debug)]
@@ -304,35 +276,6 @@ impl World {
         }
     }
 
-    /// One end is gone; the other hears of it if anything gets through.
-    fn end(&mut self, wire: u64, node: usize, how: Segment) {
-        let Some(end) = self.wires.get_mut(&wire).map(|wire| &mut wire.ends[node]) else { return };
-        if !end.is_gone {
-            end.is_gone = true;
-            end.stalled.clear();
-            self.transmit(wire, 1 - node, how);
-        }
-    }
-
-    fn latency(&mut self) -> Duration {
-        let delay = self.delay_ms;
-        let mut latency = self.dice.ms(delay / 2, delay * 2);
-        let mut again = Duration::from_millis(200);
-        while self.dice.below(100) < self.loss_in_100 {
-            latency += again;
-            again *= 2;
-        }
-        latency
-    }
-
-    fn transmit(&mut self, wire: u64, to: usize, segment: Segment) {
-        let arrival = self.now + self.latency();
-        let Some(end) = self.wires.get_mut(&wire).map(|wire| &mut wire.ends[to]) else { return };
-        end.last_arrival = end.last_arrival.max(arrival);
-        let after = end.last_arrival - self.now;
-        self.at(after, Happening::Arrival { wire, to, segment });
-    }
-
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Syn { node, serial, tries } => self.syn(node, serial, tries),
@@ -426,64 +369,6 @@ impl World {
         for segment in early {
             self.deliver(wire, node, segment);
         }
-    }
-
-    fn arrive(&mut self, wire: u64, to: usize, segment: Segment) {
-        let is_blocked = self.is_blocked[1 - to];
-        let Some(Wire { is_forgotten, ends, .. }) = self.wires.get_mut(&wire) else { return };
-        let end = &mut ends[to];
-        if *is_forgotten {
-            return;
-        }
-        if is_blocked || !end.stalled.is_empty() || end.connection.is_none() && !end.is_gone {
-            let is_first = end.stalled.is_empty() && is_blocked;
-            end.stalled.push_back(segment);
-            if is_first {
-                end.tries = 0;
-                self.at(Duration::from_millis(200), Happening::Retry { wire, to });
-            }
-            return;
-        }
-        self.deliver(wire, to, segment);
-    }
-
-    fn retry(&mut self, wire: u64, to: usize) {
-        let is_blocked = self.is_blocked[1 - to];
-        let Some(Wire { is_forgotten: false, ends, .. }) = self.wires.get_mut(&wire) else { return };
-        let end = &mut ends[to];
-        if is_blocked {
-            end.tries += 1;
-            let wait = Duration::from_millis(200 << end.tries.min(9));
-            return self.at(wait, Happening::Retry { wire, to });
-        }
-        if end.connection.is_some() || end.is_gone {
-            for segment in std::mem::take(&mut end.stalled) {
-                self.deliver(wire, to, segment);
-            }
-        }
-    }
-
-    fn deliver(&mut self, wire: u64, to: usize, segment: Segment) {
-        let Some(end) = self.wires.get_mut(&wire).map(|wire| &mut wire.ends[to]) else { return };
-        let (Some(connection), false) = (end.connection, end.is_gone) else {
-            // Nobody is there: what is no reset is answered by one.
-            if let Segment::Frame(..) = segment {
-                self.transmit(wire, 1 - to, Segment::Reset);
-            }
-            return;
-        };
-        let loss = match segment {
-            Segment::Frame(version, control) => {
-                return self
-                    .call(to, |machine, at| machine.on_control(connection, version, Some(control), at));
-            }
-            Segment::End => Loss::Closed,
-            Segment::Reset => Loss::Broken("reset".to_owned()),
-        };
-        end.is_gone = true;
-        self.nodes[to].wires.remove(&connection);
-        self.note(format!("{to} loses {}", connection.0));
-        self.call(to, |machine, at| machine.on_lost(connection, &loss, at));
     }
 
     /// Something goes wrong.
