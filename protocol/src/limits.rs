@@ -74,6 +74,9 @@ pub const RULE_TAGS_MAX: usize = 64;
 /// Bytes of a configuration file: a larger one is no configuration.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Characters of a passphrase that seals a key, at least: the file may be copied, and tried at leisure.
+pub const PASSPHRASE_CHARS_MIN: usize = 12;
+
 /// Files in one spool directory: what a shell writes in weeks without a daemon.
 pub const SPOOL_FILES_MAX: usize = 4096;
 

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use karo_protocol::limits::PASSPHRASE_CHARS_MIN;
 use karo_protocol::mesh::Passphrase;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -14,6 +15,12 @@ use super::scene::Scene;
 
 /// Bytes of a passphrase at the most.
 const PASSPHRASE_BYTES_MAX: usize = 1024;
+
+/// What is asked on the terminal.
+const QUESTION: &str = "Passphrase: ";
+
+/// How often a person who types too short a one is asked.
+const TRIES_MAX: usize = 3;
 
 /// How often a passphrase is to be typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,17 +41,45 @@ pub fn get(scene: &mut Scene, args: &PassphraseArgs, times: Times) -> Result<Pas
         Some(path) => from_file(path)?,
         None => {
             scene.out.flush()?;
-            let first = (scene.secret)("Passphrase: ")?;
-            if times == Times::Twice && !first.is_empty() && (scene.secret)("Once more: ")? != first {
-                return Err(Trouble::refused("the two are not the same; nothing was written"));
+            match times {
+                Times::Once => (scene.secret)(QUESTION)?,
+                Times::Twice => ask_for_a_new_one(scene.secret)?,
             }
-            first
         }
     };
+    if times == Times::Twice {
+        judge(&passphrase).map_err(Trouble::refused)?;
+    }
     if passphrase.is_empty() {
         return Err(Trouble::refused("a passphrase that is empty protects nothing"));
     }
     Ok(Passphrase(passphrase))
+}
+
+/// Asks until one is long enough, which is said before it is typed once more.
+fn ask_for_a_new_one(secret: fn(&str) -> Result<String, Trouble>) -> Result<String, Trouble> {
+    let mut first = secret(QUESTION)?;
+    for _ in 1..TRIES_MAX {
+        match judge(&first) {
+            Ok(()) => break,
+            Err(why) => first = secret(&format!("{why}\n{QUESTION}"))?,
+        }
+    }
+    judge(&first).map_err(Trouble::refused)?;
+    if secret("Once more: ")? != first {
+        return Err(Trouble::refused("the two are not the same; nothing was written"));
+    }
+    Ok(first)
+}
+
+/// Tells whether the daemon would take it to seal a key with.
+fn judge(passphrase: &str) -> Result<(), String> {
+    match passphrase.chars().count() {
+        PASSPHRASE_CHARS_MIN.. => Ok(()),
+        count => {
+            Err(format!("a passphrase of {count} characters; at least {PASSPHRASE_CHARS_MIN} are demanded"))
+        }
+    }
 }
 
 /// Reads the first line of a file that nobody else can read.
@@ -145,6 +180,7 @@ fn forget_last(line: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -185,12 +221,57 @@ mod tests {
     fn a_slip_is_found_when_it_is_typed_twice() {
         let daemon = FakeDaemon::serve_all(Vec::new());
         let (mut scene, _) = scene(&daemon);
-        scene.secret = |question| Ok(if question == "Passphrase: " { "one" } else { "two" }.to_owned());
+        scene.secret =
+            |question| Ok(if question == QUESTION { "correct horse" } else { "battery staple" }.to_owned());
         let asked = PassphraseArgs::default();
         let refusal = get(&mut scene, &asked, Times::Twice).map_err(|trouble| trouble.exit);
         assert_eq!(refusal, Err(Exit::Refused));
-        assert_eq!(get(&mut scene, &asked, Times::Once), Ok(Passphrase("one".to_owned())));
+        assert_eq!(get(&mut scene, &asked, Times::Once), Ok(Passphrase("correct horse".to_owned())));
         scene.secret = |_| Ok(String::new());
         assert!(get(&mut scene, &asked, Times::Once).is_err());
+    }
+
+    thread_local! {
+        static ASKED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Notes the question, and gives one answer after the other.
+    fn answer(question: &str, answers: &[&str]) -> Result<String, Trouble> {
+        ASKED.with_borrow_mut(|asked| {
+            asked.push(question.to_owned());
+            Ok(answers[asked.len() - 1].to_owned())
+        })
+    }
+
+    #[test]
+    fn a_short_one_is_refused_before_it_is_typed_again() {
+        let daemon = FakeDaemon::serve_all(Vec::new());
+        let (mut scene, _) = scene(&daemon);
+        let asked = PassphraseArgs::default();
+        scene.secret = |question| answer(question, &["", "elf \u{e9}\u{e9}\u{e9}", "too short"]);
+        let refusal = get(&mut scene, &asked, Times::Twice).expect_err("all are too short").message;
+        assert_eq!(refusal, "a passphrase of 9 characters; at least 12 are demanded");
+        let questions = ASKED.take();
+        assert_eq!(questions.len(), 3, "{questions:?}");
+        assert_eq!(
+            questions[2], "a passphrase of 7 characters; at least 12 are demanded\nPassphrase: ",
+            "{questions:?}"
+        );
+        scene.secret = |question| answer(question, &["too short", "correct horse", "correct horse"]);
+        assert_eq!(get(&mut scene, &asked, Times::Twice), Ok(Passphrase("correct horse".to_owned())));
+        assert_eq!(ASKED.take()[2], "Once more: ");
+    }
+
+    #[test]
+    fn a_short_one_of_a_file_is_refused_where_a_key_is_sealed_with_it() {
+        let directory = private_directory();
+        let path = directory.path().join("phrase");
+        std::fs::write(&path, "too short\n").expect("there is room");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("it is ours");
+        let daemon = FakeDaemon::serve_all(Vec::new());
+        let (mut scene, _) = scene(&daemon);
+        let asked = PassphraseArgs { passphrase_file: Some(path) };
+        assert!(get(&mut scene, &asked, Times::Twice).is_err());
+        assert!(get(&mut scene, &asked, Times::Once).is_ok(), "the backup says whether it is the right one");
     }
 }

@@ -18,13 +18,11 @@
 //! written it.
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use karo_protocol::limits::PASSPHRASE_CHARS_MIN;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 use crate::Chance;
 use crate::identity::wipe;
-
-/// Characters of the shortest passphrase that is taken: the file may be copied, and tried at leisure.
-pub const PASSPHRASE_CHARS_MIN: usize = 12;
 
 /// Bytes of the longest one.
 pub const PASSPHRASE_BYTES_MAX: usize = 1024;
