@@ -57,6 +57,30 @@ fn with_no_peers_nothing_listens() {
     until("it listens no more", || std::net::TcpStream::connect(&one.address).is_err().then_some(()));
 }
 
+/// What a person sees where nobody can come in, and that it is gone with its reason.
+#[test]
+fn a_machine_that_cannot_listen_says_so() {
+    let one = Node::running();
+    let taken = std::net::TcpListener::bind(&one.address).expect("the address is this story's");
+    let name = one.trust(NodeId([7; 32]), &[], Trust::Member).name;
+    let reason = format!(
+        "could not listen on {}: Address already in use (os error 98); see mesh.listen in the configuration\n",
+        one.address
+    );
+    let status = one.karo.ctl_ok(&["status"]);
+    assert!(status.contains(&format!("notice     no peer can dial this machine: {reason}")), "{status}");
+    assert!(status.contains(", 0 of 1 peers connected, listening nowhere\n"), "{status}");
+    let shown = one.karo.ctl_ok(&["peers", "show", &name]);
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains(&format!("{name} cannot dial this machine either: {}", reason.trim())), "{shown}");
+    drop(taken);
+    one.karo.signal(Signal::HUP);
+    until("it listens", || std::net::TcpStream::connect(&one.address).ok());
+    let status = one.karo.ctl_ok(&["status"]);
+    assert!(!status.contains("can dial this machine"), "{status}");
+    assert!(status.contains(&format!("listening at {}\n", one.address)), "{status}");
+}
+
 #[test]
 fn a_link_comes_back_after_a_crash() {
     let (one, mut other) = (Node::running(), Node::running());
