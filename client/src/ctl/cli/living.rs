@@ -32,7 +32,8 @@ pub enum ServiceCommand {
 const INSTALL_HELP: &str = "Units go where your service manager looks, $XDG_CONFIG_HOME/systemd/user (with --system into /etc/systemd/system), or an \
 agent of launchd into ~/Library/LaunchAgents; where a package has brought units that fit, they are used as they are. A \
 unit that karoctl did not write, or that was changed since, is left alone without --force. What is done is written down \
-in receipt.json beside the data, and `karoctl service uninstall` takes away exactly that.";
+in receipt.json beside the data, and `karoctl service uninstall` takes away what is in it: units that somebody else wrote \
+or switched on stay as they are, and are named.";
 
 /// For whom the service is.
 #[derive(Debug, Clone, Default, Args)]
@@ -123,6 +124,7 @@ pub struct UninstallArgs {
 }
 
 /// What `karoctl uninstall --help` says besides.
-const UNINSTALL_HELP: &str = "It stops karod, takes away the units and the lines in rc files that karoctl wrote, spools \
-and sockets. A file that was changed since stays, and is named. Without --purge the data, the configuration and records \
-that wait in a spool stay, so that `karoctl setup` can go on with them.";
+const UNINSTALL_HELP: &str = "It stops karod, takes away the units and the lines in rc files that karoctl wrote (by \
+`setup` or by `shell install`), spools and sockets. A unit that was changed since, or that somebody else wrote or switched \
+on, stays as it is, and is named. Without --purge the data, the configuration and records that wait in a spool stay, so \
+that `karoctl setup` can go on with them. With --purge the units are switched off whoever switched them on.";

@@ -1,5 +1,5 @@
 //! What was done to this machine by `karoctl service install` and `karoctl setup`, written down so that undoing takes
-//! away exactly that: a file for its owner alone beside the data.
+//! away that and not what others have written or switched on: a file for its owner alone beside the data.
 
 use std::fs;
 use std::io::ErrorKind;

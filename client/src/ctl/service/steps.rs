@@ -242,15 +242,50 @@ fn linger(machine: &Machine, wish: Wish, plan: &mut Plan) {
     }
 }
 
+/// Whose units are taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Those that karoctl has written or switched on, as the receipt says.
+    Receipt,
+    /// All of Karo's: nothing can be forgotten that a daemon holds, or that one writes anew at the next login.
+    All,
+}
+
 /// Plans to take away what `install` did: files as they were written, and what was switched on.
-///
-/// # Errors
-///
-/// When no service manager can be asked and something would have to be said to it.
 pub fn uninstall(machine: &Machine) -> Plan {
+    take_away(machine, Reach::Receipt)
+}
+
+/// As [`uninstall`], for whoever wants nothing of Karo any more: whoever wrote or switched on its units.
+pub fn purge(machine: &Machine) -> Plan {
+    take_away(machine, Reach::All)
+}
+
+/// Tells whether karoctl wrote the file of a unit.
+fn is_written(unit: &Unit, machine: &Machine) -> bool {
+    machine.receipt.files.iter().any(|written| written.path == unit.path)
+}
+
+/// Tells whether a unit is karoctl's to switch off: it switched it on, or wrote what it was switched on by.
+fn is_switched_on(unit: &Unit, machine: &Machine) -> bool {
+    machine.receipt.enabled.contains(&unit.name) || is_written(unit, machine)
+}
+
+/// Returns the units that are switched on, or run, although karoctl did not have it so: `uninstall` leaves them alone.
+pub fn units_of_others(machine: &Machine) -> Vec<&Unit> {
+    let is_on = |unit: &&Unit| unit.manner.is_loaded && (unit.manner.is_active || unit.manner.is_enabled());
+    machine.units.iter().filter(is_on).filter(|unit| !is_switched_on(unit, machine)).collect()
+}
+
+fn take_away(machine: &Machine, reach: Reach) -> Plan {
     let mut plan = Plan::default();
     let units: Vec<&Unit> = machine.units.iter().collect();
-    let known: Vec<&Unit> = units.iter().copied().filter(|unit| unit.manner.is_loaded).collect();
+    let is_ours = |unit: &&Unit| reach == Reach::All || is_switched_on(unit, machine);
+    let known = units.iter().copied().filter(|unit| unit.manner.is_loaded);
+    let known: Vec<&Unit> = known.filter(is_ours).collect();
+    if reach == Reach::Receipt {
+        tell_of_others(machine, &mut plan);
+    }
     match machine.keeper {
         Keeper::Systemd if !known.is_empty() => {
             plan.push(try_ctl(machine, &["disable", "--now"], &in_starting_order(&known)));
@@ -268,6 +303,9 @@ pub fn uninstall(machine: &Machine) -> Plan {
     }
     for unit in &units {
         match unit.standing(&machine.receipt) {
+            Standing::Right if reach == Reach::Receipt && !is_written(unit, machine) => plan.explain(
+                format!("{} stays: karoctl did not write it; remove it by hand", unit.path.display()),
+            ),
             Standing::Right | Standing::Outdated => {
                 plan.push(Step::RemoveFile { path: unit.path.clone() });
                 is_removed = true;
@@ -302,6 +340,22 @@ pub fn uninstall(machine: &Machine) -> Plan {
         ));
     }
     plan
+}
+
+/// Says what goes on because somebody else has switched it on, and how it ends.
+fn tell_of_others(machine: &Machine, plan: &mut Plan) {
+    let others = units_of_others(machine);
+    if others.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = others.iter().map(|unit| unit.name.as_str()).collect();
+    let off = match machine.keeper {
+        Keeper::Launchd => format!("launchctl bootout {}", domain(machine).1),
+        Keeper::Systemd | Keeper::Nobody(_) => {
+            words(machine, &["disable", "--now"], &in_starting_order(&others)).join(" ")
+        }
+    };
+    plan.explain(format!("{} stays switched on: karoctl did not do that; `{off}` ends it", names.join(", ")));
 }
 
 /// Refuses where there is no unit to start, stop or look at.

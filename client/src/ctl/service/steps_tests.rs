@@ -210,6 +210,9 @@ fn server(mut machine: Machine) -> Machine {
     for (unit, kind) in machine.units.iter_mut().zip(["service", "socket"]) {
         unit.name = format!("karod@ann.{kind}");
         unit.path = format!("/etc/systemd/system/karod@.{kind}").into();
+        if unit.found.is_some() {
+            machine.receipt.wrote(&unit.path, unit.wanted.as_bytes());
+        }
     }
     machine
 }
@@ -251,6 +254,34 @@ fn what_was_installed_is_taken_away() {
     let plan = uninstall(&machine);
     assert_eq!(plan.steps.last(), Some(&Step::try_run(&["loginctl", "disable-linger"])));
     assert!(uninstall(&bare()).is_idle());
+}
+
+#[test]
+fn what_somebody_else_switched_on_stays_on() {
+    let mut machine = installed();
+    machine.receipt = Receipt::default();
+    machine.units[1].found = None;
+    machine.units[1].packaged = Some(("/usr/lib/systemd/user/karod.socket".into(), b"[socket]\n".to_vec()));
+    check(
+        Ok(uninstall(&machine)),
+        &[
+            "karod.service, karod.socket stays switched on: karoctl did not do that; \
+             `systemctl --user disable --now karod.socket karod.service` ends it",
+            "/h/.config/systemd/user/karod.service stays: karoctl did not write it; remove it by hand",
+        ],
+    );
+    machine.receipt.enabled = vec!["karod.socket".to_owned()];
+    let lines: Vec<String> = uninstall(&machine).steps.iter().map(|step| step.line(false)).collect();
+    assert!(lines[0].starts_with("karod.service stays switched on: "), "{lines:#?}");
+    assert_eq!(lines[1], "run systemctl --user disable --now karod.socket");
+    check(
+        Ok(purge(&machine)),
+        &[
+            "run systemctl --user disable --now karod.socket karod.service",
+            "remove /h/.config/systemd/user/karod.service",
+            "run systemctl --user daemon-reload",
+        ],
+    );
 }
 
 #[test]
@@ -322,6 +353,7 @@ fn launchd_is_asked_in_its_own_words() {
     let mut machine = mac();
     machine.units[0].found = Some(machine.units[0].wanted.clone().into_bytes());
     machine.units[0].manner = running(LABEL);
+    machine.receipt.wrote(plist.as_ref(), machine.units[0].wanted.as_bytes());
     check(install(&machine, Wish::default()), &[]);
     check(restart(&machine), &["run launchctl kickstart -k gui/7/org.karo.karod"]);
     check(

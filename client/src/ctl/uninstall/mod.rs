@@ -1,4 +1,4 @@
-//! `karoctl uninstall`: takes away what `karoctl setup` did, and nothing else; with `--purge` what Karo kept as well.
+//! `karoctl uninstall`: ends karod and takes away what karoctl wrote and switched on; with `--purge` what Karo kept as well.
 //!
 //! It needs no daemon: what it takes away it finds in the receipt, in the rc files and in the places of this user.
 

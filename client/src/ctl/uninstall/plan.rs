@@ -121,7 +121,8 @@ fn own(places: &Places) -> Vec<PathBuf> {
     own
 }
 
-/// Plans to take all of it away; with `purge` the data, the configuration and what waits, too.
+/// Plans to take away what karoctl put there; with `purge` the data, the configuration, what waits, and the service of
+/// whoever switched it on, too.
 pub fn plan(machine: &Machine, traces: &Traces, purge: bool) -> Plan {
     let mut plan = Plan::default();
     for rc in &traces.rc_files {
@@ -130,11 +131,13 @@ pub fn plan(machine: &Machine, traces: &Traces, purge: bool) -> Plan {
             Some(why) => plan.explain(why.clone()),
         }
     }
-    plan.steps.extend(steps::uninstall(machine).steps);
+    let service = if purge { steps::purge(machine) } else { steps::uninstall(machine) };
+    plan.steps.extend(service.steps);
     plan.steps.extend(machine.stray.map(|pid| Step::EndDaemon { pid }));
-    // What root's service manager runs goes on listening, and taking in what is spooled.
+    // What root's service manager runs, or somebody else has switched on, goes on listening and taking in what is spooled.
     let rest = Traces { spools: Vec::new(), sockets: Vec::new(), own: Vec::new(), ..traces.clone() };
-    let traces = if machine.served.is_some() { &rest } else { traces };
+    let goes_on = machine.served.is_some() || !purge && !steps::units_of_others(machine).is_empty();
+    let traces = if goes_on { &rest } else { traces };
     spools(traces, purge, &mut plan);
     plan.steps.extend(traces.sockets.iter().map(|path| Step::RemoveFile { path: path.clone() }));
     if purge {

@@ -16,6 +16,9 @@ fn machine() -> Machine {
         manner: Manner { is_loaded: true, ..Manner::default() },
         ..Unit::default()
     };
+    for kind in ["service", "socket"] {
+        receipt.wrote(format!("/h/.config/systemd/user/karod.{kind}").as_ref(), b"[Unit]\n");
+    }
     Machine {
         keeper: Keeper::Systemd,
         uid: 7,
@@ -77,6 +80,20 @@ fn a_purge_forgets_the_data_after_the_daemon_is_gone() {
     assert!(ended < place("remove records that wait in /run/user/7/karo/spool"));
     assert!(ended < place("remove /h/.config/karo/config.toml"));
     assert!(ended < place("remove log, views and keys in /h/.local/share/karo"));
+}
+
+#[test]
+fn what_somebody_else_runs_keeps_its_socket_until_a_purge() {
+    let mut machine = machine();
+    machine.receipt = Receipt::default();
+    machine.units.iter_mut().for_each(|unit| unit.manner.is_active = true);
+    let lines = lines(&plan(&machine, &traces(), false));
+    assert_eq!(lines[0], "take the hook out of /h/.bashrc");
+    assert!(!lines.iter().any(|line| line.starts_with("run ") || line.contains("remove /run")), "{lines:#?}");
+    let purged = super::plan(&machine, &traces(), true);
+    let purged: Vec<String> = purged.steps.iter().map(|step| step.line(false)).collect();
+    assert!(purged.contains(&"run systemctl --user disable --now karod.socket karod.service".to_owned()));
+    assert!(purged.contains(&"remove /run/user/7/karo/karod.sock".to_owned()), "{purged:#?}");
 }
 
 #[test]
