@@ -45,3 +45,16 @@ fn root_a_template_serves_whoever_has_no_session() {
     let refused = machine.as_user("eve", &format!("KARO_SOCKET={SOCKET} karoctl status"));
     assert_ne!(refused.code, 0, "{refused:?}");
 }
+
+#[test]
+fn root_a_template_that_ends_takes_nothing_of_its_user_away() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.add_guest("bob");
+    // Shared memory of a program of bob's own, in both kinds: a process that a manager ends has no right to it.
+    machine.as_user("bob", "ipcmk --shmem 4096 && ipcmk --queue && echo bob >/dev/shm/bob").ok();
+    let shared = "ipcs --shmems | grep -c bob; ipcs --queues | grep -c bob; cat /dev/shm/bob";
+    machine.root("systemctl start karod@bob").ok();
+    assert_eq!(machine.as_user("bob", shared).stdout, "1\n1\nbob\n");
+    machine.root("systemctl stop karod@bob.socket karod@bob.service").ok();
+    assert_eq!(machine.as_user("bob", shared).stdout, "1\n1\nbob\n");
+}
