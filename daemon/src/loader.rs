@@ -1,19 +1,18 @@
 //! Makes everything in the log searchable, once, at the start.
 
-use actix::{Addr, Arbiter, Recipient};
+use actix::{Addr, Recipient};
 
 use crate::actors::query::{Load, QueryActor};
 use crate::actors::root::Ready;
-use crate::background::step_back;
+use crate::background;
 use crate::logging::say;
 use crate::service::Herald;
 
 /// Makes everything in the log searchable, from its newest end, on a thread that ends with it.
 pub fn load(reader: karo_store::Reader, query: Addr<QueryActor>, root: Recipient<Ready>, herald: Herald) {
-    let arbiter = Arbiter::new();
+    let arbiter = background::arbiter();
     let handle = arbiter.handle();
     let loading = async move {
-        step_back();
         let mut log = reader.load();
         let all = log.records_left().max(1);
         herald.change(|standing| standing.loaded_percent = Some(0));

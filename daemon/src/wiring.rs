@@ -46,7 +46,7 @@ use crate::actors::watch::Watch;
 use crate::actors::worker::Worker;
 use crate::actors::{Budget, Intake};
 use crate::auditor::Auditor;
-use crate::background::step_back;
+use crate::background;
 use crate::counters::{Counter, Counters};
 use crate::exit::Ending;
 use crate::ground::{self, GroundError};
@@ -439,8 +439,7 @@ fn wire_mesh(
             report_files,
         };
         let (own, lease) = (own.clone(), lease("groups"));
-        GroupsActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            step_back();
+        GroupsActor::start_in_arbiter(&background::arbiter().handle(), move |_| {
             GroupsActor::new(neighbours, kept, own, lease)
         })
     };
@@ -466,8 +465,7 @@ fn wire_mesh(
             touched: store.clone().recipient(),
         };
         let (configured, lease) = (settings.sharing.clone(), lease("summary"));
-        SummaryActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            step_back();
+        SummaryActor::start_in_arbiter(&background::arbiter().handle(), move |_| {
             SummaryActor::new(sources, configured, summaries, lease)
         })
     };

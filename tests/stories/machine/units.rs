@@ -112,6 +112,41 @@ fn root_a_daemon_in_its_unit_sees_what_it_needs() {
     }
 }
 
+#[test]
+fn root_work_that_can_wait_is_behind_all_other() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.add_user("ann");
+    machine.add_guest("bob");
+    machine.as_user("ann", "systemctl --user start karod").ok();
+    machine.root("systemctl start karod@bob").ok();
+    // A user's manager cannot go before where it was put itself, for instance by whoever runs the tests.
+    let placed: i32 = nice_value(&machine, "1").parse().expect("it is a number");
+    for (user, unit, expected) in
+        [(Some("ann"), "karod.service", placed.max(5)), (None, "karod@bob.service", 5)]
+    {
+        let pid = machine.property(user, unit, "MainPID");
+        let threads = machine.root(&format!("ls /proc/{pid}/task")).ok();
+        let of_thread = |thread: &str| {
+            let name = machine.root(&format!("cat /proc/{pid}/task/{thread}/comm")).ok();
+            let class = machine.root(&format!("ionice -p {thread}")).ok();
+            (name, format!("{}, {class}", nice_value(&machine, thread)))
+        };
+        let threads: Vec<(String, String)> = threads.lines().map(of_thread).collect();
+        let (behind, ahead): (Vec<_>, Vec<_>) =
+            threads.iter().partition(|(name, _)| name == "karo-background");
+        assert!(behind.len() >= 2 && behind.iter().all(|(_, how)| how == "10, idle"), "{threads:?}");
+        let how_ahead = format!("{expected}, best-effort: prio 6");
+        assert!(ahead.len() > 5 && ahead.iter().all(|(_, how)| *how == how_ahead), "{threads:?}");
+    }
+}
+
+/// Returns field 19 of `/proc/PID/stat`.
+fn nice_value(machine: &Machine, thread: &str) -> String {
+    let stat = machine.root(&format!("cat /proc/{thread}/stat")).ok();
+    let (_, after_name) = stat.rsplit_once(") ").expect("the name stands in parentheses");
+    after_name.split(' ').nth(16).expect("there are 52 fields").to_owned()
+}
+
 /// Begins a command in a shell, ends the shell, and demands that the command is lost: its process is watched.
 pub(super) fn lost_with_its_shell(machine: &Machine, user: &str, socket: &str) {
     let begin = format!(
