@@ -101,6 +101,11 @@ fn what_is_laid_out_is_whole() {
         let is_other = unit == "README.md" || unit.ends_with(".plist");
         assert!(is_other || found.iter().any(|name| name.ends_with(&format!("/{unit}"))), "{unit}");
     }
+    let catalogue =
+        fs::read_to_string(root.join("usr/lib/systemd/catalog/karod.catalog")).expect("it is there");
+    let helps: BTreeSet<&str> =
+        catalogue.lines().filter_map(|line| line.strip_prefix("Support: file:///")).collect();
+    assert!(helps.len() == 1 && helps.iter().all(|help| found.contains(*help)), "{helps:?}: {found:?}");
     // What is there is somebody's.
     assert!(!lay_out().output().expect("it can be run").status.success());
 }

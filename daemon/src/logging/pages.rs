@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::Class;
 
 /// Where help is to be had, as the catalogue names it.
-const SUPPORT: &str = "file:///usr/share/doc/karo/messages.md";
+const SUPPORT: &str = "file:///usr/share/doc/karo/docs/messages.md";
 
 /// Returns the page of the docs.
 pub fn page() -> String {
