@@ -61,8 +61,10 @@ fn root_a_daemon_that_stands_still_is_started_anew() {
     let Some((machine, mut shell)) = running("") else { return };
     machine.root(&format!("kill -STOP {}", pid(&machine))).ok();
     let stopped = Instant::now();
-    // Nobody answers; the record waits in the spool.
+    // Nobody answers; the record waits in the spool, and the log is read without a daemon.
     observe(&machine, "ann", &shell.ran("meanwhile", 0));
+    let told = machine.as_user("ann", "karoctl logs").ok();
+    assert!(told.contains("accepting"), "{told}");
     machine.until_property(Some("ann"), UNIT, "NRestarts", "1");
     machine.until_property(Some("ann"), UNIT, "ActiveState", "active");
     let allowed = machine.property(Some("ann"), UNIT, "WatchdogUSec");

@@ -7,6 +7,8 @@ mod shower;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use karo_protocol::local::{Reply, Request};
 use karo_protocol::logs::{LogEntry, LogFilter, LogSink, LogsAsk, LogsPage};
 
@@ -20,6 +22,9 @@ use crate::connection::{Connection, ConnectionError};
 
 /// Messages that are shown when nobody says how many.
 const LINES: u32 = 100;
+
+/// How long the daemon may take to say where its log goes, where the journal can be read without an answer.
+const SINK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where messages come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +67,10 @@ struct Wanted {
 pub fn run(scene: &mut Scene, args: &LogsArgs) -> Result<Exit, Trouble> {
     let since = moment(scene, "--since", args.since.as_deref())?;
     let newest = args.lines.or_else(|| args.since.is_none().then_some(LINES));
-    let mut daemon = scene.connect();
+    let (mut daemon, is_elsewhere) = match listening(scene, args.ring) {
+        Ok((daemon, sink)) => (Ok(daemon), sink == LogSink::Stderr),
+        Err(trouble) => (Err(trouble), false),
+    };
     let known = args.peer.as_deref().and_then(|peer| fingerprint(daemon.as_mut().ok()?, peer));
     let filter = LogFilter {
         peer: known.clone().or_else(|| args.peer.clone()),
@@ -71,10 +79,6 @@ pub fn run(scene: &mut Scene, args: &LogsArgs) -> Result<Exit, Trouble> {
         event: args.event.clone(),
     };
     let wanted = Wanted { filter, is_peer_known: known.is_some(), newest, follows: args.follow };
-    let is_elsewhere = match &mut daemon {
-        Ok(daemon) => sink(daemon)? == LogSink::Stderr,
-        Err(_) => false,
-    };
     let journal = if args.ring || is_elsewhere { None } else { Journal::of(scene) };
     let (source, count) = match (journal, daemon) {
         (Some(journal), _) => (Source::Journal, from_journal(scene, &journal, &wanted)?),
@@ -98,6 +102,20 @@ fn from_journal(scene: &mut Scene, journal: &Journal, wanted: &Wanted) -> Result
         shower.end(scene)?;
     }
     Ok(shower.count())
+}
+
+/// Returns a session with the daemon, and where that daemon's log goes.
+///
+/// One that hangs, starts or is too old to say it is one whose log is wanted most, so where there is a journal it is
+/// not waited for as for an answer that is needed.
+fn listening(scene: &Scene, is_needed: bool) -> Result<(Connection, LogSink), Trouble> {
+    let mut daemon = scene.connect()?;
+    if !is_needed && scene.journalctl.is_some() {
+        daemon.wait_for_answers(SINK_PATIENCE.min(scene.patience.answer));
+    }
+    let sink = sink(&mut daemon)?;
+    daemon.wait_for_answers(scene.patience.answer);
+    Ok((daemon, sink))
 }
 
 /// Asks where the daemon's log goes.

@@ -10,9 +10,10 @@ use karo_protocol::logs::Severity;
 
 use super::*;
 use crate::ctl::samples::{
-    Session, Written, ago, assert_snapshot, noon, peer, quiet_scene, run_in, scene_of,
+    Session, Written, ago, assert_snapshot, noon, peer, quiet_scene, run_in, scene, scene_of,
 };
 use crate::ctl::table::Surface;
+use crate::fake::{FakeDaemon, FakeSession};
 
 fn entries() -> Vec<LogEntry> {
     let entry = |seconds, severity, event: &str, message: &str| LogEntry {
@@ -142,8 +143,8 @@ fn filters_are_what_the_daemon_is_asked() {
         sink: LogSink::Stderr,
     };
     let session = vec![
-        (Request::PeerShow("laptop".to_owned()), vec![Reply::PeerShown(Box::new(shown))]),
         (asked(nothing()), page(Vec::new(), LogSink::Stderr)),
+        (Request::PeerShow("laptop".to_owned()), vec![Reply::PeerShown(Box::new(shown))]),
         (asked(first), vec![Reply::Logs(Box::new(full))]),
         (asked(second), page(Vec::new(), LogSink::Stderr)),
     ];
@@ -213,6 +214,47 @@ fn filters_are_what_the_journal_is_asked_even_without_a_daemon() {
         journalctl_asked(&["logs", "--peer", "7a31", "--since", "2026-11-02T00:00:00Z", "-n", "1"]);
     assert!(asked.contains("--lines=all --since=@1793577600.000000 SYSLOG"), "{asked}");
     assert!(text.contains("peer-connected: connected") && !text.contains("cannot be used"), "{text}");
+}
+
+/// Runs a line before a daemon that is asked once where its log goes, and does this instead of an answer.
+fn run_before(line: &[&str], deed: impl FnOnce(&mut FakeSession) + Send + 'static) -> String {
+    let directory = tempfile::tempdir().expect("there is room for a directory");
+    let daemon = FakeDaemon::serve(move |session| {
+        let (_, request) = session.request();
+        assert_eq!(request, asked(nothing()));
+        deed(session);
+    });
+    let (mut scene, written) = scene(&daemon);
+    scene.patience.answer = Duration::from_millis(50);
+    scene.journalctl = Some(journalctl(&directory, JOURNAL));
+    assert_eq!(run_in(&mut scene, line), Ok(Exit::Done));
+    // A session that is held open ends with the client's side, which is by now gone.
+    drop(daemon);
+    written.text()
+}
+
+#[test]
+fn whoever_hangs_or_cannot_tell_is_read_in_the_journal() {
+    let refusal = |message: &str| {
+        Reply::Failure(Failure { code: FailureCode::BadRequest, message: message.to_owned() })
+    };
+    for line in [vec!["logs"], vec!["logs", "--peer", "7a31"]] {
+        let hung = run_before(&line, FakeSession::until_closed);
+        assert!(hung.contains("peer-connected: connected"), "{hung}");
+        let ended = run_before(&line, |_| ());
+        assert_eq!(ended, hung);
+    }
+    let old = refusal("unknown request");
+    let (text, exit) = {
+        let directory = tempfile::tempdir().expect("there is room for a directory");
+        let journal = journalctl(&directory, JOURNAL);
+        run_with(&["logs"], vec![(asked(nothing()), vec![old.clone()])], Some(journal))
+    };
+    assert_eq!(exit, Ok(Exit::Done));
+    assert!(text.contains("peer-connected: connected"), "{text}");
+    // Who asks for the daemon's own memory is told why there is none.
+    let (_, exit) = run_with(&["logs", "--ring"], vec![(asked(nothing()), vec![old])], None);
+    assert!(exit.expect_err("it cannot answer").to_string().contains("unknown request"));
 }
 
 fn surroundings_uid() -> u32 {
