@@ -127,17 +127,46 @@ fn root_who_crashes_five_times_in_a_row_is_given_up_and_doctor_says_so() {
     wait_for_texts(&machine, &["before", "meanwhile"]);
 }
 
-#[test]
-fn root_a_configuration_that_cannot_be_used_is_tried_once() {
-    let Some(machine) = Machine::boot() else { return };
+/// Boots a machine in which ann's configuration cannot be used.
+fn misconfigured() -> Option<Machine> {
+    let machine = Machine::boot()?;
     machine.add_user("ann");
     machine.write("/home/ann/.config/karo/config.toml", "[store]\nreserve_mib = 0\n");
     machine.root("chown -R ann: /home/ann/.config").ok();
+    Some(machine)
+}
+
+#[test]
+fn root_a_configuration_that_cannot_be_used_is_tried_once() {
+    let Some(machine) = misconfigured() else { return };
     assert_ne!(machine.as_user("ann", "systemctl --user start karod").code, 0);
     machine.until_property(Some("ann"), UNIT, "ActiveState", "failed");
     assert_eq!(machine.property(Some("ann"), UNIT, "ExecMainStatus"), "78");
     assert_eq!(machine.property(Some("ann"), UNIT, "NRestarts"), "0");
     assert!(machine.property(Some("ann"), UNIT, "StatusText").contains("reserve_mib"));
+}
+
+/// A connection that waits in the manager's socket starts whoever has just ended, whatever it ended with.
+#[test]
+fn root_who_waits_for_a_bad_configuration_has_it_tried_until_the_limit() {
+    let Some(machine) = misconfigured() else { return };
+    let mut shell = Typist::new(1);
+    machine.as_user("ann", "systemctl --user start karod.socket").ok();
+    observe(&machine, "ann", &shell.ran("meanwhile", 0));
+    machine.until_property(Some("ann"), "karod.socket", "ActiveState", "failed");
+    assert_eq!(machine.property(Some("ann"), UNIT, "ExecMainStatus"), "78");
+    assert_eq!(machine.property(Some("ann"), UNIT, "NRestarts"), "0");
+    let told = machine.as_user("ann", "journalctl --user --user-unit karod --output cat").ok();
+    assert_eq!(told.matches("reserve_mib").count(), 5, "{told}");
+    let doctor = machine.as_user("ann", "karoctl doctor");
+    let is_told = ["given up", "reserve_mib", "karoctl service restart"]
+        .iter()
+        .all(|what| doctor.stdout.contains(what));
+    assert!(is_told, "{doctor:?}");
+    // From here on hooks reach nobody, and spool.
+    observe(&machine, "ann", &shell.ran("later", 0));
+    machine.as_user("ann", "rm .config/karo/config.toml && karoctl service restart").ok();
+    wait_for_texts(&machine, &["later", "meanwhile"]);
 }
 
 #[test]
