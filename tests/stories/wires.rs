@@ -177,6 +177,28 @@ fn root_a_machine_that_moves_keeps_its_link() {
     ping_both(&wires.machines, &keys);
 }
 
+/// The address is a static one, and stays.
+#[test]
+fn root_a_cable_that_is_put_in_again_is_news() {
+    if !wires::are_possible() {
+        return;
+    }
+    let (mut wires, keys) = linked();
+    let machine = &mut wires.machines[1];
+    assert!(machine.node.karo.stop().success());
+    machine.node.configure("[log]\nlevel = \"debug\"\n");
+    machine.launch();
+    wait_until_whole(&wires.machines, &keys, WHOLE_WITHIN);
+    let karo = &wires.machines[1].node.karo;
+    let log_says = |text: &str| within(WHOLE_WITHIN, || karo.log().contains(text).then_some(()));
+    wires.plug(1, false);
+    log_says("carried=0").expect("the cable is pulled");
+    assert!(!karo.log().contains("the network changed"), "that is no reason to try a link: {}", karo.log());
+    wires.plug(1, true);
+    log_says("the network changed").expect("it is put in again");
+    wait_until_whole(&wires.machines, &keys, WHOLE_WITHIN);
+}
+
 #[test]
 fn root_an_address_may_come_later_than_the_daemon() {
     if !wires::are_possible() {

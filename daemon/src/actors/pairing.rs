@@ -33,6 +33,7 @@ use tokio_rustls::TlsStream;
 use super::peers::{Add, Ours, Own};
 use crate::clock;
 use crate::logging::say;
+use crate::network::Addresses;
 use crate::roster_desk::RosterDesk;
 
 /// How long a handshake may take: a stranger who dawdles must not use the window up.
@@ -294,10 +295,10 @@ fn shown(local: SocketAddr) -> Vec<String> {
     if !local.ip().is_unspecified() {
         return vec![local.to_string()];
     }
-    let found = crate::network::own_addresses();
+    let found = Addresses::own();
     // Who listens on every address of IPv4 hears nobody who dials one of IPv6; the other way round both are heard.
     let mut shown: Vec<String> = found
-        .into_iter()
+        .all()
         .filter(|ip| ip.is_ipv4() || local.is_ipv6())
         .take(ADDRESSES_SHOWN_MAX)
         .map(|ip| SocketAddr::new(ip, local.port()).to_string())

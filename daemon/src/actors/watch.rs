@@ -1,4 +1,5 @@
-//! Watches for what links should hear of before their timers do: other addresses, and the end of a sleep.
+//! Watches for what links should hear of before their timers do: other addresses, a cable that is
+//! put in again, and the end of a sleep.
 //!
 //! Nobody addresses it. It looks at what can be asked of the system, since what would tell it differs on each; and only
 //! while there are peers, for without them nothing is to be told.
@@ -7,7 +8,6 @@
 //! | --- | --- | --- |
 //! | none | | |
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Recipient, SpawnHandle, WrapFuture};
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::peers::Woken;
 use crate::clock;
 use crate::logging::say;
-use crate::network::own_addresses;
+use crate::network::Addresses;
 use crate::roster_desk::RosterDesk;
 
 /// How often it looks: a link notices by its own silence after 45 s, and this is a few system calls.
@@ -33,13 +33,13 @@ pub struct Watch {
     changes: watch::Receiver<u64>,
     looking: Option<SpawnHandle>,
     slept: Duration,
-    addresses: Vec<IpAddr>,
+    addresses: Addresses,
 }
 
 impl Watch {
     /// Makes the actor that tells `peers`, as long as there are some in the roster.
     pub fn new(peers: Recipient<Woken>, roster: RosterDesk, changes: watch::Receiver<u64>) -> Self {
-        Self { peers, roster, changes, looking: None, slept: clock::slept(), addresses: own_addresses() }
+        Self { peers, roster, changes, looking: None, slept: clock::slept(), addresses: Addresses::own() }
     }
 
     /// Begins to look with the first peer, and ends with the last one; and again with each change of the table.
@@ -47,7 +47,7 @@ impl Watch {
         let has_peers = !self.roster.read().peers().is_empty();
         match (has_peers, self.looking.take()) {
             (true, None) => {
-                (self.slept, self.addresses) = (clock::slept(), own_addresses());
+                (self.slept, self.addresses) = (clock::slept(), Addresses::own());
                 self.looking = Some(ctx.run_interval(LOOK, |watch, _| watch.look()));
             }
             (true, looking) => self.looking = looking,
@@ -66,7 +66,7 @@ impl Watch {
     }
 
     fn look(&mut self) {
-        let (slept, addresses) = (clock::slept(), own_addresses());
+        let (slept, addresses) = (clock::slept(), Addresses::own());
         let has_slept = slept > self.slept + SLEEP_MIN;
         if has_slept {
             say!(
@@ -75,7 +75,11 @@ impl Watch {
                 "the machine slept"
             );
         }
-        let has_moved = addresses != self.addresses;
+        if addresses != self.addresses {
+            let (carried, all) = (addresses.carried(), addresses.all().count());
+            tracing::debug!(carried, all, "the addresses of this machine are others, or carry otherwise");
+        }
+        let has_moved = addresses.has_come(&self.addresses);
         (self.slept, self.addresses) = (slept, addresses);
         if (has_slept || has_moved) && self.peers.try_send(Woken).is_err() {
             tracing::debug!("links are too busy to hear of a change of the network");
