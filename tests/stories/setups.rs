@@ -1,6 +1,8 @@
 //! What `karoctl setup` and `karoctl uninstall` do to a person's files, without a service manager.
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
@@ -123,6 +125,29 @@ fn root_a_service_that_is_declined_leaves_the_rest_whole() {
     assert_eq!(fs::read(karo.home().join(".bashrc")).expect("it is there"), b"alias ll='ls -l'");
     karo.ctl_ok(&["uninstall", "--purge", "--yes"]);
     assert_eq!(names(&karo.home()), before);
+}
+
+#[test]
+fn a_home_that_no_unit_can_name_is_refused_before_the_first_step() {
+    for name in [&b"h\xff"[..], b"h\nEnvironment=X=1"] {
+        let mut karo = Karo::new();
+        alone(&mut karo);
+        let home = karo.root().join(OsStr::from_bytes(name));
+        fs::create_dir(&home).expect("there is room");
+        fs::write(home.join(".bashrc"), "mine").expect("there is room");
+        karo.set("HOME", &home);
+        let before = names(karo.root());
+        for arguments in [&["setup", "--yes"][..], &["service", "install"], &["setup", "--dry-run"]] {
+            let output = karo.ctl(arguments);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(4), "{arguments:?}: {said}");
+            assert!(said.contains("so no unit can name it"), "{arguments:?}: {said}");
+        }
+        assert_eq!(names(karo.root()), before);
+        assert_eq!(names(&home), [".bashrc"]);
+        assert_eq!(fs::read(home.join(".bashrc")).expect("it is there"), b"mine");
+        assert!(names(&karo.data()).is_empty());
+    }
 }
 
 #[test]

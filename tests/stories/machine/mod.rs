@@ -10,6 +10,7 @@ mod sandbox;
 mod served;
 mod sessions;
 mod setup;
+mod spelling;
 mod template;
 mod units;
 

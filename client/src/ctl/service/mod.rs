@@ -7,6 +7,7 @@
 //! | [`unit`](mod@unit) | the texts of the units, with this user's places filled in |
 //! | [`steps`] | from what is found to what is to be done |
 //! | [`plan`], [`runner`] | what is to be done, shown or carried out |
+//! | [`spelling`] | which paths a unit and a receipt can name |
 //! | [`receipt`] | what was done, for whoever undoes it |
 //! | [`show`] | `karoctl service status` |
 //! | [`template`] | the system's template: who is served by an instance of it |
@@ -17,6 +18,7 @@ pub mod plan;
 pub mod receipt;
 pub mod runner;
 pub mod show;
+pub mod spelling;
 pub mod steps;
 pub mod template;
 pub mod unit;
@@ -43,6 +45,7 @@ use super::whose;
 pub fn run(scene: &mut Scene, command: &ServiceCommand) -> Result<Exit, Trouble> {
     match command {
         ServiceCommand::Install(args) => {
+            spelling::refuse_unwritable(scene)?;
             let wish = Wish { force: args.force, linger: args.linger };
             deed(scene, &args.deed, &|machine| steps::install(machine, wish))
         }

@@ -26,7 +26,7 @@ fn usual() -> Filling {
 
 const TEMPLATE: &str = "\
 [Service]
-ExecStartPre=-+/bin/mkdir -p -m 0700 %h/.local/share/karo %t/karo
+ExecStartPre=-+:/bin/mkdir -p -m 0700 %h/.local/share/karo %t/karo
 ExecStart=/usr/bin/karod
 Environment=KARO_CONFIG=%h/.config/karo/config.toml
 Environment=KARO_DATA_DIR=%h/.local/share/karo
@@ -54,7 +54,7 @@ fn other_places_are_filled_in_and_opened() {
     filling.written = vec!["/srv/my data".into(), "/srv/spool".into(), "/run/user/7/karo/spool".into()];
     let expected = "\
 [Service]
-ExecStartPre=-+/bin/mkdir -p -m 0700 \"/srv/my data\" %t/karo
+ExecStartPre=-+:/bin/mkdir -p -m 0700 \"/srv/my data\" %t/karo
 ExecStart=\"/opt/5%% of $$all/karod\"
 Environment=KARO_CONFIG=%h/.config/karo/config.toml
 Environment=\"KARO_DATA_DIR=/srv/my data\"

@@ -13,7 +13,7 @@ use super::json;
 use super::scene::Scene;
 use super::service::machine::{Machine, Scope};
 use super::service::runner::Runner;
-use super::service::show;
+use super::service::{show, spelling};
 use super::shown::{Newline, shown};
 use super::whose;
 
@@ -21,9 +21,11 @@ use super::whose;
 ///
 /// # Errors
 ///
-/// When nobody can be asked and nobody said yes, a place is another user's, or a step fails; what was done before it is written down.
+/// When nobody can be asked and nobody said yes, a place is another user's or cannot be written down, or a step fails;
+/// what was done before it is written down.
 pub fn run(scene: &mut Scene, args: &SetupArgs) -> Result<Exit, Trouble> {
     whose::refuse_foreign_places(scene)?;
+    spelling::refuse_unwritable(scene)?;
     let machine = Machine::look(scene, Scope::User)?;
     let found = Found::look(args)?;
     if args.dry_run || !args.yes && !scene.has_person {
