@@ -49,7 +49,7 @@ impl Neighbourhood {
         let own = opened.map(|opened| Arc::new(opened.identity)).map_err(|refused| refused.to_string());
         match &own {
             Ok(identity) => {
-                say!(Class::IdentityReady, fingerprint = %fingerprint(&identity.node_id()), is_new, "identity")
+                say!(Class::IdentityReady, fingerprint = %fingerprint(&identity.node_id()), is_new, "the identity is ready")
             }
             Err(reason) => say!(Class::IdentityUnusable, "no peers: {reason}"),
         }
