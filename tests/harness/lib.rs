@@ -52,7 +52,7 @@ pub use service::ServiceManager;
 pub use session::Session;
 pub use talk::Talk;
 pub use typist::Typist;
-pub use wait::{PATIENCE, until};
+pub use wait::{PATIENCE, until, within};
 
 /// Tells whether the test runs as root; says on stderr what is skipped if it does not.
 ///

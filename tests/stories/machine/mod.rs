@@ -2,6 +2,7 @@
 
 mod clocks;
 mod faults;
+mod followed;
 mod idle;
 mod itself;
 mod namespaces;
@@ -12,6 +13,7 @@ mod sessions;
 mod setup;
 mod spelling;
 mod template;
+mod terminal;
 mod units;
 
 use karo_protocol::Observation;

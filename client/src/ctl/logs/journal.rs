@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::Wanted;
 use crate::ctl::exit::Trouble;
 use crate::ctl::scene::Scene;
+use crate::ctl::when;
 use crate::surroundings;
 
 /// Bytes of one entry as JSON, at most: ours have some kilobytes, those of others are passed over.
@@ -45,11 +46,23 @@ impl Journal {
         wanted: &Wanted,
         mut take: impl FnMut(&LogEntry) -> Result<(), Trouble>,
     ) -> Result<(), Trouble> {
+        self.read_until(wanted, None, &mut take)
+    }
+
+    /// Reads what there is up to a moment.
+    fn read_until(
+        &self,
+        wanted: &Wanted,
+        until: Option<Timestamp>,
+        take: &mut impl FnMut(&LogEntry) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        let mut asked = arguments(wanted, self.can_count(wanted), wanted.filter.since);
+        asked.extend(until.map(|until| format!("--until={}", moment(until))));
         if self.can_count(wanted) {
-            return self.each(&arguments(wanted, true), |entry| take(&entry)).unwrap_or(Ok(()));
+            return self.each(&asked, |entry| take(&entry)).unwrap_or(Ok(()));
         }
         let mut newest = VecDeque::new();
-        self.each(&arguments(wanted, false), |entry| {
+        self.each(&asked, |entry| {
             if wanted.wants(&entry) {
                 newest.push_back(entry);
                 if wanted.newest.is_some_and(|most| newest.len() > most as usize) {
@@ -62,19 +75,28 @@ impl Journal {
     }
 
     /// Reads what there is and what comes, until journalctl or the person stops.
+    ///
+    /// These are two questions, with a moment between them: whoever asks journalctl of systemd 252 for the newest so
+    /// many and to follow, and nothing fits yet, is often told nothing of what comes either.
     pub(super) fn follow(
         &self,
         wanted: &Wanted,
         mut take: impl FnMut(&LogEntry) -> Result<(), Trouble>,
     ) -> Result<(), Trouble> {
-        let mut asked = arguments(wanted, self.can_count(wanted));
+        let now = when::now();
+        let since = wanted.filter.since;
+        self.read_until(wanted, Some(now), &mut take)?;
+        let mut asked = arguments(wanted, false, Some(since.map_or(now, |since| since.max(now))));
         asked.push("--follow".to_owned());
-        self.each(&asked, |entry| if wanted.wants(&entry) { take(&entry) } else { Ok(()) }).unwrap_or(Ok(()))
+        // What comes is not held against the moment that journalctl began at.
+        let is_wanted = |entry: &LogEntry| wanted.wants(entry) && since.is_none_or(|since| entry.at >= since);
+        self.each(&asked, |entry| if is_wanted(&entry) { take(&entry) } else { Ok(()) }).unwrap_or(Ok(()))
     }
 
-    /// Tells whether journalctl can count to the newest so many by itself: it knows no beginnings of fingerprints.
+    /// Tells whether journalctl can count to the newest so many by itself: it knows no beginnings of fingerprints, and
+    /// from a moment on it counts the oldest.
     const fn can_count(&self, wanted: &Wanted) -> bool {
-        wanted.filter.peer.is_none() || wanted.is_peer_known
+        wanted.filter.since.is_none() && (wanted.filter.peer.is_none() || wanted.is_peer_known)
     }
 
     /// Takes each entry; ends at the first error. `None` where journalctl cannot be run.
@@ -125,17 +147,14 @@ fn end(child: &mut Child) {
 }
 
 /// Returns the options and matches for what is wanted.
-fn arguments(wanted: &Wanted, can_count: bool) -> Vec<String> {
+fn arguments(wanted: &Wanted, can_count: bool, since: Option<Timestamp>) -> Vec<String> {
     let filter = &wanted.filter;
     let mut arguments = Vec::new();
     match wanted.newest.filter(|_| can_count) {
         Some(newest) => arguments.push(format!("--lines={newest}")),
         None => arguments.push("--lines=all".to_owned()),
     }
-    if let Some(since) = filter.since {
-        let micros = since.as_micros().max(0);
-        arguments.push(format!("--since=@{}.{:06}", micros / 1_000_000, micros % 1_000_000));
-    }
+    arguments.extend(since.map(|since| format!("--since={}", moment(since))));
     if let Some(least) = filter.least {
         arguments.push(format!("--priority={}", least.priority()));
     }
@@ -146,6 +165,12 @@ fn arguments(wanted: &Wanted, can_count: bool) -> Vec<String> {
         arguments.push(format!("KARO_PEER={peer}"));
     }
     arguments
+}
+
+/// Writes a moment as journalctl reads it.
+fn moment(at: Timestamp) -> String {
+    let micros = at.as_micros().max(0);
+    format!("@{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
 /// Reads an entry as `journalctl -o json` writes it.

@@ -257,6 +257,32 @@ fn whoever_hangs_or_cannot_tell_is_read_in_the_journal() {
     assert!(exit.expect_err("it cannot answer").to_string().contains("unknown request"));
 }
 
+#[test]
+fn the_newest_since_a_moment_are_counted_here() {
+    // journalctl would count the oldest.
+    let line = ["logs", "--event", "peer-connected", "--since", "2026-11-02T00:00:00Z", "-n", "1"];
+    let (asked, text) = journalctl_asked(&line);
+    assert!(asked.contains("--lines=all --since=@1793577600.000000 KARO_EVENT=peer-connected"), "{asked}");
+    assert!(text.contains("cannot be used") && !text.contains("peer-connected: connected"), "{text}");
+}
+
+#[test]
+fn what_is_there_and_what_comes_are_asked_apart() {
+    let directory = tempfile::tempdir().expect("there is room for a directory");
+    let (mut scene, _) = quiet_scene();
+    scene.journalctl = Some(journalctl(&directory, JOURNAL));
+    assert_eq!(run_in(&mut scene, &["logs", "-f", "-n", "5", "--event", "paired"]), Ok(Exit::Done));
+    let asked = fs::read_to_string(directory.path().join("asked")).expect("it was asked");
+    let [_, there, comes] = asked.lines().collect::<Vec<_>>()[..] else { panic!("three times: {asked}") };
+    let between = |line: &str, key: &str| {
+        let value = line.split(' ').find_map(|word| word.strip_prefix(key)).map(str::to_owned);
+        value.unwrap_or_else(|| panic!("no {key} in {line}"))
+    };
+    assert!(there.contains("--lines=5 ") && !there.contains("--follow"), "{there}");
+    assert!(comes.contains("--lines=all ") && comes.contains(" --follow "), "{comes}");
+    assert_eq!(between(there, "--until="), between(comes, "--since="));
+}
+
 fn surroundings_uid() -> u32 {
     crate::surroundings::uid()
 }
