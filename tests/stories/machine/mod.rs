@@ -1,5 +1,6 @@
 //! Machines of their own, with a real systemd: what holds of every one, and one file per part of Karo in them.
 
+mod accounts;
 mod clocks;
 mod faults;
 mod followed;

@@ -8,7 +8,7 @@ use karo_tests::machine::Machine;
 use karo_tests::until;
 
 /// A machine with the programs, as `install` puts them, and a user who has typed before. Nothing else of Karo.
-fn with_programs() -> Option<Machine> {
+pub(super) fn with_programs() -> Option<Machine> {
     let machine = Machine::bare()?;
     let programs = binaries();
     for (program, name) in
@@ -37,7 +37,7 @@ fn type_into_terminal(machine: &Machine, user: &str, lines: &[&str]) {
 ///
 /// The machine's own directories are looked through: below the others this machine shows, where somebody may be
 /// building Karo.
-fn traces(machine: &Machine) -> String {
+pub(super) fn traces(machine: &Machine) -> String {
     let newer = format!(
         "find /boot /etc /home /media /mnt /opt /root /run /srv /tmp /dev/shm /usr /var -newer /stamp \
          -not -path '/run/karo-machine*' -not -path '/var/tmp/karo-test*' -not -path '{}*'",

@@ -14,6 +14,7 @@ use super::unit::{self, Filling};
 use crate::ctl::exit::Trouble;
 use crate::ctl::scene::Scene;
 use crate::ctl::shell::own_path;
+use crate::ctl::status;
 use crate::surroundings::uid;
 
 /// The label of the agent of launchd.
@@ -167,7 +168,11 @@ impl Machine {
             Some(places) => places.data.join(receipt::NAME),
             None => SYSTEM_RECEIPT.into(),
         };
-        let receipt = Receipt::read(&receipt_path)?;
+        let receipt = match scope {
+            // That of the system is root's alone, and only root does anything by it.
+            Scope::System { .. } if !rustix::process::geteuid().is_root() => Receipt::default(),
+            Scope::User | Scope::System { .. } => Receipt::read(&receipt_path)?,
+        };
         let served = places.as_ref().and_then(|places| template::serving(&places.socket, uid));
         let filling = match &places {
             Some(places) => filling(places, &karod, uid)?,
@@ -426,24 +431,44 @@ fn missing(keeper: &Keeper, places: Option<&Places>, units: &[Unit]) -> Vec<Path
     missing
 }
 
-/// Returns the process that listens at this user's socket.
+/// Returns the daemon that answers at this user's socket, or that only listens there.
+///
+/// A socket that a service manager of any kind has made belongs to that: nobody but a karod is ever taken for one.
 fn stray(scene: &Scene) -> Option<u32> {
-    scene.connect().ok()?.pid()
+    let mut connection = scene.connect().ok()?;
+    let listens = connection.pid()?;
+    if is_karod(listens) {
+        return Some(listens);
+    }
+    status::ask(&mut connection).ok().map(|status| status.pid)
+}
+
+/// Tells whether a process runs karod; where the system does not say, it is believed.
+fn is_karod(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).map_or(true, |name| name.trim_end() == "karod")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::samples::scene;
+    use karo_protocol::local::{Reply, Request};
+
+    use crate::ctl::samples::{scene, status};
     use crate::fake::FakeDaemon;
 
     #[test]
     fn a_daemon_of_whoever_asks_is_in_the_way_of_their_own_units_only() {
-        let daemon = FakeDaemon::serve(|session| session.until_closed());
+        let daemon = FakeDaemon::serve(|session| {
+            let (id, request) = session.request();
+            assert_eq!(request, Request::Status(()));
+            session.reply(id, &Reply::Status(Box::new(status())));
+        });
         let (scene, _) = scene(&daemon);
         let machine = Machine::look(&scene, Scope::System { account: "bob".to_owned() });
         assert_eq!(machine.expect("it can be looked at").stray, None);
-        assert_eq!(stray(&scene), Some(std::process::id()));
+        // This process listens, and is none; who says that it is one is asked.
+        assert_eq!(stray(&scene), Some(status().pid));
+        assert!(!is_karod(std::process::id()) && is_karod(u32::MAX));
     }
 
     #[test]

@@ -24,10 +24,11 @@ pub mod template;
 pub mod unit;
 
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use self::machine::{Machine, Scope};
-use self::plan::{Plan, in_shell};
+use self::plan::{Plan, Step, in_shell};
 use self::runner::Runner;
 use self::steps::Wish;
 use super::cli::{DeedArgs, ScopeArgs, ServiceCommand};
@@ -134,10 +135,26 @@ pub fn show_plan(scene: &mut Scene, plan: &Plan) -> Result<Exit, Trouble> {
 /// Plans to take the service away, with the directories that were made for its files.
 fn uninstall(machine: &Machine) -> Plan {
     let mut plan = steps::uninstall(machine);
-    let holds_units =
-        |path: &&std::path::PathBuf| machine.units.iter().any(|unit| unit.path.starts_with(path));
-    let made = machine.receipt.directories.iter().rev().filter(holds_units);
-    plan.steps.extend(made.map(|path| plan::Step::RemoveEmpty { path: path.clone() }));
+    let emptied = |path: &Path| Step::RemoveEmpty { path: path.to_owned() };
+    let made = machine.receipt.directories.iter().rev().map(PathBuf::as_path);
+    match &machine.scope {
+        Scope::User => {
+            let holds_units = |path: &&Path| machine.units.iter().any(|unit| unit.path.starts_with(path));
+            plan.steps.extend(made.filter(holds_units).map(emptied));
+        }
+        Scope::System { account } => {
+            let sockets = Path::new(template::SERVED);
+            let own = Some(sockets.join(account)).filter(|path| path.is_dir());
+            plan.steps.extend(own.as_deref().map(emptied));
+            // Whoever goes last takes along what is there for all.
+            if machine.sharers.is_empty() {
+                plan.steps.extend(Some(sockets).filter(|path| path.is_dir()).map(emptied));
+                let receipt = Some(&machine.receipt_path).filter(|path| path.is_file());
+                plan.steps.extend(receipt.map(|path| Step::RemoveFile { path: path.clone() }));
+                plan.steps.extend(made.map(emptied));
+            }
+        }
+    }
     if plan.is_idle() {
         plan.explain("no unit of karoctl's is installed");
     }
@@ -161,7 +178,7 @@ fn run_here(scene: &mut Scene, dry_run: bool) -> Result<Exit, Trouble> {
     let karod = own_path()?.with_file_name("karod");
     if dry_run {
         let command = vec![karod.to_string_lossy().into_owned()];
-        let plan = Plan { steps: vec![plan::Step::Run { command, may_fail: false }] };
+        let plan = Plan { steps: vec![Step::Run { command, may_fail: false }] };
         return show_plan(scene, &plan);
     }
     scene.out.flush()?;

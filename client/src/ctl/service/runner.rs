@@ -96,6 +96,10 @@ impl Runner {
             }
             Step::RemoveFile { path } => {
                 self.receipt.forget_file(path);
+                // Nothing is written down in what has just been taken away.
+                if self.receipt_path.as_ref() == Some(path) {
+                    self.receipt_path = None;
+                }
                 gone(fs::remove_file(path)).map_err(|error| Trouble::file("remove", path, &error))
             }
             Step::RemoveEmpty { path } => {

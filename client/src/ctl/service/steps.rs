@@ -326,9 +326,9 @@ fn take_away(machine: &Machine, reach: Reach) -> Plan {
     }
     if machine.keeper == Keeper::Systemd && is_removed {
         plan.push(try_ctl(machine, &["daemon-reload"], &[]));
-        if known.iter().any(|unit| unit.manner.is_failed) {
-            plan.push(try_ctl(machine, &["reset-failed"], &known));
-        }
+    }
+    if machine.keeper == Keeper::Systemd && known.iter().any(|unit| unit.manner.is_failed) {
+        plan.push(try_ctl(machine, &["reset-failed"], &known));
     }
     if machine.receipt.linger {
         plan.push(Step::try_run(&["loginctl", "disable-linger"]));

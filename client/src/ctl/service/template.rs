@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::machine::output;
 
 /// Where root's service manager listens, in a directory for each account.
-const SERVED: &str = "/run/karo";
+pub const SERVED: &str = "/run/karo";
 
 /// Where systemd keeps which units of the system are enabled, and by what.
 const ENABLED: &str = "/etc/systemd/system";
