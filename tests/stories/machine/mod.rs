@@ -12,6 +12,7 @@ mod sandbox;
 mod served;
 mod sessions;
 mod setup;
+mod shells;
 mod spelling;
 mod template;
 mod terminal;

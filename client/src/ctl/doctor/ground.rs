@@ -12,7 +12,8 @@ use karo_protocol::places::Places;
 use karo_protocol::spool;
 
 use super::Check;
-use crate::ctl::shell::observe_path;
+use crate::ctl::cli::HookedShell;
+use crate::ctl::shell::{observe_path, unread_at_login};
 use crate::ctl::whole_file;
 use crate::surroundings::{found, uid};
 
@@ -31,7 +32,18 @@ pub fn checks(places: &Places) -> Vec<Check> {
     checks.extend(places.spools().into_iter().map(leftovers));
     checks.push(observe());
     checks.push(login_shell(std::env::var_os("SHELL").map(PathBuf::from).as_deref(), &places.config));
+    checks.extend(logins(std::env::var_os("SHELL").map(PathBuf::from).as_deref()));
     checks
+}
+
+/// A login shell that does not read what loads the hook.
+fn logins(shell: Option<&Path>) -> Option<Check> {
+    let name = shell?.file_name()?;
+    let shell = HookedShell::ALL.into_iter().find(|shell| name == shell.name())?;
+    let home = std::env::var_os("HOME").map(PathBuf::from)?;
+    let why = unread_at_login(shell, &home)?;
+    let (found, mend) = why.split_once(": ")?;
+    Some(Check::warn("shell", format!("{found}, so logins are not recorded"), mend))
 }
 
 fn configuration(path: &Path) -> Check {

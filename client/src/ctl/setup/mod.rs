@@ -86,6 +86,7 @@ fn show_parts(scene: &mut Scene, parts: &[Part]) -> Result<(), Trouble> {
 fn heading(scene: &mut Scene, part: &Part) -> Result<(), Trouble> {
     let state = match &part.hindrance {
         Some(why) => format!(": left out: {}", shown(why.as_bytes(), Newline::Kept)),
+        None if part.plan.is_idle() && part.part == SetupPart::History => ": nothing to take in".to_owned(),
         None if part.plan.is_idle() => ": it is so already".to_owned(),
         None => String::new(),
     };

@@ -41,6 +41,8 @@ pub struct FoundShell {
     pub has_file: bool,
     /// Whether the account starts with it.
     pub is_login: bool,
+    /// Why its logins would not be recorded, if so.
+    pub unread: Option<String>,
     /// Whether its rc file has these lines, or why that cannot be told.
     pub is_hooked: Result<bool, String>,
 }
@@ -75,6 +77,7 @@ impl Found {
         let variable = |name: &str| std::env::var_os(name);
         let login = variable("SHELL").map(PathBuf::from);
         let login = login.as_deref().and_then(Path::file_name).map(OsString::from);
+        let home = variable("HOME").map(PathBuf::from);
         let look = |shell: HookedShell| {
             let file = shell::own_rc_file(shell)?;
             let lines = shell::own_lines(ShellArgs { shell, mode: args.mode })?;
@@ -83,6 +86,7 @@ impl Found {
                 has_program: is_on_path(shell.name(), variable("PATH")),
                 has_file: file.exists(),
                 is_login: login.as_deref().is_some_and(|login| login == shell.name()),
+                unread: home.as_deref().and_then(|home| shell::unread_at_login(shell, home)),
                 is_hooked: is_hooked(&file, &lines).map_err(|trouble| trouble.message),
                 file,
                 lines,
@@ -212,6 +216,9 @@ fn hooks(found: &Found) -> Part {
                 lines: shell.lines.clone(),
             }),
             Err(why) => plan.explain(format!("no hook for {}: {why}", shell.shell.name())),
+        }
+        if let Some(why) = shell.unread.as_ref().filter(|_| shell.is_login) {
+            plan.explain(why.clone());
         }
     }
     let hindrance = (!found.shells.iter().any(|shell| is_used(&shell)))

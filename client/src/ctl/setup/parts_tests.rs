@@ -34,6 +34,7 @@ fn shell(shell: HookedShell) -> FoundShell {
         has_program: true,
         has_file: true,
         is_login: false,
+        unread: None,
         is_hooked: Ok(false),
     }
 }
@@ -80,6 +81,16 @@ fn a_shell_that_nobody_uses_is_left_alone_and_that_of_the_account_is_not() {
     found.shells.clear();
     let parts = super::parts(&machine(Keeper::Systemd), &found, &args(&[]));
     assert!(parts[1].hindrance.is_some());
+}
+
+#[test]
+fn a_login_that_would_not_be_recorded_is_told_to_whom_it_concerns() {
+    let mut found = found();
+    found.shells[0].unread = Some("bash reads another file".to_owned());
+    let lines_of = |found: &Found| lines(&parts(&machine(Keeper::Systemd), found, &args(&[]))[1]);
+    assert_eq!(lines_of(&found), ["put the hook into /h/.bashrc"]);
+    found.shells[0].is_login = true;
+    assert_eq!(lines_of(&found), ["put the hook into /h/.bashrc", "bash reads another file"]);
 }
 
 #[test]

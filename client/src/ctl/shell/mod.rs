@@ -103,6 +103,27 @@ pub fn rc_file(shell: HookedShell, variable: &dyn Fn(&str) -> Option<OsString>) 
     }
 }
 
+/// Says what keeps a login shell from reading the rc file, if something does: bash reads another file then, and
+/// whoever comes by ssh, or opens a terminal of some kinds, has a login shell.
+pub fn unread_at_login(shell: HookedShell, home: &Path) -> Option<String> {
+    if shell != HookedShell::Bash {
+        return None;
+    }
+    let profile = [".bash_profile", ".bash_login", ".profile"].map(|name| home.join(name));
+    let mend = "put `. ~/.bashrc` there";
+    let leads = |text: &[u8]| text.windows(6).any(|window| window == b"bashrc");
+    match profile.iter().find_map(|file| Some((file, whole_file::found(file, TEXT_BYTES_MAX).ok()?))) {
+        Some((_, text)) if leads(&text) => None,
+        Some((file, _)) => Some(format!(
+            "a login shell of bash reads {}, which does not lead to .bashrc: {mend}",
+            file.display()
+        )),
+        None => {
+            Some(format!("a login shell of bash reads {}, which is not there: {mend}", profile[0].display()))
+        }
+    }
+}
+
 /// Returns the lines that load the hook; without karoctl they do nothing.
 fn lines(shell: HookedShell, mode: HookMode, karoctl: &str) -> String {
     let (name, mode) = (hooked(shell).name(), mode.name());
@@ -242,9 +263,11 @@ fn unclosed(file: &Path) -> Trouble {
     ))
 }
 
-/// Follows links: an rc file is often one into a directory under version control, and stays one.
+/// Follows links: an rc file is often one into a directory under version control, and stays one, also while nothing
+/// is there.
 fn real_file(file: PathBuf) -> PathBuf {
-    file.canonicalize().unwrap_or(file)
+    let linked = |file: &Path| Some(file.with_file_name("").join(fs::read_link(file).ok()?));
+    file.canonicalize().ok().or_else(|| linked(&file)).unwrap_or(file)
 }
 
 fn read(file: &Path) -> Result<Option<Vec<u8>>, Trouble> {
@@ -296,6 +319,32 @@ mod tests {
         assert_eq!(file(HookedShell::Zsh), Path::new("/z/.zshrc"));
         assert_eq!(file(HookedShell::Fish), Path::new("/h/.config/fish/config.fish"));
         assert!(rc_file(HookedShell::Bash, &|_| None).is_err());
+    }
+
+    #[test]
+    fn a_link_stays_one_also_where_nothing_is_behind_it() {
+        let directory = private_directory();
+        let (link, file) = (directory.path().join(".zshrc"), directory.path().join("dotfiles/zshrc"));
+        std::os::unix::fs::symlink("dotfiles/zshrc", &link).expect("there is room");
+        put_lines(&real_file(link.clone()), "hook\n").expect("there is room");
+        assert!(file.is_file() && link.is_symlink());
+        assert_eq!(take_lines(&real_file(link.clone())), Ok(Left::NoFile));
+        assert!(!file.exists() && link.is_symlink());
+    }
+
+    #[test]
+    fn logins_that_do_not_lead_to_the_rc_file_are_told() {
+        let home = private_directory();
+        let told = || unread_at_login(HookedShell::Bash, home.path());
+        let profile = home.path().join(".bash_profile");
+        let there = format!("a login shell of bash reads {}, which", profile.display());
+        assert_eq!(told(), Some(format!("{there} is not there: put `. ~/.bashrc` there")));
+        fs::write(home.path().join(".profile"), ". ~/.bashrc\n").expect("there is room");
+        assert_eq!(told(), None);
+        // It is read in the place of the other.
+        fs::write(&profile, "PATH=/x\n").expect("there is room");
+        assert_eq!(told(), Some(format!("{there} does not lead to .bashrc: put `. ~/.bashrc` there")));
+        assert_eq!(unread_at_login(HookedShell::Zsh, home.path()), None);
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub fn run(scene: &mut Scene, args: UninstallArgs) -> Result<Exit, Trouble> {
         return Ok(Exit::NothingFound);
     }
     if !args.yes {
-        agree(scene, &plan, args.purge.then(|| lost(status.as_ref(), traces.data.as_deref())))?;
+        let lost = || lost(status.as_ref(), traces.data.as_deref(), traces.config.is_some());
+        agree(scene, &plan, args.purge.then(lost))?;
     }
     let receipt_path = (!args.purge).then_some(machine.receipt_path);
     Runner::new(machine.uid, machine.receipt, receipt_path).run(scene, &plan)?;
@@ -71,23 +72,30 @@ fn refuse_served(machine: &Machine) -> Result<(), Trouble> {
 }
 
 /// Says what will be lost for good.
-fn lost(status: Option<&Status>, data: Option<&Path>) -> String {
-    let Some(status) = status else {
-        let Some(data) = data else { return "the configuration".to_owned() };
-        return format!(
-            "all that was recorded ({} in {}; karod does not answer, so the events are not counted), the key of this \
-             machine and the configuration",
+fn lost(status: Option<&Status>, data: Option<&Path>, has_config: bool) -> String {
+    let mut lost = Vec::new();
+    if let Some(status) = status {
+        lost.push(format!("{} events", status.store.events));
+        lost.push(match status.mesh.fingerprint {
+            Some(fingerprint) => {
+                format!("the key of this machine ({fingerprint}, known to {} peers)", status.mesh.peers)
+            }
+            None => "the key of this machine".to_owned(),
+        });
+    } else if let Some(data) = data {
+        lost.push(format!(
+            "all that was recorded ({} in {}; karod does not answer, so the events are not counted)",
             bytes(bytes_below(data)),
             shown(data.as_os_str().as_encoded_bytes(), Newline::Arrow)
-        );
-    };
-    let key = match status.mesh.fingerprint {
-        Some(fingerprint) => {
-            format!("the key of this machine ({fingerprint}, known to {} peers)", status.mesh.peers)
-        }
-        None => "the key of this machine".to_owned(),
-    };
-    format!("{} events, {key} and the configuration", status.store.events)
+        ));
+        lost.push("the key of this machine".to_owned());
+    }
+    lost.extend(has_config.then(|| "the configuration".to_owned()));
+    match lost.split_last() {
+        None => "what is left of Karo here".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
 }
 
 fn bytes_below(directory: &Path) -> u64 {
@@ -191,11 +199,15 @@ mod tests {
     #[test]
     fn what_is_lost_is_said() {
         let status = samples::status();
-        assert_eq!(lost(Some(&status), None), "123456 events, the key of this machine and the configuration");
+        let expected = "123456 events, the key of this machine and the configuration";
+        assert_eq!(lost(Some(&status), None, true), expected);
+        assert_eq!(lost(Some(&status), None, false), "123456 events and the key of this machine");
+        assert_eq!(lost(None, None, true), "the configuration");
+        assert_eq!(lost(None, None, false), "what is left of Karo here");
         let directory = crate::fake::private_directory();
         std::fs::create_dir(directory.path().join("log")).expect("there is room");
         std::fs::write(directory.path().join("log/1"), vec![0; 2048]).expect("there is room");
-        let text = lost(None, Some(directory.path()));
+        let text = lost(None, Some(directory.path()), false);
         assert!(text.starts_with("all that was recorded (2.0 KiB in "), "{text}");
     }
 
