@@ -48,8 +48,8 @@ fn release(place: &Path, tools: &Path, mask: &str) -> String {
 
 #[test]
 fn two_releases_of_a_commit_are_the_same_bytes() {
-    let is_clonable = checkout().join(".git").exists();
-    if !is_clonable {
+    let has_history = checkout().join(".git").exists();
+    if !has_history {
         eprintln!("skipped: this is no clone of a repository");
         return;
     }
