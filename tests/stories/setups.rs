@@ -2,8 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -76,11 +78,13 @@ fn root_what_is_another_users_stays_as_it_is() {
 const BESIDE_SYSTEMD: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system /run/user/0/systemd/private && \
     chmod 700 /run/user/0 && exec \"$@\"";
 
-/// Prepares `karoctl` beside a systemd that only writes down what it is told.
-fn beside_systemd(karo: &Karo, arguments: &[&str]) -> Command {
-    let told = karo.root().join("told");
+/// Prepares `karoctl` beside a systemd that shows this of its units, and does nothing that it is told.
+fn beside_systemd(karo: &Karo, shown: &str, arguments: &[&str]) -> Command {
+    let units = karo.root().join("units");
+    fs::write(&units, shown).expect("there is room");
     let program = karo.root().join("bin/systemctl");
-    fs::write(&program, format!("#!/bin/sh\necho \"$@\" >>{}\n", told.display())).expect("there is room");
+    let script = format!("#!/bin/sh\ncase $* in *show*) cat {} ;; esac\n", units.display());
+    fs::write(&program, script).expect("there is room");
     let mut command = karo.command(Path::new("unshare"));
     command.args(["--mount", "sh", "-c", BESIDE_SYSTEMD, "sh"]).arg(&binaries().karoctl).args(arguments);
     command
@@ -111,7 +115,7 @@ fn root_a_service_that_is_declined_leaves_the_rest_whole() {
     fs::write(karo.home().join(".bash_history"), "make all\n").expect("there is room");
     let before = names(&karo.home());
 
-    let (code, shown) = answered(&beside_systemd(&karo, &["setup"]), &["n", "y"]);
+    let (code, shown) = answered(&beside_systemd(&karo, "", &["setup"]), &["n", "y"]);
     assert_eq!(code, 0, "{shown}");
     for expected in
         ["left out: no karod runs", "karoctl import auto", "karoctl service run &", "karoctl uninstall"]
@@ -125,6 +129,32 @@ fn root_a_service_that_is_declined_leaves_the_rest_whole() {
     assert_eq!(fs::read(karo.home().join(".bashrc")).expect("it is there"), b"alias ll='ls -l'");
     karo.ctl_ok(&["uninstall", "--purge", "--yes"]);
     assert_eq!(names(&karo.home()), before);
+}
+
+#[test]
+fn root_what_is_only_shown_starts_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can show a karoctl another /run");
+        return;
+    }
+    let mut karo = Karo::new();
+    alone(&mut karo);
+    for name in ["identity.key", "notes"] {
+        fs::write(karo.data().join(name), "").expect("there is room");
+    }
+    let units = "Id=karod.service\nLoadState=loaded\nActiveState=inactive\nUnitFileState=enabled\n\n\
+        Id=karod.socket\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n";
+    let listener = UnixListener::bind(karo.socket()).expect("nobody has it");
+    listener.set_nonblocking(true).expect("it can be asked without waiting");
+    let mut command = beside_systemd(&karo, units, &["uninstall", "--purge", "--dry-run"]);
+    let output = command.output().expect("karoctl can be run");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("run systemctl --user disable --now karod.socket karod.service\n"), "{said}");
+    assert!(said.contains("if nothing else is in it:\n    identity.key\nnothing "), "{said}");
+    let came = listener.accept().map(|_| ()).expect_err("whoever connects starts karod");
+    assert_eq!(came.kind(), ErrorKind::WouldBlock);
+    assert_eq!(names(&karo.data()), ["identity.key", "notes"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! carried out by [`runner`](super::runner). Pure.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use karo_protocol::spool;
 use serde_json::{Value, json};
@@ -58,6 +59,8 @@ pub enum Step {
         path: PathBuf,
         /// What is Karo's there.
         what: Ours,
+        /// Names that were there when it was planned; what comes there until then goes with them.
+        found: Vec<String>,
     },
     /// Takes in the history of a shell, by the daemon.
     TakeIn {
@@ -127,6 +130,12 @@ impl Ours {
     }
 }
 
+/// How long a daemon may take to stop in order: it syncs what it has.
+pub const ENDING: Duration = Duration::from_secs(30);
+
+/// Names in a directory that are shown at the most.
+const NAMES_MAX: usize = 20;
+
 /// Names in the data directory.
 const DATA: [&str; 7] = ["damaged", "identity.key", "karod.lock", "log", "receipt.json", "reports", "views"];
 
@@ -161,7 +170,7 @@ impl Step {
             Self::PutLines { file, .. } => (["put the hook into", "the hook is in"], show(file)),
             Self::TakeLines { file } => (["take the hook out of", "took the hook out of"], show(file)),
             Self::RemoveFile { path } | Self::RemoveEmpty { path } => (["remove", "removed"], show(path)),
-            Self::Sweep { path, what } => {
+            Self::Sweep { path, what, .. } => {
                 (["remove", "removed"], format!("{} in {}", what.name(), show(path)))
             }
             Self::TakeIn { file, count, .. } => {
@@ -188,11 +197,16 @@ impl Step {
             Self::WriteFile { text, mode, .. } => format!("{line} ({mode:04o}):\n{}", whole(text)),
             Self::PutLines { lines, .. } => format!("{line}:\n{}", whole(lines)),
             Self::RemoveEmpty { .. } => format!("{line} if it is empty\n"),
+            Self::Sweep { found, .. } => {
+                let colon = if found.is_empty() { "" } else { ":" };
+                format!("{line}, and the directory if nothing else is in it{colon}\n{}", whole(&first(found)))
+            }
+            Self::EndDaemon { .. } => {
+                format!("{line} (by TERM; by KILL if it runs on for {} seconds)\n", ENDING.as_secs())
+            }
             Self::TakeLines { .. }
             | Self::RemoveFile { .. }
-            | Self::Sweep { .. }
             | Self::TakeIn { .. }
-            | Self::EndDaemon { .. }
             | Self::Run { .. }
             | Self::AwaitGone { .. }
             | Self::Explain(_) => format!("{line}\n"),
@@ -215,8 +229,8 @@ impl Step {
             Self::TakeLines { file } => json!({ "step": "take-hook", "path": path(file) }),
             Self::RemoveFile { path: at } => json!({ "step": "remove", "path": path(at) }),
             Self::RemoveEmpty { path: at } => json!({ "step": "remove-empty", "path": path(at) }),
-            Self::Sweep { path: at, what } => {
-                json!({ "step": "sweep", "path": path(at), "what": what.name() })
+            Self::Sweep { path: at, what, found } => {
+                json!({ "step": "sweep", "path": path(at), "what": what.name(), "found": found })
             }
             Self::TakeIn { file, count, .. } => {
                 json!({ "step": "import", "path": path(file), "commands": count })
@@ -251,6 +265,16 @@ impl Plan {
     pub fn text(&self) -> String {
         self.steps.iter().map(Step::text).collect()
     }
+}
+
+/// Returns the first of these names, a line for each, and how many more there are.
+fn first(names: &[String]) -> String {
+    let mut lines: Vec<String> =
+        names.iter().take(NAMES_MAX).map(|name| shown(name.as_bytes(), Newline::Arrow)).collect();
+    if names.len() > NAMES_MAX {
+        lines.push(format!("and {} more", names.len() - NAMES_MAX));
+    }
+    lines.join("\n")
 }
 
 fn show(path: &Path) -> String {
@@ -303,13 +327,20 @@ mod tests {
                 Step::WriteFile { path: "/h/u".into(), text: "[Unit]\nX=1\n".to_owned(), mode: 0o644 },
                 Step::run(&["systemctl", "--user", "start", "a b.service"]),
                 Step::RemoveEmpty { path: "/h/\u{1b}".into() },
+                Step::EndDaemon { pid: 9 },
+                Step::Sweep { path: "/d".into(), what: Ours::Data, found: vec!["log".to_owned(); 21] },
                 Step::Explain("that is all".to_owned()),
             ],
         };
         assert_eq!(
             plan.text(),
             "make /h/.config/systemd/user (0700)\nwrite /h/u (0644):\n    [Unit]\n    X=1\n\
-             run systemctl --user start 'a b.service'\nremove /h/\\x1b if it is empty\nthat is all\n"
+             run systemctl --user start 'a b.service'\nremove /h/\\x1b if it is empty\n\
+             end karod, process 9 (by TERM; by KILL if it runs on for 30 seconds)\n\
+             remove log, views and keys in /d, and the directory if nothing else is in it:\n"
+                .to_owned()
+                + &"    log\n".repeat(20)
+                + "    and 1 more\nthat is all\n"
         );
         assert!(!plan.is_idle());
         assert!(Plan { steps: vec![Step::Explain("x".to_owned())] }.is_idle());

@@ -11,16 +11,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::machine::environment;
-use super::plan::{Ours, Plan, Step, in_shell};
+use super::plan::{ENDING, Ours, Plan, Step, in_shell};
 use super::receipt::Receipt;
 use crate::ctl::exit::Trouble;
 use crate::ctl::scene::Scene;
 use crate::ctl::shell::{self, block};
 use crate::ctl::{import, json};
 use crate::surroundings;
-
-/// How long a daemon may take to stop in order: it syncs what it has.
-const ENDING: Duration = Duration::from_secs(30);
 
 /// How long the lock of a daemon may outlive what is seen of it: its first thread goes before the others.
 const PARTING: Duration = Duration::from_secs(2);
@@ -109,7 +106,7 @@ impl Runner {
                 }
                 Ok(is_gone)
             }
-            Step::Sweep { path, what } => sweep(scene, path, *what),
+            Step::Sweep { path, what, .. } => sweep(scene, path, *what),
             Step::TakeIn { file, format, .. } => {
                 import::take_in(scene, file, *format)?;
                 self.receipt.took_in(file);

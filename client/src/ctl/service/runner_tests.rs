@@ -150,7 +150,7 @@ fn only_what_is_ours_is_swept() {
     }
     let (mut scene, _) = quiet_scene();
     let mut runner = runner(&directory);
-    let sweep = || plan(vec![Step::Sweep { path: data.clone(), what: Ours::Data }]);
+    let sweep = || plan(vec![Step::Sweep { path: data.clone(), what: Ours::Data, found: Vec::new() }]);
     runner.run(&mut scene, &sweep()).expect("it can be removed");
     let left: Vec<_> =
         fs::read_dir(&data).expect("it stays").flatten().map(|entry| entry.file_name()).collect();
@@ -169,7 +169,7 @@ fn data_that_a_daemon_holds_is_not_removed() {
     lock.lock().expect("nobody else has it");
     fs::write(data.join("identity.key"), "").expect("there is room");
     let (mut scene, _) = quiet_scene();
-    let deed = plan(vec![Step::Sweep { path: data.clone(), what: Ours::Data }]);
+    let deed = plan(vec![Step::Sweep { path: data.clone(), what: Ours::Data, found: Vec::new() }]);
     let trouble = runner(&directory).run(&mut scene, &deed).expect_err("it is in use");
     assert!(trouble.message.starts_with("karod still runs on "), "{trouble}");
     assert!(data.join("identity.key").exists());
@@ -183,7 +183,7 @@ fn what_lies_behind_a_link_is_not_swept() {
     fs::write(data.join("identity.key"), "").expect("there is room");
     std::os::unix::fs::symlink(&data, &link).expect("there is room");
     let (mut scene, _) = quiet_scene();
-    let deed = plan(vec![Step::Sweep { path: link, what: Ours::Data }]);
+    let deed = plan(vec![Step::Sweep { path: link, what: Ours::Data, found: Vec::new() }]);
     assert!(runner(&directory).run(&mut scene, &deed).is_err());
     assert!(data.join("identity.key").exists());
 }

@@ -39,6 +39,8 @@ pub struct FoundShell {
     pub has_program: bool,
     /// Whether it has an rc file.
     pub has_file: bool,
+    /// The directory of its rc file, if that is not there.
+    pub missing: Option<PathBuf>,
     /// Whether the account starts with it.
     pub is_login: bool,
     /// Why its logins would not be recorded, if so.
@@ -85,6 +87,7 @@ impl Found {
                 shell,
                 has_program: is_on_path(shell.name(), variable("PATH")),
                 has_file: file.exists(),
+                missing: file.parent().filter(|above| !above.exists()).map(Path::to_owned),
                 is_login: login.as_deref().is_some_and(|login| login == shell.name()),
                 unread: home.as_deref().and_then(|home| shell::unread_at_login(shell, home)),
                 is_hooked: is_hooked(&file, &lines).map_err(|trouble| trouble.message),
@@ -210,11 +213,15 @@ fn hooks(found: &Found) -> Part {
     for shell in found.shells.iter().filter(is_used) {
         match &shell.is_hooked {
             Ok(true) => {}
-            Ok(false) => plan.push(Step::PutLines {
-                shell: shell.shell,
-                file: shell.file.clone(),
-                lines: shell.lines.clone(),
-            }),
+            Ok(false) => {
+                let made = shell.missing.iter().cloned();
+                plan.steps.extend(made.map(|path| Step::MakeDirectory { path, mode: 0o700 }));
+                plan.push(Step::PutLines {
+                    shell: shell.shell,
+                    file: shell.file.clone(),
+                    lines: shell.lines.clone(),
+                });
+            }
             Err(why) => plan.explain(format!("no hook for {}: {why}", shell.shell.name())),
         }
         if let Some(why) = shell.unread.as_ref().filter(|_| shell.is_login) {

@@ -33,6 +33,7 @@ fn shell(shell: HookedShell) -> FoundShell {
         lines: "hook\n".to_owned(),
         has_program: true,
         has_file: true,
+        missing: None,
         is_login: false,
         unread: None,
         is_hooked: Ok(false),
@@ -73,8 +74,10 @@ fn a_first_run_has_three_parts() {
 fn a_shell_that_nobody_uses_is_left_alone_and_that_of_the_account_is_not() {
     let mut found = found();
     found.shells[2].is_login = true;
+    found.shells[2].missing = Some("/h/.config/fish".into());
     let parts = parts(&machine(Keeper::Systemd), &found, &args(&[]));
-    assert_eq!(lines(&parts[1]), ["put the hook into /h/.bashrc", "put the hook into /h/.fishrc"]);
+    let expected = ["put the hook into /h/.bashrc", "make /h/.config/fish", "put the hook into /h/.fishrc"];
+    assert_eq!(lines(&parts[1]), expected);
     found.shells.iter_mut().for_each(|shell| shell.is_hooked = Ok(true));
     let parts = super::parts(&machine(Keeper::Systemd), &found, &args(&[]));
     assert!(parts[1].plan.is_idle() && parts[1].hindrance.is_none());

@@ -33,8 +33,9 @@ pub fn run(scene: &mut Scene, args: UninstallArgs) -> Result<Exit, Trouble> {
     whose::refuse_foreign_places(scene)?;
     let places = scene.places()?;
     // Asked before the machine is looked at: the question may be what starts a daemon that systemd holds ready.
+    let is_asked = args.purge && !args.yes && !args.dry_run;
     let status =
-        args.purge.then(|| scene.connect().and_then(|mut connection| status::ask(&mut connection)).ok());
+        is_asked.then(|| scene.connect().and_then(|mut connection| status::ask(&mut connection)).ok());
     let status = status.flatten();
     let machine = Machine::look(scene, Scope::User)?;
     if args.purge {

@@ -24,13 +24,13 @@ pub struct RcFile {
     pub hindrance: Option<String>,
 }
 
-/// A spool, and the records that wait in it.
+/// A spool, and what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolLeft {
     /// Where.
     pub path: PathBuf,
-    /// Records that no daemon has taken in.
-    pub waiting: usize,
+    /// Names in it, whoever put them there.
+    pub names: Vec<String>,
 }
 
 /// What is there of Karo besides the service.
@@ -44,6 +44,8 @@ pub struct Traces {
     pub sockets: Vec<PathBuf>,
     /// The data directory, if it is there.
     pub data: Option<PathBuf>,
+    /// Names in it.
+    pub kept: Vec<String>,
     /// The configuration file, if it is there.
     pub config: Option<PathBuf>,
     /// Files that only a service manager makes for karod.
@@ -79,6 +81,7 @@ impl Traces {
             spools: places.spools().into_iter().filter_map(spool_left).collect(),
             sockets: sockets.filter(is_socket).cloned().collect(),
             data: places.data.exists().then(|| places.data.clone()),
+            kept: names(&places.data).unwrap_or_default(),
             config: fs::symlink_metadata(&places.config).is_ok().then(|| places.config.clone()),
             logs: own_logs(places),
             own: own(places),
@@ -87,9 +90,29 @@ impl Traces {
 }
 
 fn spool_left(path: &Path) -> Option<SpoolLeft> {
-    let entries = fs::read_dir(path).ok()?.flatten();
-    let is_record = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(spool::is_file_name);
-    Some(SpoolLeft { path: path.to_owned(), waiting: entries.filter(is_record).count() })
+    Some(SpoolLeft { path: path.to_owned(), names: names(path)? })
+}
+
+impl SpoolLeft {
+    /// Counts the records that no daemon has taken in.
+    fn waiting(&self) -> usize {
+        self.names.iter().filter(|name| spool::is_file_name(name)).count()
+    }
+}
+
+/// Returns what is in a directory, sorted; `None` where there is none.
+fn names(directory: &Path) -> Option<Vec<String>> {
+    let entries = fs::read_dir(directory).ok()?.flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    Some(names)
+}
+
+/// Plans to remove what is Karo's of these names.
+fn sweep(path: &Path, what: Ours, names: &[String]) -> Step {
+    let found = names.iter().filter(|name| what.has(name)).cloned().collect();
+    Step::Sweep { path: path.to_owned(), what, found }
 }
 
 /// Launchd has karod log into a file; systemd has the journal.
@@ -151,10 +174,11 @@ pub fn plan(machine: &Machine, traces: &Traces, purge: bool) -> Plan {
 }
 
 fn spools(traces: &Traces, purge: bool, plan: &mut Plan) {
-    for SpoolLeft { path, waiting } in &traces.spools {
+    for spool in &traces.spools {
+        let (path, waiting) = (&spool.path, spool.waiting());
         let what = if purge { Ours::Spool } else { Ours::Scratch };
-        plan.push(Step::Sweep { path: path.clone(), what });
-        if *waiting > 0 && !purge {
+        plan.push(sweep(path, what, &spool.names));
+        if waiting > 0 && !purge {
             plan.explain(format!(
                 "{waiting} records that no daemon has taken in stay in {}; --purge removes them too",
                 path.display()
@@ -168,7 +192,7 @@ fn forget(traces: &Traces, plan: &mut Plan) {
     plan.steps.extend(traces.logs.iter().map(|path| Step::RemoveFile { path: path.clone() }));
     plan.steps.extend(traces.config.iter().map(|path| Step::RemoveFile { path: path.clone() }));
     if let Some(data) = &traces.data {
-        plan.push(Step::Sweep { path: data.clone(), what: Ours::Data });
+        plan.push(sweep(data, Ours::Data, &traces.kept));
     }
 }
 

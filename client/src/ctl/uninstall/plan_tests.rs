@@ -32,15 +32,22 @@ fn machine() -> Machine {
     }
 }
 
+/// Two records, what a shell keeps beside them, and a file of somebody else.
+fn spooled() -> Vec<String> {
+    let id = format!("{:032x}", 7);
+    [format!(".{id}.text"), format!("{id}.1.e"), format!("{id}.2.e"), "thesis.tex".to_owned()].into()
+}
+
 fn traces() -> Traces {
     Traces {
         rc_files: vec![
             RcFile { file: "/h/.bashrc".into(), hindrance: None },
             RcFile { file: "/h/.zshrc".into(), hindrance: Some("/h/.zshrc is half".to_owned()) },
         ],
-        spools: vec![SpoolLeft { path: "/run/user/7/karo/spool".into(), waiting: 2 }],
+        spools: vec![SpoolLeft { path: "/run/user/7/karo/spool".into(), names: spooled() }],
         sockets: vec!["/run/user/7/karo/karod.sock".into()],
         data: Some("/h/.local/share/karo".into()),
+        kept: ["identity.key", "log", "notes", "reports"].map(str::to_owned).into(),
         config: Some("/h/.config/karo/config.toml".into()),
         logs: Vec::new(),
         own: vec!["/run/user/7/karo".into()],
@@ -97,6 +104,22 @@ fn what_somebody_else_runs_keeps_its_socket_until_a_purge() {
 }
 
 #[test]
+fn what_goes_is_named_beforehand() {
+    let text = plan(&machine(), &traces(), true).text();
+    let id = format!("{:032x}", 7);
+    for expected in [
+        format!("/run/user/7/karo/spool, and the directory if nothing else is in it:\n    .{id}.text\n    {id}.1.e\n"),
+        "/h/.local/share/karo, and the directory if nothing else is in it:\n    identity.key\n    log\n    reports\n"
+            .to_owned(),
+    ] {
+        assert!(text.contains(&expected), "{expected} is not in\n{text}");
+    }
+    assert!(!text.contains("thesis.tex") && !text.contains("notes"), "{text}");
+    let text = plan(&machine(), &traces(), false).text();
+    assert!(text.contains(&format!("    .{id}.text\n")) && !text.contains(".1.e"), "{text}");
+}
+
+#[test]
 fn what_lies_about_is_found() {
     let directory = private_directory();
     let places = places_in(&directory);
@@ -109,7 +132,8 @@ fn what_lies_about_is_found() {
     receipt.hooked("bash", &rc);
     let traces = Traces::look(&places, &receipt);
     assert!(traces.rc_files.contains(&RcFile { file: rc, hindrance: None }));
-    assert_eq!(traces.spools, [SpoolLeft { path: places.hook_spool, waiting: 1 }]);
+    assert_eq!(traces.spools[0].waiting(), 1);
+    assert_eq!((traces.spools.len(), &traces.spools[0].path), (1, &places.hook_spool));
     assert_eq!((&traces.data, &traces.config), (&None, &None));
     assert!(traces.sockets.is_empty());
 }
