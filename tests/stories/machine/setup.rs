@@ -104,12 +104,18 @@ fn root_a_bare_machine_records_in_a_minute_and_is_as_it_was_after_a_purge() {
 #[test]
 fn root_what_was_kept_is_there_after_an_uninstall_without_a_daemon() {
     let Some(machine) = with_programs() else { return };
-    machine.as_user("ann", "karoctl setup --yes").ok();
+    // By another karoctl, whose units differ, and with an rc file where nobody looks who does not know: what is taken
+    // away afterwards is what was written down.
+    machine.root("mkdir -p /opt/karo && cp /usr/local/bin/karo* /opt/karo").ok();
+    machine
+        .as_user("ann", "mkdir dots && touch dots/.zshrc && ZDOTDIR=~/dots /opt/karo/karoctl setup --yes")
+        .ok();
     // It neither answers nor can be told to stop.
     machine.as_user("ann", "systemctl --user kill --signal=STOP karod.service").ok();
     let gone = machine.as_user("ann", "karoctl uninstall --yes").ok();
     assert!(gone.contains("kept       /home/ann/.local/share/karo"), "{gone}");
     assert_eq!(machine.as_user("ann", "cat ~/.bashrc").ok(), "alias ll=\"ls -l\"");
+    assert_eq!(machine.as_user("ann", "cat dots/.zshrc; ls .config/systemd").stdout, "");
     assert_eq!(machine.as_user("ann", "pgrep -u ann karod").code, 1, "it runs no more");
     machine.as_user("ann", "karoctl setup --yes --without history").ok();
     let history = machine.as_user("ann", "karoctl query --format text").ok();
