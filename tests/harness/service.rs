@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -99,12 +99,19 @@ impl ServiceManager {
     }
 
     /// Waits until the daemon says a line that is meant, and returns all lines that came with it.
+    ///
+    /// # Panics
+    ///
+    /// When it says nothing, or for as long as that something else.
     pub fn hear_until(&self, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+        let patience = self.notified.read_timeout().ok().flatten().unwrap_or(PATIENCE);
+        let deadline = Instant::now() + patience;
         loop {
             let lines = self.hear();
             if lines.iter().any(|line| is_meant(line)) {
                 return lines;
             }
+            assert!(Instant::now() < deadline, "it goes on saying {lines:?} and never what is meant");
         }
     }
 

@@ -225,6 +225,10 @@ fn root_on_a_full_disk_it_starts_and_serves_what_there_is() {
     observe(&machine, "ann", &shell.ran("meanwhile", 0));
     machine.until_property(Some("ann"), UNIT, "ActiveState", "active");
     assert_eq!(texts(&machine, "ann", SOCKET), ["before"]);
+    let daemon = pid(&machine);
+    let verdict = machine.session("ann", SOCKET).observe(shell.ran("refused", 0));
+    assert_eq!(verdict.expect("the daemon answers"), karo_protocol::local::Verdict::Busy);
+    assert_eq!(pid(&machine), daemon, "it waits for room");
     machine.root("rm /home/ann/.local/share/karo/ballast").ok();
     wait_for_texts(&machine, &["before", "meanwhile"]);
 }
