@@ -28,3 +28,20 @@ fn root_units_go_where_the_manager_looks() {
     assert_eq!(refused.code, 4, "{refused:?}");
     assert!(refused.stderr.contains("HOME is not set"), "{refused:?}");
 }
+
+#[test]
+fn root_what_root_runs_for_the_catalog_is_said_and_works() {
+    let Some(machine) = with_programs() else { return };
+    let said = machine.as_user("ann", "karoctl setup --yes --without hooks --without history").ok();
+    let line = said.lines().find_map(|line| line.strip_prefix("explain")).expect("it is said");
+    let (command, _) = line.trim().split_once(" (then").expect("it says what for");
+    machine.root(&command.replace("sudo ", "")).ok();
+    let known = machine.root("journalctl --list-catalog").ok();
+    assert!(known.contains("The socket is open"), "{known}");
+    let again = machine.as_user("ann", "karoctl setup --yes --without hooks --without history").ok();
+    assert!(!again.contains("explain"), "{again}");
+    let gone = machine.as_user("ann", "karoctl uninstall --yes").ok();
+    let line = gone.lines().find_map(|line| line.strip_prefix("explain")).expect("it is said");
+    machine.root(&line.replace("sudo ", "")).ok();
+    machine.root("test ! -e /usr/local/lib/systemd/catalog/karod.catalog").ok();
+}

@@ -20,6 +20,8 @@ pub enum ServiceCommand {
     Restart(DeedArgs),
     /// Show whether it runs, since when, how it ended last, and how its log is read.
     Status(ScopeArgs),
+    /// Print what explains karod's messages to `journalctl -x`, for root to install.
+    Catalog,
     /// Run the karod beside this karoctl in the foreground, with its own exit codes.
     Run {
         /// Show the command, and do nothing.

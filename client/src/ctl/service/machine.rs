@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use karo_protocol::places::Places;
 
 use super::manner::{self, Manner};
+use super::plan::in_shell;
 use super::receipt::{self, Receipt};
 use super::template::{self, Home};
 use super::unit::{self, Filling};
@@ -115,7 +116,7 @@ pub struct Machine {
     pub units: Vec<Unit>,
     /// Directories that are needed and not there.
     pub missing: Vec<PathBuf>,
-    /// Whether the journal's catalog has to be written; only root can.
+    /// Whether the journal cannot explain what karod says, for want of its catalog; only root can mend that.
     pub lacks_catalog: bool,
     /// Whether services of this user go on without a login; `None` where there is no such thing.
     pub lingers: Option<bool>,
@@ -183,7 +184,7 @@ impl Machine {
         let listens = units.iter().any(|unit| unit.manner.is_active);
         Ok(Self {
             missing: missing(&keeper, places.as_ref(), &units),
-            lacks_catalog: matches!(scope, Scope::System { .. })
+            lacks_catalog: keeper == Keeper::Systemd
                 && !Path::new(PACKAGED_CATALOG).exists()
                 && fs::read(CATALOG).ok().as_deref() != Some(CATALOG_TEXT.as_bytes()),
             lingers: (keeper == Keeper::Systemd && scope == Scope::User).then(|| lingers(uid)),
@@ -222,6 +223,17 @@ impl Machine {
     /// Returns the unit of the socket; launchd has none apart.
     pub fn socket(&self) -> Option<&Unit> {
         self.units.get(1)
+    }
+
+    /// Returns what root has to run so that the journal explains what karod says, if it cannot yet.
+    pub fn catalog_command(&self) -> Option<String> {
+        let karoctl = in_shell(&[self.karod.with_file_name("karoctl").to_string_lossy().into_owned()]);
+        self.lacks_catalog.then(|| {
+            format!(
+                "{karoctl} service catalog | sudo install -D -m 0644 /dev/stdin {CATALOG} && \
+                 sudo journalctl --update-catalog"
+            )
+        })
     }
 
     /// Tells whether there is a file of each unit, whoever wrote it.

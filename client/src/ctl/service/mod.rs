@@ -27,7 +27,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use self::machine::{Machine, Scope};
+use serde_json::json;
+
+use self::machine::{CATALOG_TEXT, Machine, Scope};
 use self::plan::{Plan, Step, in_shell};
 use self::runner::Runner;
 use self::steps::Wish;
@@ -55,6 +57,14 @@ pub fn run(scene: &mut Scene, command: &ServiceCommand) -> Result<Exit, Trouble>
         ServiceCommand::Stop(args) => deed(scene, args, &steps::stop),
         ServiceCommand::Restart(args) => deed(scene, args, &steps::restart),
         ServiceCommand::Status(args) => status(scene, args),
+        ServiceCommand::Catalog => {
+            if scene.is_json {
+                json::write_line(&mut scene.out, &json!({ "catalog": CATALOG_TEXT }))?;
+            } else {
+                scene.out.write_all(CATALOG_TEXT.as_bytes())?;
+            }
+            Ok(Exit::Done)
+        }
         ServiceCommand::Run { dry_run } => run_here(scene, *dry_run),
     }
 }

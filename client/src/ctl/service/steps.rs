@@ -139,6 +139,11 @@ fn is_to_be_written(unit: &Unit, machine: &Machine) -> bool {
     }
 }
 
+/// The catalog is the whole machine's, so it is written with what else is.
+fn writes_catalog(machine: &Machine) -> bool {
+    machine.lacks_catalog && machine.scope != Scope::User
+}
+
 /// Makes a command of the service manager with the names of units.
 fn ctl(machine: &Machine, deed: &[&str], units: &[&Unit]) -> Step {
     Step::run(&words(machine, deed, units))
@@ -157,7 +162,7 @@ fn words<'a>(machine: &Machine, deed: &[&'a str], units: &[&'a Unit]) -> Vec<&'a
 
 fn with_systemd(machine: &Machine, is_changed: bool, plan: &mut Plan) {
     let units: Vec<&Unit> = machine.units.iter().collect();
-    if machine.lacks_catalog {
+    if writes_catalog(machine) {
         plan.push(Step::WriteFile { path: CATALOG.into(), text: CATALOG_TEXT.to_owned(), mode: 0o644 });
         plan.push(Step::try_run(&["journalctl", "--update-catalog"]));
     }

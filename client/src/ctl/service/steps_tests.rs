@@ -88,6 +88,8 @@ fn a_bare_machine_gets_all_of_it() {
 #[test]
 fn twice_is_once() {
     check(install(&installed(), Wish::default()), &[]);
+    // The journal's catalog is root's.
+    check(install(&Machine { lacks_catalog: true, ..installed() }, Wish::default()), &[]);
 }
 
 #[test]

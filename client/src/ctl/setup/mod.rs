@@ -130,6 +130,7 @@ fn tell_summary(
             "data": places.data.to_string_lossy(),
             "config": places.config.to_string_lossy(),
             "log": log,
+            "explain": machine.catalog_command(),
             "undo": "karoctl uninstall",
         });
         return json::write_line(&mut scene.out, &summary);
@@ -138,6 +139,9 @@ fn tell_summary(
     let said = if has_changed { "Karo is set up." } else { "Nothing to do: Karo is set up already." };
     // Where no service manager starts karod, the person does.
     let start = if will_run { "" } else { "start      karoctl service run & (in your session's start-up)\n" };
+    let explain = machine.catalog_command();
+    let explain = explain
+        .map_or_else(String::new, |command| format!("explain    {command} (then `journalctl -x` does)\n"));
     write!(
         scene.out,
         "\n{said}\n{start}\
@@ -145,6 +149,7 @@ fn tell_summary(
          kept       {data}: for you alone, without secrets; nothing leaves this machine\n\
          pause      export KARO_PAUSE=1 in a shell; a line that begins with a space is not recorded\n\
          log        {log}\n\
+         {explain}\
          check      karoctl doctor\n\
          undo       karoctl uninstall; with --purge what was recorded goes too\n"
     )?;

@@ -12,7 +12,7 @@ use self::plan::{Traces, plan};
 use super::cli::UninstallArgs;
 use super::exit::{Exit, Trouble};
 use super::scene::Scene;
-use super::service::machine::{Machine, Scope};
+use super::service::machine::{CATALOG, Machine, Scope};
 use super::service::runner::Runner;
 use super::service::{nothing_to_do, show_plan, steps};
 use super::shell::own_path;
@@ -154,6 +154,9 @@ fn tell_rest(scene: &mut Scene, traces: &Traces, purge: bool) -> Result<(), Trou
     let directory = programs.parent().unwrap_or(Path::new("/"));
     writeln!(scene.out, "programs   {}", how_programs_go(directory))?;
     writeln!(scene.out, "journal    what karod logged stays in the system's journal until that forgets it")?;
+    if Path::new(CATALOG).exists() {
+        writeln!(scene.out, "explain    sudo rm {CATALOG} && sudo journalctl --update-catalog")?;
+    }
     Ok(())
 }
 
