@@ -197,3 +197,19 @@ fn a_purge_knows_all_that_karod_keeps() {
     karo.ctl_ok(&["uninstall", "--purge", "--yes"]);
     assert!(!karo.data().exists(), "{:?} stay", names(&karo.data()));
 }
+
+#[test]
+fn programs_of_a_package_are_named_by_the_link_that_stays() {
+    let karo = Karo::new();
+    let root = karo.root().canonicalize().expect("it is there");
+    let (version, bin) = (root.join("brew/Cellar/karo/0.1.0/bin"), root.join("brew/bin"));
+    fs::create_dir_all(&version).expect("there is room");
+    fs::create_dir_all(&bin).expect("there is room");
+    fs::copy(&binaries().karoctl, version.join("karoctl")).expect("there is room");
+    std::os::unix::fs::symlink("../Cellar/karo/0.1.0/bin/karoctl", bin.join("karoctl"))
+        .expect("there is room");
+    let installed = karo.command(&bin.join("karoctl")).args(["shell", "install", "bash"]).output();
+    assert!(installed.expect("it can be run").status.success());
+    let rc = fs::read_to_string(karo.home().join(".bashrc")).expect("the hook is in it");
+    assert!(rc.contains(&bin.join("karoctl").display().to_string()) && !rc.contains("Cellar"), "{rc}");
+}

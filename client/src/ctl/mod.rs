@@ -11,6 +11,7 @@
 //! | [`filter`], [`when`] | from options to what the protocol asks |
 //! | [`passphrase`], [`owned_file`] | what is asked for without an echo, and files for their owner alone |
 //! | [`whole_file`] | files that are named, and files that are found |
+//! | [`lasting`] | where programs will be found when their package has a newer version |
 //! | [`whose`] | what is another user's, and is left alone |
 //! | [`shown`], [`table`], [`grid`], [`bars`], [`days`], [`json`], [`csv`], [`record`], [`base64`] | from answers to text |
 //! | the others | a command each, by its name |
@@ -34,6 +35,7 @@ pub mod group;
 pub mod identity;
 pub mod import;
 pub mod json;
+pub mod lasting;
 pub mod logs;
 pub mod man;
 pub mod mesh;

@@ -14,6 +14,7 @@ use self::block::{Left, Unclosed};
 use super::cli::{HookMode, HookedShell, ShellArgs, ShellCommand};
 use super::exit::{Exit, Trouble};
 use super::json;
+use super::lasting::lasting;
 use super::scene::Scene;
 use super::whole_file::{self, TEXT_BYTES_MAX};
 use super::whose;
@@ -74,14 +75,15 @@ pub fn observe_path() -> Result<PathBuf, Trouble> {
     Ok(own_path()?.with_file_name("karo-observe"))
 }
 
-/// Returns where this program is.
+/// Returns where this program is, and will be when its package has a newer version.
 ///
 /// # Errors
 ///
 /// When the system does not say.
 pub fn own_path() -> Result<PathBuf, Trouble> {
-    std::env::current_exe()
-        .map_err(|error| Trouble::refused(format!("could not find out where karoctl is: {error}")))
+    let own = std::env::current_exe()
+        .map_err(|error| Trouble::refused(format!("could not find out where karoctl is: {error}")))?;
+    Ok(lasting(own, std::env::var_os("PATH")))
 }
 
 /// Returns the file that a new interactive shell reads.

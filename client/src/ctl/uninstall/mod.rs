@@ -11,6 +11,7 @@ use karo_protocol::local::Status;
 use self::plan::{Traces, plan};
 use super::cli::UninstallArgs;
 use super::exit::{Exit, Trouble};
+use super::lasting::is_versioned;
 use super::scene::Scene;
 use super::service::machine::{CATALOG, Machine, Scope};
 use super::service::runner::Runner;
@@ -166,11 +167,11 @@ fn how_programs_go(directory: &Path) -> String {
     if directory.ends_with(".cargo/bin") {
         return "cargo uninstall karo-daemon karo-client".to_owned();
     }
-    match directory.to_str() {
-        Some("/usr/bin" | "/opt/homebrew/bin") => {
-            format!("they lie in {named}: the package manager that brought them takes them away")
-        }
-        Some(_) | None => format!("rm {named}/karod {named}/karoctl {named}/karo-observe"),
+    let is_of_package = directory == Path::new("/usr/bin")
+        || directory.join("karoctl").canonicalize().is_ok_and(|program| is_versioned(&program));
+    match is_of_package {
+        true => format!("they lie in {named}: the package manager that brought them takes them away"),
+        false => format!("rm {named}/karod {named}/karoctl {named}/karo-observe"),
     }
 }
 
@@ -225,5 +226,11 @@ mod tests {
         for (directory, expected) in cases {
             assert_eq!(how_programs_go(Path::new(directory)), expected);
         }
+        let prefix = crate::fake::private_directory();
+        let cellar = prefix.path().join("Cellar/karo/0.1.0/bin");
+        std::fs::create_dir_all(&cellar).expect("there is room");
+        std::fs::write(cellar.join("karoctl"), "").expect("there is room");
+        std::os::unix::fs::symlink(&cellar, prefix.path().join("bin")).expect("there is room");
+        assert!(how_programs_go(&prefix.path().join("bin")).ends_with("brought them takes them away"));
     }
 }
