@@ -16,6 +16,7 @@ use super::judge;
 use crate::ctl::exit::{Exit, Trouble};
 use crate::ctl::json;
 use crate::ctl::scene::Scene;
+use crate::ctl::service::template;
 use crate::ctl::shown::{Newline, columns, pad, shown};
 use crate::ctl::whole_file;
 
@@ -77,16 +78,18 @@ pub fn run(scene: &mut Scene, flag: Option<&Path>) -> Result<Exit, Trouble> {
 
 /// Returns the places with the variable that decides on each.
 fn of_places(places: &Places, flag: Option<&Path>, variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<Line> {
-    let of = |own: &'static str, base: &'static str, path: &Path, is_of_session: bool| {
+    let of = |own: &'static str, base: &'static str, path: &Path| {
         let is_set = |name: &str| variable(name).is_some_and(|value| Path::new(&value).is_absolute());
-        let origin = match (is_set(own), is_set(base) && !is_of_session) {
+        let is_of_session = path.starts_with("/run/user");
+        let origin = match (is_set(own), template::served(path)) {
             (true, _) => Origin::Environment(own),
-            (false, true) => Origin::Environment(base),
-            (false, false) => Origin::Default,
+            // Where root's service manager listens for whoever has that name.
+            (false, Some(_)) => Origin::Environment("USER"),
+            (false, None) if is_set(base) && !is_of_session => Origin::Environment(base),
+            (false, None) => Origin::Default,
         };
         (toml_of(path), origin)
     };
-    let is_of_session = |path: &Path| path.starts_with("/run/user");
     let rows = [
         ("config", "KARO_CONFIG", "XDG_CONFIG_HOME", &places.config),
         ("data", "KARO_DATA_DIR", "XDG_DATA_HOME", &places.data),
@@ -97,7 +100,7 @@ fn of_places(places: &Places, flag: Option<&Path>, variable: &dyn Fn(&str) -> Op
     let line = |(key, own, base, path): (&str, &'static str, &'static str, &PathBuf)| {
         let (value, origin) = match flag.filter(|_| key == "config") {
             Some(flag) => (toml_of(flag), Origin::Flag("--config")),
-            None => of(own, base, path, is_of_session(path)),
+            None => of(own, base, path),
         };
         Line { key: key.to_owned(), value, origin }
     };
@@ -267,6 +270,10 @@ name = \"desk\"
         assert_eq!(origin("data"), Origin::Environment("KARO_DATA_DIR"));
         assert_eq!(origin("spool of hooks"), Origin::Default);
         assert_eq!(origin("spool of clients"), Origin::Environment("XDG_STATE_HOME"));
+        assert_eq!(origin("socket"), Origin::Environment("XDG_STATE_HOME"));
+        let served = Places { socket: "/run/karo/ann/karod.sock".into(), ..places.clone() };
+        let lines = of_places(&served, None, &variable);
+        assert_eq!(value(&lines, "socket").origin, Origin::Environment("USER"));
         let lines = of_places(&places, Some(Path::new("/f")), &variable);
         assert_eq!(value(&lines, "config").origin, Origin::Flag("--config"));
     }

@@ -4,6 +4,7 @@ use karo_protocol::Timestamp;
 use serde_json::{Value, json};
 
 use super::machine::{Keeper, Machine, Scope, Standing, Unit};
+use super::plan::in_shell;
 use super::steps;
 use crate::ctl::scene::Scene;
 use crate::ctl::shown::{Newline, shown};
@@ -149,7 +150,7 @@ pub fn log(machine: &Machine) -> String {
     match (&machine.keeper, &machine.scope) {
         (Keeper::Systemd, Scope::User) => "journalctl --user -u karod".to_owned(),
         (Keeper::Systemd, Scope::System { account }) => format!("journalctl -u karod@{account}"),
-        (Keeper::Launchd, _) => "tail ~/.local/state/karo/karod.log".to_owned(),
+        (Keeper::Launchd, _) => in_shell(&["tail".to_owned(), machine.log.to_string_lossy().into_owned()]),
         (Keeper::Nobody(_), _) => "on the standard error of karod".to_owned(),
     }
 }
@@ -207,5 +208,18 @@ const fn standing(standing: Standing) -> &'static str {
         Standing::Packaged => "packaged",
         Standing::Outdated => "outdated",
         Standing::Foreign => "foreign",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_named_where_it_is() {
+        let named =
+            |keeper| log(&Machine { keeper, log: "/s t/karo/karod.log".into(), ..Machine::default() });
+        assert_eq!(named(Keeper::Launchd), "tail '/s t/karo/karod.log'");
+        assert_eq!(named(Keeper::Systemd), "journalctl --user -u karod");
     }
 }
