@@ -45,3 +45,28 @@ fn root_what_root_runs_for_the_catalog_is_said_and_works() {
     machine.root(&line.replace("sudo ", "")).ok();
     machine.root("test ! -e /usr/local/lib/systemd/catalog/karod.catalog").ok();
 }
+
+#[test]
+fn root_places_that_only_the_unit_knows_are_named_and_not_passed_over() {
+    let Some(machine) = with_programs() else { return };
+    machine.as_user("ann", "karoctl service install").ok();
+    machine.root("install -d -m 0700 -o ann -g ann /srv/ann /srv/ann/karo").ok();
+    let beside = ".config/systemd/user/karod.service.d";
+    let lines = "[Service]\\nEnvironment=KARO_DATA_DIR=/srv/ann/karo\\nBindPaths=/srv/ann/karo\\n";
+    machine.as_user("ann", &format!("mkdir {beside} && printf '{lines}' >{beside}/override.conf")).ok();
+    machine.as_user("ann", "systemctl --user daemon-reload && karoctl service restart").ok();
+    machine.until_property(Some("ann"), "karod.service", "ActiveState", "active");
+    machine.as_user("ann", "test -e /srv/ann/karo/identity.key").ok();
+
+    let doctor = machine.as_user("ann", "karoctl doctor").stdout;
+    assert!(doctor.contains("`export KARO_DATA_DIR=/srv/ann/karo`"), "{doctor}");
+    let doctor = machine.as_user("ann", "KARO_DATA_DIR=/srv/ann/karo karoctl doctor").stdout;
+    assert!(!doctor.contains("otherwise than this shell"), "{doctor}");
+    let refused = machine.as_user("ann", "karoctl uninstall --purge --yes");
+    assert_eq!(refused.code, 4, "{refused:?}");
+    machine.as_user("ann", "test -e .config/systemd/user/karod.service").ok();
+    let line = refused.stderr.split('`').nth(3).expect("it says what to do").to_owned();
+    machine.as_user("ann", &format!("karoctl uninstall --yes && {line} --yes")).ok();
+    assert_eq!(machine.root("ls -A /srv/ann").stdout, "", "all of it is forgotten");
+    machine.as_user("ann", "test ! -e .config/systemd/user/karod.service").ok();
+}

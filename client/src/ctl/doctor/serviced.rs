@@ -93,6 +93,7 @@ pub fn checks(serviced: &Serviced) -> Vec<Check> {
         )];
     }
     let mut checks: Vec<Check> = machine.units.iter().filter_map(|unit| file(unit, machine)).collect();
+    checks.extend(apart(machine));
     checks.extend(programs(serviced));
     checks.extend(enabled(machine));
     checks.push(running(serviced));
@@ -170,6 +171,18 @@ fn file(unit: &Unit, machine: &Machine) -> Option<Check> {
             "run `karoctl service restart`",
         )
     })
+}
+
+/// What is asked from here is asked of other places than karod writes in.
+fn apart(machine: &Machine) -> Option<Check> {
+    let apart = machine.apart();
+    let (variable, _) = apart.first()?;
+    let set: Vec<String> = apart.iter().map(|(name, there)| in_shell(&[format!("{name}={there}")])).collect();
+    Some(Check::warn(
+        "places",
+        format!("what you have changed beside the unit sets {variable} otherwise than this shell"),
+        format!("run `export {}` where your shells begin, or remove it there", set.join(" ")),
+    ))
 }
 
 fn programs(Serviced { machine, program, .. }: &Serviced) -> Option<Check> {

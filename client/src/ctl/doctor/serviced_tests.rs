@@ -206,3 +206,25 @@ fn a_sandbox_that_cannot_be_made_is_named() {
         "`karoctl service restart`",
     );
 }
+
+#[test]
+fn places_that_only_the_unit_knows_are_named() {
+    check(
+        |s| {
+            s.machine.places = [("KARO_DATA_DIR", "/h/.local/share/karo".into())].into();
+            let manner = &mut s.machine.units[0].manner;
+            manner.drop_ins = vec!["/h/x.conf".to_owned()];
+            manner.environment = [("KARO_DATA_DIR".to_owned(), "/srv/a b".to_owned())].into();
+        },
+        Mark::Warn,
+        "sets KARO_DATA_DIR otherwise than this shell",
+        "`export 'KARO_DATA_DIR=/srv/a b'`",
+    );
+    let same = ill(|s| {
+        s.machine.places = [("KARO_DATA_DIR", "/srv/ann".into())].into();
+        let manner = &mut s.machine.units[0].manner;
+        manner.drop_ins = vec!["/h/x.conf".to_owned()];
+        manner.environment = [("KARO_DATA_DIR".to_owned(), "/srv/ann".to_owned())].into();
+    });
+    assert_eq!(same, []);
+}

@@ -21,6 +21,9 @@ use crate::surroundings::uid;
 /// The label of the agent of launchd.
 pub const LABEL: &str = "org.karo.karod";
 
+/// The variables by which units name places.
+const PLACES: [&str; 5] = ["KARO_CONFIG", "KARO_DATA_DIR", "KARO_SOCKET", "KARO_SPOOL_DIR", "XDG_STATE_HOME"];
+
 /// Where root keeps what was done for the whole machine.
 const SYSTEM_RECEIPT: &str = "/var/lib/karo/receipt.json";
 
@@ -132,6 +135,8 @@ pub struct Machine {
     pub receipt: Receipt,
     /// Where that is written down.
     pub receipt_path: PathBuf,
+    /// The places, as the variables that units give to karod.
+    pub places: BTreeMap<&'static str, PathBuf>,
     /// Where karod logs to where nobody takes its standard error.
     pub log: PathBuf,
 }
@@ -211,6 +216,7 @@ impl Machine {
             units,
             receipt,
             receipt_path,
+            places: filling.variables,
             log: filling.log,
         })
     }
@@ -223,6 +229,19 @@ impl Machine {
     /// Returns the unit of the socket; launchd has none apart.
     pub fn socket(&self) -> Option<&Unit> {
         self.units.get(1)
+    }
+
+    /// Returns the places that somebody's changes beside the unit give to karod and this shell does not know of: the
+    /// variable and its value there. Who asks from here looks elsewhere than karod writes.
+    pub fn apart(&self) -> Vec<(&'static str, &str)> {
+        let Some(service) = self.service().filter(|service| !service.manner.drop_ins.is_empty()) else {
+            return Vec::new();
+        };
+        let apart = |name: &'static str| {
+            let there = service.manner.environment.get(name)?.as_str();
+            (self.places.get(name).map(PathBuf::as_path) != Some(Path::new(there))).then_some((name, there))
+        };
+        PLACES.into_iter().filter_map(apart).collect()
     }
 
     /// Returns what root has to run so that the journal explains what karod says, if it cannot yet.

@@ -40,12 +40,14 @@ pub struct Manner {
     pub file: String,
     /// Files that change it besides.
     pub drop_ins: Vec<String>,
+    /// The variables that it gives to its program.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// What is asked of systemd.
 pub const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,MainPID,MemoryCurrent,Result,\
 ExecMainStatus,ExecMainCode,ActiveEnterTimestamp,InactiveEnterTimestamp,StatusText,NRestarts,NAccepted,\
-NeedDaemonReload,FragmentPath,DropInPaths";
+NeedDaemonReload,FragmentPath,DropInPaths,Environment";
 
 impl Manner {
     /// Tells whether it starts by itself at the next login.
@@ -95,7 +97,23 @@ fn block_of_systemd(block: &str) -> Manner {
         needs_reload: value("NeedDaemonReload") == "yes",
         file: value("FragmentPath").to_owned(),
         drop_ins: value("DropInPaths").split_whitespace().map(str::to_owned).collect(),
+        environment: assignments(value("Environment")),
     }
+}
+
+/// Reads assignments that stand side by side, one with a blank in it between quotes.
+fn assignments(text: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (word, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+            None => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        found.extend(word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())));
+        rest = after.trim_start();
+    }
+    found
 }
 
 /// Returns the directory of a user's own units in the `UnitPath` of their manager: it comes before those of the machine.
@@ -155,6 +173,7 @@ NRestarts=1
 NeedDaemonReload=no
 FragmentPath=/home/ann/.config/systemd/user/karod.service
 DropInPaths=/home/ann/.config/systemd/user/karod.service.d/override.conf
+Environment=KARO_CONFIG=/c \"KARO_DATA_DIR=/s/a b\" MALLOC_MMAP_THRESHOLD_=131072
 
 Id=karod.socket
 LoadState=loaded
@@ -178,6 +197,8 @@ DropInPaths=
         assert_eq!((service.pid, service.memory, service.exit), (Some(4242), Some(12_910_592), None));
         assert_eq!((service.since, service.restarts), (Some(1_793_228_400), 1));
         assert_eq!(service.drop_ins.len(), 1);
+        let given = |name: &str| service.environment.get(name).map(String::as_str);
+        assert_eq!((given("KARO_DATA_DIR"), given("KARO_CONFIG")), (Some("/s/a b"), Some("/c")));
         assert!(socket.is_failed && !socket.is_enabled() && socket.needs_reload && socket.is_out_of_starts());
         assert_eq!((socket.memory, socket.accepted, socket.pid), (None, Some(0), None));
     }

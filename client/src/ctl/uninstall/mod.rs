@@ -14,6 +14,7 @@ use super::exit::{Exit, Trouble};
 use super::lasting::is_versioned;
 use super::scene::Scene;
 use super::service::machine::{CATALOG, Machine, Scope};
+use super::service::plan::in_shell;
 use super::service::runner::Runner;
 use super::service::{nothing_to_do, show_plan, steps};
 use super::shell::own_path;
@@ -41,6 +42,7 @@ pub fn run(scene: &mut Scene, args: UninstallArgs) -> Result<Exit, Trouble> {
     let machine = Machine::look(scene, Scope::User)?;
     if args.purge {
         refuse_served(&machine)?;
+        refuse_apart(&machine)?;
     }
     let traces = Traces::look(&places, &machine.receipt);
     let plan = plan(&machine, &traces, args.purge);
@@ -71,6 +73,20 @@ fn refuse_served(machine: &Machine) -> Result<(), Trouble> {
             steps::served(account)
         ))),
     }
+}
+
+/// Refuses to forget what lies in places of which only the unit knows: something else would be forgotten.
+fn refuse_apart(machine: &Machine) -> Result<(), Trouble> {
+    let apart = machine.apart();
+    if apart.is_empty() {
+        return Ok(());
+    }
+    let set: Vec<String> = apart.iter().map(|(name, there)| in_shell(&[format!("{name}={there}")])).collect();
+    Err(Trouble::refused(format!(
+        "nothing was done: what you have changed beside the unit has karod keep things elsewhere; run `karoctl uninstall`, \
+         then `env {} karoctl uninstall --purge`",
+        set.join(" ")
+    )))
 }
 
 /// Says what will be lost for good.
