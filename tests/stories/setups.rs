@@ -132,6 +132,52 @@ fn root_a_service_that_is_declined_leaves_the_rest_whole() {
 }
 
 #[test]
+fn what_had_to_be_left_out_is_no_success() {
+    let mut karo = Karo::new();
+    alone(&mut karo);
+    karo.set("SHELL", "/bin/bash");
+    if Path::new("/run/systemd/system").exists() {
+        eprintln!("skipped: a service manager runs here");
+        return;
+    }
+    let output = karo.ctl(&["setup", "--yes"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("service: left out: systemd does not run this machine"), "{said}");
+    assert!(
+        said.contains("Karo is set up but for this: service; the reason is above.\nstart      "),
+        "{said}"
+    );
+    let wanted = karo.ctl_ok(&["setup", "--yes", "--without", "service"]);
+    assert!(wanted.contains("Nothing to do: Karo is set up already.\nstart      "), "{wanted}");
+
+    let output = karo.ctl(&["--json", "setup", "--yes"]);
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    assert_eq!((&lines[0]["step"], &lines[0]["part"]), (&"left-out".into(), &"service".into()));
+    let summary = lines.last().expect("it says how it ended");
+    assert_eq!(summary["left_out"], serde_json::json!(["service"]));
+}
+
+#[test]
+fn questions_are_no_part_of_an_answer() {
+    let mut karo = Karo::new();
+    alone(&mut karo);
+    fs::write(karo.home().join(".bashrc"), "").expect("there is room");
+    let answer = karo.root().join("answer");
+    let mut command = karo.command(Path::new("sh"));
+    let script = format!("exec \"$@\" >{}", answer.display());
+    command.args(["-c", &script, "sh"]).arg(&binaries().karoctl);
+    command.args(["--json", "setup", "--without", "service", "--without", "history"]);
+    let (code, shown) = answered(&command, &["n"]);
+    assert!(code == 0 && shown.contains("  put the hook into ") && shown.contains("left out"), "{shown}");
+    let answer = fs::read_to_string(answer).expect("it is there");
+    let summary: serde_json::Value = serde_json::from_str(&answer).expect("it is one line of JSON");
+    assert_eq!((&summary["changed"], &summary["left_out"]), (&false.into(), &serde_json::json!(["hooks"])));
+}
+
+#[test]
 fn root_what_is_only_shown_starts_nothing() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root can show a karoctl another /run");

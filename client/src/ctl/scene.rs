@@ -123,6 +123,19 @@ impl Scene {
         eprintln!("karoctl: {sentence}");
     }
 
+    /// Shows the person a line that is no part of the answer, where a program does not take it for one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn show_beside(&mut self, line: &str) -> io::Result<()> {
+        if self.is_json {
+            eprintln!("{line}");
+            return Ok(());
+        }
+        writeln!(self.out, "{line}")
+    }
+
     /// Asks the person and returns whether the answer is yes.
     ///
     /// # Errors

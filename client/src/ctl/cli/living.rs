@@ -97,7 +97,8 @@ pub struct SetupArgs {
 /// What `karoctl setup --help` says besides.
 const SETUP_HELP: &str = "Each part is shown and asked for, and what is so already stays as it is, so it may be run \
 again at any time. Nothing is looked for on any network, and nothing leaves this machine. What was done is written down \
-in receipt.json beside the data; `karoctl uninstall` undoes it.";
+in receipt.json beside the data; `karoctl uninstall` undoes it. It ends with 4 where the service or the hooks had to be \
+left out, and with 0 where you wanted it so.";
 
 /// A part of the first run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

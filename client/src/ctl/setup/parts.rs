@@ -209,6 +209,7 @@ fn service(machine: &Machine, args: &SetupArgs) -> Part {
 
 fn hooks(found: &Found) -> Part {
     let mut plan = Plan::default();
+    let mut refused = Vec::new();
     let is_used = |shell: &&FoundShell| shell.has_program && (shell.has_file || shell.is_login);
     for shell in found.shells.iter().filter(is_used) {
         match &shell.is_hooked {
@@ -222,14 +223,21 @@ fn hooks(found: &Found) -> Part {
                     lines: shell.lines.clone(),
                 });
             }
-            Err(why) => plan.explain(format!("no hook for {}: {why}", shell.shell.name())),
+            Err(why) => refused.push(format!("no hook for {}: {why}", shell.shell.name())),
         }
         if let Some(why) = shell.unread.as_ref().filter(|_| shell.is_login) {
             plan.explain(why.clone());
         }
     }
-    let hindrance = (!found.shells.iter().any(|shell| is_used(&shell)))
-        .then(|| "neither bash nor zsh nor fish is used here; see `karoctl doctor`".to_owned());
+    let used: Vec<&FoundShell> = found.shells.iter().filter(is_used).collect();
+    let hindrance = if used.is_empty() {
+        Some("neither bash nor zsh nor fish is used here; see `karoctl doctor`".to_owned())
+    } else if used.iter().all(|shell| shell.is_hooked.is_err()) {
+        Some(refused.join("; "))
+    } else {
+        plan.steps.extend(refused.into_iter().map(Step::Explain));
+        None
+    };
     Part { part: SetupPart::Hooks, question: "record what is typed into new shells?", plan, hindrance }
 }
 

@@ -81,6 +81,15 @@ fn a_shell_that_nobody_uses_is_left_alone_and_that_of_the_account_is_not() {
     found.shells.iter_mut().for_each(|shell| shell.is_hooked = Ok(true));
     let parts = super::parts(&machine(Keeper::Systemd), &found, &args(&[]));
     assert!(parts[1].plan.is_idle() && parts[1].hindrance.is_none());
+    found.shells.iter_mut().for_each(|shell| shell.is_hooked = Err("half".to_owned()));
+    let parts = super::parts(&machine(Keeper::Systemd), &found, &args(&[]));
+    assert_eq!(parts[1].hindrance.as_deref(), Some("no hook for bash: half; no hook for fish: half"));
+    found.shells[0].is_hooked = Ok(true);
+    let parts = super::parts(&machine(Keeper::Systemd), &found, &args(&[]));
+    assert_eq!(
+        (parts[1].hindrance.as_ref(), lines(&parts[1])),
+        (None, vec!["no hook for fish: half".to_owned()])
+    );
     found.shells.clear();
     let parts = super::parts(&machine(Keeper::Systemd), &found, &args(&[]));
     assert!(parts[1].hindrance.is_some());

@@ -136,7 +136,7 @@ fn agree(scene: &mut Scene, plan: &super::service::plan::Plan, lost: Option<Stri
         ));
     }
     for step in &plan.steps {
-        writeln!(scene.out, "  {}", step.line(false))?;
+        scene.show_beside(&format!("  {}", step.line(false)))?;
     }
     let Some(lost) = lost else {
         return match scene.confirm_seen("do all of this?")? {
