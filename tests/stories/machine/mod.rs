@@ -17,6 +17,7 @@ mod spelling;
 mod template;
 mod terminal;
 mod units;
+mod upgraded;
 
 use karo_protocol::Observation;
 use karo_protocol::event::Event;

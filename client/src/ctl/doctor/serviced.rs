@@ -25,6 +25,8 @@ pub struct Serviced {
     pub machine: Machine,
     /// The program that the unit runs, and the version that it says of itself; `None` for one that is not there.
     pub program: Option<(PathBuf, Option<String>)>,
+    /// Whether the daemon runs a program that is not there any more, as after an upgrade.
+    pub is_replaced: bool,
     /// The last lines of the log of a unit that was given up.
     pub log: Vec<String>,
     /// Bytes in the file that karod logs into, where launchd has it do so.
@@ -43,8 +45,10 @@ impl Serviced {
             (path, said.map(|said| said.trim().trim_start_matches("karod ").to_owned()))
         });
         let is_failed = machine.service().is_some_and(|service| service.manner.is_failed);
+        let daemon = answers.or_else(|| machine.service()?.manner.pid);
         Self {
             program,
+            is_replaced: daemon.is_some_and(is_replaced),
             log: if is_failed { last_lines(&machine) } else { Vec::new() },
             log_bytes: match machine.keeper {
                 Keeper::Launchd => machine.log.metadata().map_or(0, |meta| meta.len()),
@@ -55,6 +59,12 @@ impl Serviced {
             answers,
         }
     }
+}
+
+/// Tells whether a process runs a file that has no name any more; where the system does not say, it does not.
+fn is_replaced(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|program| program.as_os_str().as_encoded_bytes().ends_with(b" (deleted)"))
 }
 
 fn last_lines(machine: &Machine) -> Vec<String> {
@@ -95,6 +105,7 @@ pub fn checks(serviced: &Serviced) -> Vec<Check> {
     let mut checks: Vec<Check> = machine.units.iter().filter_map(|unit| file(unit, machine)).collect();
     checks.extend(apart(machine));
     checks.extend(programs(serviced));
+    checks.extend(replaced(serviced));
     checks.extend(enabled(machine));
     checks.push(running(serviced));
     checks.extend(lingers(machine));
@@ -203,6 +214,17 @@ fn programs(Serviced { machine, program, .. }: &Serviced) -> Option<Check> {
         )),
         Some(_) => None,
     }
+}
+
+/// An upgrade leaves the daemon that runs to whoever it belongs to.
+fn replaced(Serviced { is_replaced, .. }: &Serviced) -> Option<Check> {
+    is_replaced.then(|| {
+        Check::warn(
+            "program",
+            "the daemon that runs is of before the last upgrade: its program was replaced since",
+            "run `karoctl service restart`; what is typed meanwhile is kept",
+        )
+    })
 }
 
 fn enabled(machine: &Machine) -> Option<Check> {

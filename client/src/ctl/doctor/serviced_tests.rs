@@ -35,6 +35,7 @@ fn well() -> Serviced {
             ..Machine::default()
         },
         program: Some(("/usr/bin/karod".into(), Some(KAROCTL.to_owned()))),
+        is_replaced: false,
         log: Vec::new(),
         log_bytes: 0,
         has_journal: true,
@@ -105,6 +106,13 @@ fn units_are_missed_changed_and_outdated() {
         "karod.service does not start by itself",
         "service install",
     );
+}
+
+#[test]
+fn a_daemon_of_before_an_upgrade_is_told() {
+    let said = "of before the last upgrade";
+    check(|s| s.is_replaced = true, Mark::Warn, said, "`karoctl service restart`");
+    assert!(!is_replaced(std::process::id()) && !is_replaced(u32::MAX));
 }
 
 #[test]
