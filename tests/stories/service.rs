@@ -187,7 +187,10 @@ fn another_process_is_not_watched_for() {
     command.env("WATCHDOG_USEC", "100000").env("WATCHDOG_PID", "1");
     karo.spawn(command);
     manager.hear_of("READY=1");
-    karo.wait_until_searchable();
+    // Whoever reads rules answers nobody; then everybody does, and has for a while.
+    karo.wait_for_rules();
+    let mut shell = Typist::new(1);
+    karo.keep((0..100).map(|n| shell.ran(format!("echo {n}"), 0)));
     karo.signal(Signal::TERM);
     let mut heard = Vec::new();
     while !heard.iter().any(|line: &String| line == "STOPPING=1") {
