@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use karo_tests::binaries::checkout;
 use karo_tests::machine::Machine;
@@ -68,7 +69,9 @@ fn root_the_first_command_of_somebody_new_starts_the_daemon() {
     machine
         .as_user("ann", "systemctl --user stop karod && rm -r .config/karo .local/share/karo .local/state")
         .ok();
+    let begun = Instant::now();
     keep(&mut machine.session("ann", SOCKET), [Typist::new(1).ran("echo again", 0)]);
+    eprintln!("started and acknowledged: {} ms", begun.elapsed().as_millis());
     assert_eq!(texts(&machine, "ann", SOCKET), ["echo again"]);
     machine.as_user("ann", "test -e .local/share/karo/identity.key && test -d .local/state/karo/spool").ok();
 }
