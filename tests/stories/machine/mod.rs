@@ -7,6 +7,7 @@ mod followed;
 mod idle;
 mod itself;
 mod namespaces;
+mod packages;
 mod places;
 mod sandbox;
 mod served;
