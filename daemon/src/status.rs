@@ -82,6 +82,13 @@ impl StatusDesk {
         store.oldest = found.oldest;
         store.newest = found.newest;
         store.partial_since = found.partial_since;
+        if let Some(since) = found.partial_since.filter(|_| !found.is_loading) {
+            notices.push(format!(
+                "the whole history takes more memory than the unit allows: what started before {} µs cannot be found; \
+                 raise MemoryHigh= and MemoryMax=",
+                since.as_micros()
+            ));
+        }
         let rules = self.rules.newest().map(|loaded| loaded.status()).unwrap_or_default();
         store.rules_version = rules.version;
         if let Some(reason) = &store.refusing {
@@ -134,7 +141,7 @@ fn answered<T, E>(
 }
 
 /// Returns the memory that is the daemon's own; zero where the system does not say.
-fn resident_bytes() -> u64 {
+pub fn resident_bytes() -> u64 {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return 0 };
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());

@@ -61,7 +61,7 @@ use crate::service::actor::{Given, Member, Sources, allowed_by_environment};
 use crate::service::progress::{CountedDisk, until_rules};
 use crate::service::{self, Herald, ServiceActor, activation};
 use crate::signals::Signals;
-use crate::status::{Identity, StatusDesk};
+use crate::status::{Identity, StatusDesk, resident_bytes};
 use crate::{clock, settings};
 
 /// Threads that understand commands: more than this and the single writer is what they wait for.
@@ -332,7 +332,8 @@ fn wire(
     };
     let changes = post.mesh.changes.clone();
     let socket = Socket::new(listener, post, socket, lease("socket")).start();
-    load(reader, query.clone(), root.clone().recipient(), herald.clone());
+    let has_room = move || limits.has_room_for_history(resident_bytes());
+    load(reader, query.clone(), root.clone().recipient(), herald.clone(), has_room);
     say!(Class::Accepting, socket = %places.socket.display(), data = %places.data.display(), "accepting");
     let service = (herald.is_heard() || is_handed).then(|| {
         let sources = Sources {

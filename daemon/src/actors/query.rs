@@ -51,6 +51,8 @@ pub struct Load {
     pub changes: Vec<Change>,
     /// From when on everything can be found with it; `None` when all of it can.
     pub since: Option<Timestamp>,
+    /// Whether nothing follows: all is loaded, or there is no room for more.
+    pub is_last: bool,
 }
 
 /// What all events add up to. Sent by the store, which waits for it.
@@ -102,6 +104,8 @@ pub struct Selection {
     pub events: Vec<(Key, Position)>,
     /// From when on everything was looked at.
     pub partial_since: Option<Timestamp>,
+    /// Whether the rest is on its way.
+    pub is_loading: bool,
 }
 
 /// One owner's counts of a day, as a group counts them. Sent by [`groups`](crate::actors::groups).
@@ -157,11 +161,14 @@ pub struct Found {
     pub newest: Option<Timestamp>,
     /// From when on everything can be found.
     pub partial_since: Option<Timestamp>,
+    /// Whether the rest is on its way.
+    pub is_loading: bool,
 }
 
 /// The actor. See the module.
 pub struct QueryActor {
     columns: Columns,
+    is_loading: bool,
     reader: Reader,
     _lease: Lease,
 }
@@ -171,7 +178,7 @@ impl QueryActor {
     pub fn new(reader: Reader, lease: Lease) -> Self {
         let mut columns = Columns::new();
         columns.set_partial_since(Some(Timestamp::MAX));
-        Self { columns, reader, _lease: lease }
+        Self { columns, is_loading: true, reader, _lease: lease }
     }
 
     /// Finds the positions of events that are asked for by id.
@@ -226,9 +233,10 @@ impl Handler<Apply> for QueryActor {
 impl Handler<Load> for QueryActor {
     type Result = ();
 
-    fn handle(&mut self, Load { changes, since }: Load, _: &mut Self::Context) {
+    fn handle(&mut self, Load { changes, since, is_last }: Load, _: &mut Self::Context) {
         changes.into_iter().for_each(|change| self.columns.apply(change));
         self.columns.set_partial_since(since);
+        self.is_loading = !is_last;
     }
 }
 
@@ -303,6 +311,7 @@ impl Handler<Select> for QueryActor {
         Selection {
             events: self.columns.keys(&filter, only.as_deref()),
             partial_since: self.columns.partial_since(),
+            is_loading: self.is_loading,
         }
     }
 }
@@ -326,6 +335,7 @@ impl Handler<Report> for QueryActor {
             oldest: stats.oldest,
             newest: stats.newest,
             partial_since: self.columns.partial_since(),
+            is_loading: self.is_loading,
         }
     }
 }

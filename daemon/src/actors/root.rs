@@ -66,10 +66,13 @@ pub struct Reload;
 #[rtype(result = "()")]
 pub struct Retire;
 
-/// Everything in the log can be found. Sent by the loader.
+/// What there is room for can be found. Sent by the loader.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Ready;
+pub struct Ready {
+    /// Whether that is everything in the log.
+    pub is_whole: bool,
+}
 
 /// Everybody whom the root tells something.
 pub struct Household {
@@ -298,11 +301,17 @@ impl Handler<Reload> for Root {
 impl Handler<Ready> for Root {
     type Result = ();
 
-    fn handle(&mut self, _: Ready, ctx: &mut Self::Context) {
-        if self.household.store.try_send(Searchable).is_err() {
+    fn handle(&mut self, Ready { is_whole }: Ready, ctx: &mut Self::Context) {
+        // Views are made anew from what can be found, so only from everything.
+        if is_whole && self.household.store.try_send(Searchable).is_err() {
             say!(Class::ViewsBehind, "the views are not looked after before the next start");
         }
-        self.herald.change(|standing| standing.loaded_percent = None);
+        self.herald.change(|standing| {
+            standing.is_memory_short = !is_whole;
+            if is_whole {
+                standing.loaded_percent = None;
+            }
+        });
         self.look();
         let shells = self.household.shells.clone();
         let running = self.household.query.send(Running).into_actor(self);

@@ -410,8 +410,19 @@ impl Desk<'_> {
             return refusal;
         }
         let post = &self.session.post;
+        let asked_since = filter.since;
         let Ok(selection) = post.select.send(Select(filter)).await else { return stopping() };
-        if let Some(since) = selection.partial_since {
+        // What there is no room for never comes, and a deletion that does not reach it is whole all the same.
+        let is_covered = |since| !selection.is_loading && asked_since.is_some_and(|asked| asked >= since);
+        if let Some(since) = selection.partial_since.filter(|since| !is_covered(*since)) {
+            if !selection.is_loading {
+                let message = format!(
+                    "what started before {} µs is not in memory, which the unit limits: name a later beginning, or \
+                     raise MemoryHigh= and MemoryMax=",
+                    since.as_micros()
+                );
+                return failure(FailureCode::Refused, message);
+            }
             let message =
                 format!("the log is still being loaded, so far down to {}; try again", since.as_micros());
             return failure(FailureCode::Busy, message);

@@ -46,6 +46,10 @@ classes! {
     LimitCut = "limit-cut", 0x2a24746ea5457882acd048bd9fd8bef7, Warn,
         "A limit of the configuration does not fit into what the system allows the daemon, and was cut to that.",
         "Raise in the unit what the message names, or lower the limit in the configuration.";
+    MemoryShort = "memory-short", 0x41d9b53f3b1a4c5393c3f4d4b9d54621, Warn,
+        "The whole history takes more memory than the unit allows: what started before the moment of the field is on disk, \
+         and cannot be found.",
+        "Raise MemoryHigh= and MemoryMax= in the unit (`systemctl --user edit karod`, docs/service.md), and restart karod.";
     // The log itself.
     JournalAway = "journal-away", 0x800ed99f4f4d08a7690c28f2ef21eb9f, Warn,
         "The journal takes nothing; the log goes to standard error until it does.",

@@ -306,7 +306,7 @@ impl ServiceActor {
                 spooled: spools.iter().map(|spool| spool.waiting).sum(),
                 has_spooling_hooks: sources.counters.spooled.count() > 0,
                 followed: settled.followed,
-                is_loading: found.partial_since.is_some(),
+                is_loading: found.is_loading,
             })
         };
         ctx.spawn(needs.into_actor(self).map(|needs, actor, _| match needs.as_ref().map(Needs::reason) {

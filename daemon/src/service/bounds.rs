@@ -1,4 +1,5 @@
-//! What the unit allows, respected before the kernel has to: descriptors for sessions and shells, memory for intake.
+//! What the unit allows, respected before the kernel has to: descriptors for sessions and shells, memory for intake and
+//! for what is searched.
 //!
 //! The kernel's answer to one descriptor too many is a connection that nobody takes, and to one byte too many the end
 //! of the daemon. So what is configured is cut to what there is room for, and the log says so, once.
@@ -23,17 +24,21 @@ const INTAKE_PART: u64 = 4;
 /// The least of it: one frame, and the batch before it.
 const INTAKE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
+/// Parts of the memory that may be taken before no more of the history is loaded: what comes later needs the rest, and
+/// one segment more is read before this is looked at again.
+const HISTORY_PARTS: (u64, u64) = (3, 4);
+
 /// What the system allows this process; `None` for without limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Descriptors.
     pub descriptors: Option<u64>,
-    /// Bytes of memory.
+    /// Bytes of memory before the kernel ends the process, or slows it down.
     pub memory_bytes: Option<u64>,
 }
 
 impl Limits {
-    /// Reads them: the limit of open files, and the least `memory.max` of the control groups above.
+    /// Reads them: the limit of open files, and the least `memory.max` or `memory.high` of the control groups above.
     pub fn read() -> Self {
         let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         Self {
@@ -66,6 +71,12 @@ impl Limits {
         self.descriptors.map_or(u64::MAX, |limit| limit.saturating_sub(DESCRIPTORS_BESIDE))
     }
 
+    /// Tells whether more of the history can be loaded by a process that has so many bytes in memory.
+    pub fn has_room_for_history(&self, resident_bytes: u64) -> bool {
+        let (part, whole) = HISTORY_PARTS;
+        self.memory_bytes.is_none_or(|limit| resident_bytes < limit / whole * part)
+    }
+
     /// Returns how many bytes of observations may be on their way to the disk.
     pub fn intake_bytes(&self) -> u64 {
         let room = self.memory_bytes.map_or(u64::MAX, |limit| limit / INTAKE_PART);
@@ -73,13 +84,14 @@ impl Limits {
     }
 }
 
-/// Returns the least memory that a control group of version 2, or one above it, may take.
+/// Returns the least memory that a control group of version 2, or one above it, may take or take unhindered.
 fn memory_of_group(groups: &str, mounted: &Path) -> Option<u64> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     // A namespace shows groups above it as `..`, and what lies there is not ours to read.
     let own = PathBuf::from(own.trim_start_matches("../"));
-    let limit = |group: &Path| std::fs::read_to_string(mounted.join(group).join("memory.max")).ok();
-    own.ancestors().filter_map(limit).filter_map(|text| text.trim().parse::<u64>().ok()).min()
+    let files = own.ancestors().flat_map(|group| ["memory.max", "memory.high"].map(|name| group.join(name)));
+    let texts = files.filter_map(|file| std::fs::read_to_string(mounted.join(file)).ok());
+    texts.filter_map(|text| text.trim().parse::<u64>().ok()).min()
 }
 
 #[cfg(test)]
@@ -128,6 +140,18 @@ mod tests {
         assert_eq!(read(), Some(268_435_456));
         std::fs::write(mounted.path().join("user.slice/memory.max"), "1048576\n").expect("it is ours");
         assert_eq!(read(), Some(1_048_576));
+        std::fs::write(unit.join("memory.high"), "524288\n").expect("it is ours");
+        assert_eq!(read(), Some(524_288));
         assert_eq!(memory_of_group("", mounted.path()), None);
+    }
+
+    #[test]
+    fn the_history_leaves_a_part_of_the_memory() {
+        let has_room = |limit, resident| {
+            Limits { descriptors: None, memory_bytes: limit }.has_room_for_history(resident)
+        };
+        assert!(has_room(None, u64::MAX));
+        assert!(has_room(Some(1 << 30), 767 << 20));
+        assert!(!has_room(Some(1 << 30), 768 << 20));
     }
 }

@@ -16,6 +16,8 @@ pub const EXTENSION: Duration = Duration::from_secs(60);
 pub struct Standing {
     /// How much of the log can be searched, in percent; `None` when all of it can.
     pub loaded_percent: Option<u8>,
+    /// Whether the rest takes more memory than the unit allows.
+    pub is_memory_short: bool,
     /// Events that can be found.
     pub events: Option<u64>,
     /// Peers in the roster, and how many of them are linked.
@@ -158,6 +160,9 @@ impl Standing {
             parts.push(format!("the changed configuration is not in force: {reason}"));
         }
         match (self.loaded_percent, self.events) {
+            (Some(percent), _) if self.is_memory_short => {
+                parts.push(format!("accepting; no memory to search more than {percent} % of the history"));
+            }
             (Some(percent), _) => parts.push(format!("accepting; {percent} % of the history searchable")),
             (None, Some(events)) => parts.push(counted(events, "event", "events")),
             (None, None) => parts.push("accepting".to_owned()),

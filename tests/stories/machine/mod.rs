@@ -6,6 +6,7 @@ mod faults;
 mod followed;
 mod idle;
 mod itself;
+mod memory;
 mod namespaces;
 mod packages;
 mod places;
