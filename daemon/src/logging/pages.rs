@@ -80,7 +80,7 @@ Where the journal is the log, each message is one entry with these fields:
 So `journalctl --user -u karod KARO_EVENT=peer-connected` finds what happened, `-p warning` what may need you, and
 `-p notice` shows besides who became trusted and which configuration is in force: notices are right, and worth a look.
 Everyday life is at info, as the rest of the system has it. `journalctl -x` explains each message where the package has
-put `karod.catalog` in its place.
+put `karod.catalog` in its place; elsewhere root does it with what `karoctl setup` says at its end.
 
 No message holds a command. Whatever came from outside (names of peers, of files, words of a peer) is escaped and cut:
 512 bytes a field, 2 KiB a message. Of each class 40 may come at once and one a second after that; what comes faster is
