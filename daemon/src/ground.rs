@@ -41,6 +41,17 @@ pub enum GroundError {
         /// The directory above.
         path: PathBuf,
     },
+    /// A directory lies in somebody else's.
+    #[error(
+        "{path} belongs to user {uid}, who could replace what lies in it (in the sandbox of a unit root is a stranger \
+         too); keep Karo's directory below one of yours"
+    )]
+    ForeignParent {
+        /// The directory above.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// There is something at the socket's path that is not a socket.
     #[error("{path} is not a socket; move it away")]
     NotASocket {
@@ -162,8 +173,10 @@ fn secure_parent(path: &Path) -> Result<(), GroundError> {
     // A group with the number of the user is that user's own, by the custom of most distributions.
     let by_group = found.mode() & 0o020 != 0 && found.gid() != uid() && found.gid() != 0;
     let by_others = found.mode() & 0o002 != 0;
-    let is_foreign = found.uid() != uid() && found.uid() != 0;
-    if !is_sticky && (by_group || by_others) || is_foreign {
+    if found.uid() != uid() && found.uid() != 0 {
+        return Err(GroundError::ForeignParent { path: parent.to_owned(), uid: found.uid() });
+    }
+    if !is_sticky && (by_group || by_others) {
         return Err(GroundError::UnsafeParent { path: parent.to_owned() });
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! A shell and its service manager that do not agree on where things are.
 
 use karo_tests::machine::Machine;
+use karo_tests::until;
 
 /// A machine with ann, and the programs where no package has put units beside them.
 fn with_programs() -> Option<Machine> {
@@ -50,10 +51,16 @@ fn root_what_root_runs_for_the_catalog_is_said_and_works() {
 fn root_places_that_only_the_unit_knows_are_named_and_not_passed_over() {
     let Some(machine) = with_programs() else { return };
     machine.as_user("ann", "karoctl service install").ok();
-    machine.root("install -d -m 0700 -o ann -g ann /srv/ann /srv/ann/karo").ok();
+    machine.root("install -d -m 0700 -o ann -g ann /srv/ann /srv/ann/karo /srv/data").ok();
     let beside = ".config/systemd/user/karod.service.d";
-    let lines = "[Service]\\nEnvironment=KARO_DATA_DIR=/srv/ann/karo\\nBindPaths=/srv/ann/karo\\n";
+    // In the sandbox, /srv is a stranger's.
+    let lines = "[Service]\\nEnvironment=KARO_DATA_DIR=/srv/data\\nBindPaths=/srv/data\\n";
     machine.as_user("ann", &format!("mkdir {beside} && printf '{lines}' >{beside}/override.conf")).ok();
+    machine.as_user("ann", "systemctl --user daemon-reload; karoctl service restart");
+    let says = || machine.property(Some("ann"), "karod.service", "StatusText");
+    until("it says why", || says().contains("/srv belongs to user").then_some(()));
+    let lines = "[Service]\\nEnvironment=KARO_DATA_DIR=/srv/ann/karo\\nBindPaths=/srv/ann/karo\\n";
+    machine.as_user("ann", &format!("printf '{lines}' >{beside}/override.conf")).ok();
     machine.as_user("ann", "systemctl --user daemon-reload && karoctl service restart").ok();
     machine.until_property(Some("ann"), "karod.service", "ActiveState", "active");
     machine.as_user("ann", "test -e /srv/ann/karo/identity.key").ok();
