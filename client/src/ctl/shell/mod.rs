@@ -1,16 +1,17 @@
 //! `karoctl shell`: print the hook, and load it in every new shell by a few marked lines.
 
 pub mod block;
+mod rc_file;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use self::block::{Left, Unclosed};
+use self::rc_file::{real_file, write};
 use super::cli::{HookMode, HookedShell, ShellArgs, ShellCommand};
 use super::exit::{Exit, Trouble};
 use super::json;
@@ -265,42 +266,12 @@ fn unclosed(file: &Path) -> Trouble {
     ))
 }
 
-/// Follows links: an rc file is often one into a directory under version control, and stays one, also while nothing
-/// is there.
-fn real_file(file: PathBuf) -> PathBuf {
-    let linked = |file: &Path| Some(file.with_file_name("").join(fs::read_link(file).ok()?));
-    file.canonicalize().ok().or_else(|| linked(&file)).unwrap_or(file)
-}
-
 fn read(file: &Path) -> Result<Option<Vec<u8>>, Trouble> {
     match whole_file::found(file, TEXT_BYTES_MAX) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Trouble::file("read", file, &error)),
     }
-}
-
-/// Writes the whole file or leaves it as it was; its mode stays.
-fn write(file: &Path, text: &[u8]) -> io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(directory)?;
-    let mode = fs::metadata(file).map_or(0o644, |metadata| metadata.permissions().mode() & 0o7777);
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".karo-{}", std::process::id()));
-    let temporary = directory.join(name);
-    let written = (|| {
-        let mut options = fs::OpenOptions::new();
-        let mut new = options.write(true).create_new(true).mode(0o600).open(&temporary)?;
-        new.write_all(text)?;
-        new.set_permissions(fs::Permissions::from_mode(mode))?;
-        new.sync_all()?;
-        fs::rename(&temporary, file)
-    })();
-    if written.is_err() {
-        // The error of the deed is the one to report; a temporary that stays is named by its process.
-        drop(fs::remove_file(&temporary));
-    }
-    written
 }
 
 #[cfg(test)]
@@ -355,17 +326,5 @@ mod tests {
         assert!(text.contains("eval \"$('/o'\\''b/karoctl' shell init bash --mode spool)\""), "{text}");
         let text = lines(HookedShell::Fish, HookMode::Client, "/o'b/karoctl");
         assert!(text.contains("'/o\\'b/karoctl' shell init fish --mode client | source"), "{text}");
-    }
-
-    #[test]
-    fn a_written_file_keeps_its_mode_and_no_temporary_stays() {
-        let directory = private_directory();
-        let file = directory.path().join(".bashrc");
-        fs::write(&file, "a").expect("there is room");
-        fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).expect("it is ours");
-        write(&file, b"b").expect("there is room");
-        assert_eq!(fs::read(&file).expect("it is there"), b"b");
-        assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o640);
-        assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
     }
 }
