@@ -237,9 +237,11 @@ pub fn open_file(path: &Path, more: OFlags) -> io::Result<File> {
 
 /// Connects without waiting: to a listener whose backlog is full too.
 fn connect(path: &Path) -> io::Result<()> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+    // Set afterwards: not every system has flags for it, and the daemon starts no other program.
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
     Ok(connect(&socket, &SocketAddrUnix::new(path)?)?)
 }
 

@@ -134,15 +134,25 @@ impl Here {
             return Seen::Unknown;
         }
         let Some(pid) = rustix::process::Pid::from_raw(process.pid as i32) else { return Seen::Unknown };
-        let Ok(descriptor) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK) else {
-            return Seen::Gone;
-        };
+        let Some(descriptor) = opened(pid) else { return Seen::Gone };
         // Asked after the descriptor is open, so the number cannot have passed to another meanwhile.
         match started_ticks(process.pid) {
             Some(ticks) if ticks == process.started_ticks => Seen::Alive(descriptor),
             Some(_) | None => Seen::Gone,
         }
     }
+}
+
+/// Opens a process, to hear when it ends; `None` when there is none of that number.
+#[cfg(target_os = "linux")]
+fn opened(pid: rustix::process::Pid) -> Option<OwnedFd> {
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK).ok()
+}
+
+/// Elsewhere nothing is known of where we are, so nobody comes as far as this.
+#[cfg(not(target_os = "linux"))]
+fn opened(_: rustix::process::Pid) -> Option<OwnedFd> {
+    None
 }
 
 /// Reads field 22 of `/proc/PID/stat`; the name before it may hold anything, so it is counted from the last `)`.

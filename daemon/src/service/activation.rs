@@ -168,6 +168,8 @@ pub fn take() -> Result<Option<UnixListener>, ActivationError> {
 ///
 /// [`ActivationError`] names what is wrong, and the mend.
 pub fn judge(listener: &UnixListener, path: &Path) -> Result<(), ActivationError> {
+    // Apple declares the option and does not have it; accepting says it there.
+    #[cfg(not(target_vendor = "apple"))]
     if !rustix::net::sockopt::socket_acceptconn(listener).map_err(io::Error::from)? {
         return Err(ActivationError::Deaf);
     }

@@ -29,8 +29,7 @@ impl Ids {
 
     fn chance(&self, now: Timestamp) -> [u8; 10] {
         let mut bytes = [0; 10];
-        let drawn = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
-        if drawn != Ok(bytes.len()) {
+        if getrandom::fill(&mut bytes).is_err() {
             // A name must be unlike others, not unguessable: the one before and the time make it so.
             let mut hasher = blake3::Hasher::new();
             hasher.update(self.last.as_bytes()).update(&now.as_micros().to_be_bytes());
